@@ -1,0 +1,1 @@
+"""Networks and algorithms: a torch library that knows no web server, queue or database."""

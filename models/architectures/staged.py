@@ -1,0 +1,91 @@
+"""The shape every classifier here shares: a stem, a few stages, a head.
+
+Distillation from features, detoxification masks and the Shuffling Vaccine all need to look at, or change,
+what a stage hands to the next. Forward hooks would do it too, but they are copied along with the network
+and see post-ReLU values when the next layer works in place (algorithms.md 8, items 25, 26 and 42); an
+explicit ``stage`` call has neither trouble.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+StageEdit = Callable[[int, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class StageOutputs:
+    """What one forward pass produced on its way.
+
+    ``logits`` is (N, K), ``stages`` holds one (N, C_i, H_i, W_i) map per stage before the ReLU that follows
+    it, ``pooled`` is the (N, D) input of the last linear layer.
+    """
+
+    logits: Tensor
+    stages: tuple[Tensor, ...]
+    pooled: Tensor
+
+
+class StagedClassifier(nn.Module, ABC):
+    """A classifier of normalized (N, 3, H, W) images whose stages can be read and edited."""
+
+    stage_channels: tuple[int, ...]
+
+    @abstractmethod
+    def stem(self, x: Tensor) -> Tensor:
+        """Map normalized images (N, 3, H, W) to the input of stage 0."""
+
+    @abstractmethod
+    def stage(self, index: int, x: Tensor) -> Tensor:
+        """Run stage ``index``; returns (N, stage_channels[index], H_i, W_i)."""
+
+    @abstractmethod
+    def head(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map the last stage's output to ``(logits, pooled)``, (N, K) and (N, D)."""
+
+    @abstractmethod
+    def margin_norm(self, index: int) -> nn.BatchNorm2d:
+        """Return the BatchNorm whose gamma and beta describe stage ``index`` before its ReLU.
+
+        It gives the margins of the overhaul distillation (Heo et al., ICCV 2019, section 3.1).
+        """
+
+    @abstractmethod
+    def stage_convolutions(self, index: int) -> list[nn.Conv2d]:
+        """List the convolutions of stage ``index``, 1x1 shortcuts included, in registration order."""
+
+    def prerelu(self, index: int, stage_output: Tensor) -> Tensor:
+        """Return the feature that the next ReLU will see, (N, C_i, H_i, W_i).
+
+        Networks that normalize before the next ReLU override this; for the others a stage already ends there.
+        """
+        del index
+        return stage_output
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map normalized images (N, 3, H, W) to logits (N, K)."""
+        x = self.stem(x)
+        for index in range(len(self.stage_channels)):
+            x = self.stage(index, x)
+        return self.head(x)[0]
+
+    def forward_stages(self, x: Tensor, edit: StageEdit | None = None) -> StageOutputs:
+        """Run forward and keep every stage's output.
+
+        Args:
+            x: Normalized images, (N, 3, H, W).
+            edit: Replaces the raw output of stage i; the replacement feeds the next stage and is returned.
+        """
+        x = self.stem(x)
+        stages = []
+        for index in range(len(self.stage_channels)):
+            x = self.stage(index, x)
+            if edit is not None:
+                x = edit(index, x)
+            stages.append(x)
+        logits, pooled = self.head(x)
+        return StageOutputs(logits, tuple(stages), pooled)

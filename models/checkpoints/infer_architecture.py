@@ -1,0 +1,153 @@
+"""Which architecture a state dict belongs to, from names and shapes alone, checked to the last tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from models.checkpoints.codes import printable, rejection
+from models.checkpoints.layouts.family import Family, Reading
+from models.checkpoints.layouts.layout import COUNTER, Layout, Shape
+from models.checkpoints.layouts.resnet_cifar import ResNetCifarFamily
+from models.checkpoints.layouts.vgg_small import VggSmallFamily
+from models.checkpoints.layouts.wide_resnet import WideResNetFamily
+from models.recipes.architecture import ArchitectureSpec
+
+FAMILIES: tuple[Family, ...] = (WideResNetFamily(), ResNetCifarFamily(), VggSmallFamily())
+
+DEFAULT_INPUT_SIZE = 32
+_MAX_DIFFERENCES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class InferredArchitecture:
+    """The architecture, and where each of its tensors is in the file."""
+
+    spec: ArchitectureSpec
+    key_map: dict[str, str | None]
+    """The file's name of every canonical name; None for a BatchNorm counter the file does not have."""
+    source: Literal["declared", "inferred"]
+    layout: Layout
+    warnings: tuple[str, ...]
+
+
+def infer_architecture(
+    shapes: Mapping[str, Shape], *, declared: str | None, num_classes: int | None, input_size: int | None
+) -> InferredArchitecture:
+    """Find the registry's architecture that the tensors fill exactly.
+
+    Args:
+        shapes: Shape of every tensor by the file's name, without wrapper prefixes.
+        declared: Registry name that the user gives; None infers it.
+        num_classes: The user's number of classes; None reads it from the classifier.
+        input_size: Side of the user's images in pixels; None reads it, or assumes 32.
+
+    Raises:
+        CheckpointRejected: ``architecture_unknown``, ``architecture_ambiguous`` or ``architecture_mismatch``.
+    """
+    if declared is None:
+        family, reading = _recognize(shapes)
+    else:
+        family = _family_of(declared)
+        reading = family.read(shapes) or Reading(declared, num_classes or 0, None, {})
+    if num_classes is not None and reading.num_classes not in {0, num_classes}:
+        raise _mismatch(
+            f"the classifier has {reading.num_classes:,} outputs, not the declared {num_classes:,}"
+        )
+    if input_size is not None and reading.input_size not in {None, input_size}:
+        raise _mismatch(
+            f"the weights are for {reading.input_size} x {reading.input_size} pixels, not {input_size}"
+        )
+    spec = ArchitectureSpec(
+        name=declared or reading.name,
+        num_classes=reading.num_classes or num_classes or 0,
+        input_size=reading.input_size or input_size or DEFAULT_INPUT_SIZE,
+    )
+    _check_numbers(spec)
+    layout = family.lay_out(spec)
+    if layout is None:
+        raise rejection(
+            "architecture_unknown", f"There is no {printable(spec.name)} for {spec.input_size} pixels a side."
+        )
+    key_map = _match(layout, shapes, reading.renamed)
+    warnings = _warnings(key_map, reading, input_size)
+    return InferredArchitecture(spec, key_map, "declared" if declared else "inferred", layout, warnings)
+
+
+def _recognize(shapes: Mapping[str, Shape]) -> tuple[Family, Reading]:
+    readings = [(family, reading) for family in FAMILIES if (reading := family.read(shapes)) is not None]
+    if not readings:
+        known = ", ".join(family.title for family in FAMILIES)
+        sample = ", ".join(printable(name) for name in list(shapes)[:3])
+        raise rejection(
+            "architecture_unknown",
+            f"The {len(shapes)} tensors ({sample}, ...) fit no architecture of the registry.",
+            hint=f"Layouts that are read: {known}. The names must be those of the public checkpoints.",
+        )
+    if len(readings) > 1:
+        names = ", ".join(reading.name for _, reading in readings)
+        raise rejection("architecture_ambiguous", f"The tensors look like each of {names}.")
+    return readings[0]
+
+
+def _family_of(declared: str) -> Family:
+    for family in FAMILIES:
+        # Any size that every family accepts will do: only the name is asked about here.
+        if (
+            family.lay_out(ArchitectureSpec(declared, num_classes=2, input_size=DEFAULT_INPUT_SIZE))
+            is not None
+        ):
+            return family
+    known = ", ".join(family.title for family in FAMILIES)
+    raise rejection(
+        "architecture_unknown",
+        f"There is no architecture called {printable(declared)!r}.",
+        hint=f"Choose one of: {known}.",
+    )
+
+
+def _check_numbers(spec: ArchitectureSpec) -> None:
+    if not 2 <= spec.num_classes <= 1000:
+        raise _mismatch(f"the classifier has {spec.num_classes:,} outputs; between 2 and 1,000 are accepted")
+    if not 8 <= spec.input_size <= 256:
+        raise _mismatch(f"the input is {spec.input_size:,} pixels a side; between 8 and 256 are accepted")
+
+
+def _match(layout: Layout, shapes: Mapping[str, Shape], renamed: Mapping[str, str]) -> dict[str, str | None]:
+    """Pair every canonical name with the file's name; refuse unless the two tables are equal."""
+    found = {renamed.get(name, name): name for name in shapes}
+    differences: list[str] = []
+    key_map: dict[str, str | None] = {}
+    for name, shape in layout.shapes.items():
+        source = found.pop(name, None)
+        key_map[name] = source
+        if source is None and not name.endswith(COUNTER):
+            differences.append(f"{name} {list(shape)} is missing")
+        elif source is not None and tuple(shapes[source]) != shape:
+            differences.append(f"{printable(source)} is {list(shapes[source])} instead of {list(shape)}")
+    differences += [f"{printable(source)} {list(shapes[source])} is unexpected" for source in found.values()]
+    if differences:
+        raise _mismatch(*differences, name=layout.spec.name)
+    return key_map
+
+
+def _mismatch(*differences: str, name: str = "the registry's architecture") -> Exception:
+    shown = "; ".join(differences[:_MAX_DIFFERENCES])
+    more = f"; and {len(differences) - _MAX_DIFFERENCES} more" if len(differences) > _MAX_DIFFERENCES else ""
+    return rejection("architecture_mismatch", f"The weights are not those of {name}: {shown}{more}.")
+
+
+def _warnings(key_map: Mapping[str, str | None], reading: Reading, input_size: int | None) -> tuple[str, ...]:
+    warnings = []
+    absent = sum(source is None for source in key_map.values())
+    if absent:
+        warnings.append(
+            f"{absent} BatchNorm step counters are not in the file and were set to 0; outputs ignore them."
+        )
+    if reading.input_size is None and input_size is None:
+        warnings.append(
+            f"The weights do not tell the input size; {DEFAULT_INPUT_SIZE} pixels a side are assumed. "
+            "Declare input_size if the network was trained on another."
+        )
+    return tuple(warnings)

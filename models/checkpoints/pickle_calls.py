@@ -1,0 +1,147 @@
+"""What the allowed callables would have made, told from their arguments. Nothing is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from models.checkpoints.codes import rejection
+from models.checkpoints.limits import Limits
+from models.checkpoints.pickle_globals import CALLS, INERT, STORAGES
+from models.checkpoints.pickle_values import Global, Mapping, Opaque, Sequence, Value
+from models.checkpoints.tensor_spec import StorageSpec, TensorSpec, check_tensor
+
+
+def imitate_call(function: Global, arguments: list[Value], limits: Limits) -> Value:
+    """Return what ``function(*arguments)`` stands for.
+
+    Raises:
+        CheckpointRejected: ``pickle_malformed`` when arity or types are not those torch writes, or what the
+            tensor's bounds say.
+    """
+    if function.name in INERT:
+        return Opaque(function.name)
+    if function.name not in CALLS:
+        raise rejection("pickle_malformed", f"{function.name} is called, which torch.save never does.")
+    return _IMITATIONS[function.name](arguments, limits)
+
+
+def read_storage(reference: Value, limits: Limits) -> StorageSpec:
+    """Read a persistent id: ``('storage', type, key, location, elements[, view])``.
+
+    Raises:
+        CheckpointRejected: ``whole_module`` or ``pickle_malformed``.
+    """
+    items = reference.items if isinstance(reference, Sequence) and reference.kind == "tuple" else []
+    if items and items[0] == "module":
+        raise rejection("whole_module", "The file is a pickled module with its source code.")
+    match items:
+        case ["storage", Global(name=name), str(key), str(), int(elements)] if name in STORAGES:
+            pass
+        case ["storage", Global(name=name), str(key), str(), int(elements), None] if name in STORAGES:
+            pass
+        case _:
+            raise rejection(
+                "pickle_malformed", "A reference to a storage is not of the form that torch.save writes."
+            )
+    plain_key = key.isascii() and key.isdigit() and len(key) <= 20
+    if not plain_key or isinstance(elements, bool) or not 0 <= elements <= limits.file_bytes:
+        raise rejection("pickle_malformed", "A storage has a key that is no number, or an impossible length.")
+    return StorageSpec(key, STORAGES[name], elements)
+
+
+def _ordered_dict(arguments: list[Value], limits: Limits) -> Value:
+    made = Mapping()
+    match arguments:
+        case []:
+            return made
+        case [Sequence(kind="list", items=pairs)]:  # how Python 2 wrote it
+            for pair in pairs:
+                if not (isinstance(pair, Sequence) and len(pair.items) == 2):
+                    raise rejection(
+                        "pickle_malformed", "An OrderedDict is made of something other than pairs."
+                    )
+                insert(made, pair.items[0], pair.items[1], limits)
+            return made
+    raise rejection("pickle_malformed", "OrderedDict is called with arguments that no state dict needs.")
+
+
+def _rebuild_tensor(arguments: list[Value], limits: Limits) -> Value:
+    match arguments:
+        case [
+            StorageSpec() as storage,
+            int(offset),
+            Sequence(kind="tuple") as shape,
+            Sequence(kind="tuple") as strides,
+        ]:
+            spec = TensorSpec(storage, _integer(offset), _integers(shape), _integers(strides))
+            return check_tensor(spec, limits)
+    raise rejection("pickle_malformed", "A tensor is made with arguments that torch does not write.")
+
+
+def _rebuild_tensor_v2(arguments: list[Value], limits: Limits) -> Value:
+    match arguments[4:]:
+        case [bool(), Mapping()] | [bool(), Mapping(), None]:
+            pass
+        case [bool(), Mapping(), Mapping() as metadata]:
+            if metadata.entries or metadata.other_keys:
+                raise rejection("tensor_kind_unsupported", "A tensor is a lazily conjugated or negated view.")
+        case _:
+            raise rejection("pickle_malformed", "A tensor is made with arguments that torch does not write.")
+    return _rebuild_tensor(arguments[:4], limits)
+
+
+def _rebuild_parameter(arguments: list[Value], _limits: Limits) -> Value:
+    match arguments:
+        case [TensorSpec() as data, bool(), Mapping()]:
+            return data
+        case [TensorSpec() as data, bool(), Mapping(), Mapping() | Sequence() | None]:
+            return data
+    raise rejection("pickle_malformed", "A parameter is made with arguments that torch.save does not write.")
+
+
+_IMITATIONS: dict[str, Callable[[list[Value], Limits], Value]] = {
+    "collections.OrderedDict": _ordered_dict,
+    "torch._utils._rebuild_tensor": _rebuild_tensor,
+    "torch._utils._rebuild_tensor_v2": _rebuild_tensor_v2,
+    "torch._utils._rebuild_parameter": _rebuild_parameter,
+    "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
+}
+
+
+def insert(target: Mapping, key: Value, value: Value, limits: Limits) -> None:
+    """Put one entry into a mapping, as SETITEM does.
+
+    Raises:
+        CheckpointRejected: ``duplicate_key`` or ``nested_too_deep``.
+    """
+    if not isinstance(key, str):
+        target.other_keys += 1
+    elif key in target.entries:
+        raise rejection("duplicate_key", "A mapping in the file uses one name twice.")
+    else:
+        target.entries[key] = value
+    target.depth = grown_depth(target.depth, [key, value], limits)
+
+
+def grown_depth(depth: int, items: list[Value], limits: Limits) -> int:
+    """Depth of a container of ``depth`` after ``items`` were put into it.
+
+    Raises:
+        CheckpointRejected: ``nested_too_deep``.
+    """
+    for item in items:
+        if isinstance(item, Sequence | Mapping) and item.depth >= depth:
+            depth = item.depth + 1
+    if depth > limits.nesting:
+        raise rejection("nested_too_deep", f"Containers are nested more than {limits.nesting} deep.")
+    return depth
+
+
+def _integer(value: Value) -> int:
+    if type(value) is not int:
+        raise rejection("pickle_malformed", "A tensor's shape, stride or offset is not an integer.")
+    return value
+
+
+def _integers(values: Sequence) -> tuple[int, ...]:
+    return tuple(_integer(value) for value in values.items)

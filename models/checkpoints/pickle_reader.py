@@ -1,0 +1,270 @@
+"""A bounded pickle reader that executes nothing and imports nothing.
+
+An iterative machine over the opcodes that ``torch.save`` writes in protocols 2 to 5. Its values are the inert
+nodes of ``pickle_values``; names are checked against ``pickle_globals``; calls are imitated by
+``pickle_calls``. Everything else is refused. The opcode meanings are those of CPython's ``pickletools``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Literal, NoReturn
+
+from models.checkpoints.codes import rejection
+from models.checkpoints.limits import Limits, require_at_most
+from models.checkpoints.pickle_calls import grown_depth, imitate_call, insert, read_storage
+from models.checkpoints.pickle_globals import resolve_global
+from models.checkpoints.pickle_values import Global, Mapping, Opaque, Sequence, Value
+from models.checkpoints.tensor_spec import StorageSpec
+
+#: Longest integer: torch's magic number has 10 bytes, and no shape needs more than 8.
+_MAX_INTEGER_BYTES = 16
+
+
+class PickleReader:
+    """Reads one pickle after another from a buffer.
+
+    Attributes:
+        position: Where the next pickle starts.
+        storages: Every storage that was referred to, by key.
+        inert: Names of the inert globals met, in order.
+    """
+
+    def __init__(self, data: bytes, limits: Limits) -> None:
+        """Prepare to read ``data``; nothing is read yet."""
+        self.position = 0
+        self.storages: dict[str, StorageSpec] = {}
+        self.inert: dict[str, None] = {}
+        self._data = data
+        self._limits = limits
+        self._opcodes = 0
+        self._looks_like_module: bool | None = None
+        self._clear()
+
+    def read(self) -> Value:
+        """Read up to and including the next STOP and return the one value it leaves.
+
+        Raises:
+            CheckpointRejected: For anything ``torch.save`` does not write; see ``codes``.
+        """
+        self._clear()
+        if self._take(1) != b"\x80" or not 2 <= self._take(1)[0] <= 5:
+            self._malformed("does not start as a pickle of protocol 2 to 5")
+        while True:
+            self._opcodes += 1
+            require_at_most(self._opcodes, self._limits.opcodes, "number of pickle opcodes")
+            opcode = self._take(1)[0]
+            if opcode == _STOP:
+                break
+            action = _ACTIONS.get(opcode)
+            if action is None:
+                self._malformed(f"uses the opcode 0x{opcode:02x}, which torch.save does not write")
+            action(self)
+        if len(self._stack) != 1 or self._marks:
+            self._malformed("does not end with exactly one value")
+        return self._stack.pop()
+
+    def _clear(self) -> None:
+        self._stack: list[Value] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Value] = {}
+
+    def _malformed(self, what: str) -> NoReturn:
+        raise rejection("pickle_malformed", f"The pickled part {what} (byte {self.position:,}).")
+
+    # Bytes
+
+    def _take(self, count: int) -> bytes:
+        end = self.position + count
+        if end > len(self._data):
+            require_at_most(end, self._limits.pickle_bytes, "pickled part, in bytes,")
+            raise rejection("truncated_file", "The pickled part of the file ends in the middle of a value.")
+        taken = self._data[self.position : end]
+        self.position = end
+        return taken
+
+    def _unsigned(self, size: int) -> int:
+        return int.from_bytes(self._take(size), "little")
+
+    def _line(self) -> str:
+        end = self._data.find(b"\n", self.position, self.position + 1024)
+        if end < 0:
+            self._malformed("holds a name without an end")
+        line = self._take(end - self.position + 1)
+        return self._decoded(line[:-1])
+
+    def _decoded(self, raw: bytes) -> str:
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError:
+            self._malformed("holds text that is not UTF-8")
+
+    # Stack
+
+    def _push(self, value: Value) -> None:
+        self._stack.append(value)
+
+    def _pop(self) -> Value:
+        if len(self._stack) <= (self._marks[-1] if self._marks else 0):
+            self._malformed("takes a value from an empty stack")
+        return self._stack.pop()
+
+    def _pop_to_mark(self) -> list[Value]:
+        if not self._marks:
+            self._malformed("ends a group that never began")
+        start = self._marks.pop()
+        taken = self._stack[start:]
+        del self._stack[start:]
+        return taken
+
+    def _top(self) -> Value:
+        value = self._pop()
+        self._stack.append(value)
+        return value
+
+    def _remember(self, index: int) -> None:
+        self._memo[index] = self._top()
+        require_at_most(len(self._memo), self._limits.memo_entries, "number of remembered pickle values")
+
+    def _recall(self, index: int) -> None:
+        if index not in self._memo:
+            self._malformed("recalls a value that it never stored")
+        self._push(self._memo[index])
+
+    # Opcodes with meaning of their own
+
+    def _frame(self) -> None:
+        self._take(8)  # framing only says how to buffer
+
+    def _mark(self) -> None:
+        self._marks.append(len(self._stack))
+        if len(self._marks) > self._limits.nesting:
+            raise rejection(
+                "nested_too_deep", f"Containers are nested more than {self._limits.nesting} deep."
+            )
+
+    def _integer(self, length: int) -> None:
+        if length > _MAX_INTEGER_BYTES:
+            self._malformed(f"holds an integer of {length:,} bytes")
+        self._push(int.from_bytes(self._take(length), "little", signed=True))
+
+    def _sequence(self, kind: Literal["tuple", "list", "set"], items: list[Value]) -> None:
+        self._push(Sequence(kind, items, grown_depth(1, items, self._limits)))
+
+    def _tuple(self, count: int) -> None:
+        items = [self._pop() for _ in range(count)]
+        self._sequence("tuple", items[::-1])
+
+    def _extend(self, items: list[Value]) -> None:
+        target = self._top()
+        if isinstance(target, Sequence) and target.kind != "tuple":
+            target.depth = grown_depth(target.depth, items, self._limits)
+            target.items.extend(items)
+        elif not isinstance(target, Opaque):
+            self._malformed("appends to something that is not a list")
+
+    def _set_items(self, items: list[Value]) -> None:
+        target = self._top()
+        if len(items) % 2:
+            self._malformed("sets a key without a value")
+        if isinstance(target, Mapping):
+            for key, value in zip(items[::2], items[1::2], strict=True):
+                insert(target, key, value, self._limits)
+        elif not isinstance(target, Opaque):
+            self._malformed("sets a key in something that is not a dict")
+
+    def _global(self, module: str, name: str) -> None:
+        if self._looks_like_module is None:
+            self._looks_like_module = b"_parameters" in self._data and b"_modules" in self._data
+        self._push(resolve_global(module, name, looks_like_module=self._looks_like_module))
+
+    def _instance(self) -> None:
+        self._global(self._line(), self._line())
+        self._malformed("makes an instance in a way that torch.save does not")
+
+    def _stack_global(self) -> None:
+        name, module = self._pop(), self._pop()
+        if not isinstance(name, str) or not isinstance(module, str):
+            self._malformed("names a global with something that is not text")
+        self._global(module, name)
+
+    def _reduce(self) -> None:
+        arguments, function = self._pop(), self._pop()
+        if (
+            not isinstance(function, Global)
+            or not isinstance(arguments, Sequence)
+            or arguments.kind != "tuple"
+        ):
+            self._malformed("calls something that is not a global")
+        made = imitate_call(function, arguments.items, self._limits)
+        if isinstance(made, Opaque):
+            self.inert[made.name] = None
+        self._push(made)
+
+    def _build(self) -> None:
+        self._pop()  # attributes, such as a state dict's _metadata, are not weights
+        if not isinstance(self._top(), Mapping | Opaque):
+            self._malformed("sets attributes on something that has none")
+
+    def _persistent(self) -> None:
+        storage = read_storage(self._pop(), self._limits)
+        if self.storages.setdefault(storage.key, storage) != storage:
+            self._malformed(f"declares storage {storage.key} twice, differently")
+        require_at_most(len(self.storages), self._limits.tensors, "number of storages")
+        self._push(storage)
+
+
+_STOP = ord(".")
+
+_ACTIONS: dict[int, Callable[[PickleReader], None]] = {
+    0x95: PickleReader._frame,
+    # Memo
+    ord("q"): lambda machine: machine._remember(machine._unsigned(1)),
+    ord("r"): lambda machine: machine._remember(machine._unsigned(4)),
+    0x94: lambda machine: machine._remember(len(machine._memo)),
+    ord("h"): lambda machine: machine._recall(machine._unsigned(1)),
+    ord("j"): lambda machine: machine._recall(machine._unsigned(4)),
+    # Scalars
+    ord("N"): lambda machine: machine._push(None),
+    0x88: lambda machine: machine._push(True),
+    0x89: lambda machine: machine._push(False),
+    ord("K"): lambda machine: machine._push(machine._unsigned(1)),
+    ord("M"): lambda machine: machine._push(machine._unsigned(2)),
+    ord("J"): lambda machine: machine._integer(4),
+    0x8A: lambda machine: machine._integer(machine._unsigned(1)),
+    ord("G"): lambda machine: machine._push(struct.unpack(">d", machine._take(8))[0]),
+    # Text and bytes
+    ord("X"): lambda machine: machine._push(machine._decoded(machine._take(machine._unsigned(4)))),
+    0x8C: lambda machine: machine._push(machine._decoded(machine._take(machine._unsigned(1)))),
+    0x8D: lambda machine: machine._push(machine._decoded(machine._take(machine._unsigned(8)))),
+    ord("T"): lambda machine: machine._push(machine._take(machine._unsigned(4))),
+    ord("U"): lambda machine: machine._push(machine._take(machine._unsigned(1))),
+    ord("B"): lambda machine: machine._push(machine._take(machine._unsigned(4))),
+    ord("C"): lambda machine: machine._push(machine._take(machine._unsigned(1))),
+    0x8E: lambda machine: machine._push(machine._take(machine._unsigned(8))),
+    # Containers
+    ord("("): PickleReader._mark,
+    ord(")"): lambda machine: machine._sequence("tuple", []),
+    ord("t"): lambda machine: machine._sequence("tuple", machine._pop_to_mark()),
+    0x85: lambda machine: machine._tuple(1),
+    0x86: lambda machine: machine._tuple(2),
+    0x87: lambda machine: machine._tuple(3),
+    ord("]"): lambda machine: machine._sequence("list", []),
+    0x8F: lambda machine: machine._sequence("set", []),
+    0x91: lambda machine: machine._sequence("set", machine._pop_to_mark()),
+    ord("a"): lambda machine: machine._extend([machine._pop()]),
+    ord("e"): lambda machine: machine._extend(machine._pop_to_mark()),
+    0x90: lambda machine: machine._extend(machine._pop_to_mark()),
+    ord("}"): lambda machine: machine._push(Mapping()),
+    ord("s"): lambda machine: machine._set_items([machine._pop(), machine._pop()][::-1]),
+    ord("u"): lambda machine: machine._set_items(machine._pop_to_mark()),
+    # Names and calls
+    ord("c"): lambda machine: machine._global(machine._line(), machine._line()),
+    ord("i"): PickleReader._instance,
+    0x93: PickleReader._stack_global,
+    ord("R"): PickleReader._reduce,
+    0x81: PickleReader._reduce,
+    ord("b"): PickleReader._build,
+    ord("Q"): PickleReader._persistent,
+}

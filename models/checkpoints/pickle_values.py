@@ -1,0 +1,45 @@
+"""What the pickle reader builds: inert nodes of names and integers, never what the file asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from models.checkpoints.tensor_spec import StorageSpec, TensorSpec
+
+Scalar: TypeAlias = bool | int | float | str | bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """A name the pickle refers to, already found in the allow-list. Nothing is imported."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """Something a training script saved beside the weights; its content was dropped."""
+
+    name: str
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """A tuple, list or set."""
+
+    kind: Literal["tuple", "list", "set"]
+    items: list[Value]
+    depth: int = 1
+
+
+@dataclass(slots=True, eq=False)
+class Mapping:
+    """A dict or OrderedDict. Only text keys can name tensors; other entries are counted and dropped."""
+
+    entries: dict[str, Value] = field(default_factory=dict)
+    other_keys: int = 0
+    depth: int = 1
+
+
+Value: TypeAlias = Scalar | Global | Opaque | Sequence | Mapping | StorageSpec | TensorSpec

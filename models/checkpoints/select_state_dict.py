@@ -1,0 +1,128 @@
+"""Which mapping in a checkpoint is the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.checkpoints.codes import printable, rejection
+from models.checkpoints.limits import TENSOR_NAME, Limits, require_at_most
+from models.checkpoints.pickle_values import Mapping, Value
+from models.checkpoints.tensor_spec import TensorSpec
+
+#: Under these names training scripts keep the weights; anything else needs a declaration unless it is alone.
+KNOWN_KEYS = ("state_dict", "model", "net", "model_state_dict", "model_state", "ema", "student", "teacher")
+_PREFIXES = ("module.", "_orig_mod.")
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedStateDict:
+    """The weights of a checkpoint, by parameter name without wrapper prefixes."""
+
+    tensors: dict[str, TensorSpec]
+    key: str | None
+    """Where it was found; None at the top."""
+    stripped_prefix: str | None
+    dropped: tuple[str, ...]
+    """Names of the entries beside it."""
+    warnings: tuple[str, ...]
+
+
+def select_state_dict(root: Value, limits: Limits, *, key: str | None) -> SelectedStateDict:
+    """Find the one mapping that holds tensors only.
+
+    Args:
+        root: What the file holds.
+        limits: Bounds on number and names of tensors.
+        key: The user's declaration: a name at the top, or a dotted path of names.
+
+    Raises:
+        CheckpointRejected: ``state_dict_not_found``, ``state_dict_ambiguous``, ``state_dict_key_not_found``,
+            ``limit_exceeded`` or ``key_invalid``.
+    """
+    candidates = _candidates(root)
+    warnings: tuple[str, ...] = ()
+    if key is not None:
+        found = _declared(root, candidates, key)
+    elif None in candidates:
+        found = None
+    else:
+        known = [name for name in KNOWN_KEYS if name in candidates]
+        found = _only(known or [name for name in candidates if name is not None], root)
+        if not known:
+            warnings = (
+                f"The weights were taken from {printable(found)!r}, the only entry that holds tensors alone.",
+            )
+    selected = candidates[found]
+    require_at_most(len(selected), limits.tensors, "number of tensors")
+    tensors, prefix = _strip_prefix(selected)
+    for name in tensors:
+        if not TENSOR_NAME.fullmatch(name):
+            raise rejection("key_invalid", f"A tensor has the name {printable(name)!r}.")
+    return SelectedStateDict(tensors, found, prefix, _dropped(root, found), warnings)
+
+
+def _tensors_of(value: Value) -> dict[str, TensorSpec] | None:
+    """Return the mapping's tensors if it holds nothing else and at least one."""
+    if not isinstance(value, Mapping) or value.other_keys or not value.entries:
+        return None
+    tensors = {name: entry for name, entry in value.entries.items() if isinstance(entry, TensorSpec)}
+    return tensors if len(tensors) == len(value.entries) else None
+
+
+def _candidates(root: Value) -> dict[str | None, dict[str, TensorSpec]]:
+    at_top = _tensors_of(root)
+    if at_top is not None:
+        return {None: at_top}
+    entries = root.entries if isinstance(root, Mapping) else {}
+    return {name: tensors for name, entry in entries.items() if (tensors := _tensors_of(entry)) is not None}
+
+
+def _declared(root: Value, candidates: dict[str | None, dict[str, TensorSpec]], key: str) -> str:
+    node: Value = root
+    if key not in candidates:
+        for name in key.split("."):
+            node = node.entries.get(name) if isinstance(node, Mapping) else None
+        tensors = _tensors_of(node)
+        if tensors is None:
+            there = ", ".join(printable(name) for name in candidates if name is not None)
+            at_top = (
+                "The weights lie at the top of the file."
+                if None in candidates
+                else "No entry holds tensors alone."
+            )
+            raise rejection(
+                "state_dict_key_not_found",
+                f"{printable(key)!r} is not a state dict in this file. "
+                + (f"Candidates: {there}." if there else at_top),
+            )
+        candidates[key] = tensors
+    return key
+
+
+def _only(names: list[str], root: Value) -> str:
+    if not names:
+        kind = "a mapping whose entries are not all tensors" if isinstance(root, Mapping) else "not a mapping"
+        raise rejection("state_dict_not_found", f"The file holds {kind}, and no state dict under a name.")
+    if len(names) > 1:
+        raise rejection(
+            "state_dict_ambiguous", f"Several entries hold weights: {', '.join(map(printable, names[:20]))}."
+        )
+    return names[0]
+
+
+def _strip_prefix(tensors: dict[str, TensorSpec]) -> tuple[dict[str, TensorSpec], str | None]:
+    """Remove what DataParallel and torch.compile put before every name."""
+    stripped = ""
+    while True:
+        prefix = next((one for one in _PREFIXES if all(name.startswith(one) for name in tensors)), None)
+        if prefix is None:
+            return tensors, stripped or None
+        tensors = {name.removeprefix(prefix): spec for name, spec in tensors.items()}
+        stripped += prefix
+
+
+def _dropped(root: Value, found: str | None) -> tuple[str, ...]:
+    if found is None or not isinstance(root, Mapping):
+        return ()
+    names = tuple(printable(name) for name in root.entries if name != found)
+    return names + ((f"{root.other_keys} entries whose names are not text",) if root.other_keys else ())

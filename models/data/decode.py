@@ -1,0 +1,59 @@
+"""From the bytes of one PNG or JPEG to pixels; everything else about the image is dropped."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from models.data.codes import data_rejection
+from models.errors import DataRejected
+
+Pixels = npt.NDArray[np.uint8]
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+JPEG_SIGNATURE = b"\xff\xd8\xff"
+
+#: Eight bits a channel. Sixteen would be clipped, not scaled, by Pillow's conversion.
+_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "CMYK"})
+
+
+def decode_image(data: bytes, name: str, *, shortest_side: int, longest_side: int) -> Pixels:
+    """Decode one image to three channels; transparency is dropped, as ImageFolder's loader does.
+
+    Args:
+        data: The whole file.
+        name: For the error, safe to print.
+        shortest_side: In pixels.
+        longest_side: In pixels; checked before any pixel is decoded.
+
+    Returns:
+        uint8 (H, W, 3).
+
+    Raises:
+        DataRejected: ``image_unreadable`` or ``data_limit_exceeded``, naming the image.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of sizes that are refused below
+            image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
+            width, height = image.size
+            if max(width, height) > longest_side or min(width, height) < shortest_side:
+                raise data_rejection(
+                    "data_limit_exceeded",
+                    f"{name} has {width} x {height} pixels; sides may be {shortest_side} to {longest_side}.",
+                )
+            if image.mode not in _MODES or getattr(image, "n_frames", 1) != 1:
+                raise data_rejection(
+                    "image_unreadable", f"{name} is animated or has more than 8 bits a channel."
+                )
+            return np.asarray(image.convert("RGB"))
+    except (DataRejected, MemoryError):
+        raise
+    except Image.DecompressionBombError:
+        raise data_rejection("data_limit_exceeded", f"{name} has hundreds of millions of pixels.") from None
+    except Exception:  # whatever a decoder trips over, the image is what is wrong
+        raise data_rejection("image_unreadable", f"{name} cannot be decoded as PNG or JPEG.") from None

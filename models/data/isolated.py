@@ -1,0 +1,44 @@
+"""Inspecting an archive in a process of its own, which is how the service does it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from models.checkpoints.child import ChildRejectedError, ChildStoppedError, ask_child
+from models.data.codes import data_rejection
+from models.data.limits import ArchiveLimits, Role
+from models.errors import DataRejected
+from models.results.inspection import DatasetInspection
+
+
+def inspect_dataset_isolated(
+    path: Path, out_path: Path, role: Role, *, limits: ArchiveLimits | None = None
+) -> DatasetInspection:
+    """Do what ``archive.inspect_dataset`` does, in a bounded child process without torch.
+
+    Args:
+        path: The uploaded file.
+        out_path: Where the canonical file goes; nothing is left there if the file is refused.
+        role: What the images are for.
+        limits: Bounds on everything the file may ask for; None takes the defaults.
+
+    Raises:
+        DataRejected: With one of ``codes.DATA_CODES``.
+    """
+    limits = limits or ArchiveLimits()
+    request = {
+        "path": str(path.absolute()),
+        "out_path": str(out_path.absolute()),
+        "role": role,
+        "limits": asdict(limits),
+    }
+    try:
+        document = ask_child("models.data.inspect_main", request, wall_s=limits.wall_s)
+        tuples = {name: tuple(document[name]) for name in ("classes", "class_counts", "warnings")}
+        return DatasetInspection(**{**document, **tuples})
+    except ChildRejectedError as error:
+        raise DataRejected(error.detail, code=error.code, hint=error.hint) from None
+    except ChildStoppedError as error:
+        out_path.with_name(f"{out_path.name}.partial").unlink(missing_ok=True)
+        raise data_rejection("parser_limit" if error.limit else "parser_failed", str(error)) from None

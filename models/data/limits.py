@@ -1,0 +1,58 @@
+"""How much an image archive may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from models.checkpoints.limits import MEBIBYTE
+from models.data.codes import data_rejection
+
+Role = Literal["clean_labelled", "clean_unlabelled", "surrogate"]
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveLimits:
+    """Bounds of one archive or image. CIFAR-10's 50,000 training images have 150 MB as pixels."""
+
+    file_bytes: int = 100 * MEBIBYTE
+    members: int = 60_000
+    member_bytes: int = 2 * MEBIBYTE
+    """Of one image of a set, compressed and decompressed."""
+    side: int = 1024
+    """Longest side of one image of a set, in pixels."""
+    source_bytes: int = 20 * MEBIBYTE
+    """Of one surrogate source: a photograph to cut patches from."""
+    source_side: int = 4096
+    """Longest side of one surrogate source, in pixels."""
+    decoded_bytes: int = 300 * MEBIBYTE
+    """Sum of all pixels."""
+    ratio: int = 50
+    """Decompressed over compressed size of one member."""
+    shortest_side: int = 8
+    """Of any image, in pixels."""
+    classes: int = 1000
+    sizes: int = 10_000
+    """Different image sizes in one archive."""
+    cpu_s: int = 120
+    """Processor time of the parser process: 50,000 CIFAR images take about 10 s."""
+    wall_s: int = 180
+    """Wall time of the parser process."""
+    memory_bytes: int = 1024 * MEBIBYTE
+    """Memory of the parser process beyond its interpreter."""
+
+    def for_role(self, role: Role) -> tuple[int, int]:
+        """Most bytes and longest side of one image."""
+        if role == "surrogate":
+            return self.source_bytes, self.source_side
+        return self.member_bytes, self.side
+
+
+def require_within(value: int, limit: int, what: str) -> None:
+    """Refuse an archive whose ``what`` is more than ``limit``.
+
+    Raises:
+        DataRejected: ``data_limit_exceeded``.
+    """
+    if value > limit:
+        raise data_rejection("data_limit_exceeded", f"{what} is {value:,}; at most {limit:,} are accepted.")

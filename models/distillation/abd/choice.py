@@ -1,0 +1,119 @@
+"""Which student to keep, by what can be measured without any data of the teacher's.
+
+Two signals on pseudo images: agreement with the teacher stands for usefulness, and how often a universal
+perturbation moves the student to one class stands for what a trigger could do. Neither knows the trigger, its
+target or a clean image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from models.architectures import StagedClassifier
+from models.distillation.abd.perturbations import Perturbations
+from models.engine.frozen import frozen
+from models.engine.seed import make_generator
+from models.recipes.abd import RetrospectionRecipe
+from models.results.training import Decision
+
+_ROUNDS = 20
+_SEARCHED_IMAGES = 128
+
+
+@dataclass(frozen=True)
+class StudentSignals:
+    """What a student shows on pseudo images."""
+
+    agreement: float
+    """Share on which it names the teacher's class."""
+    flip_rate: float
+    """Largest share that one perturbation moves to its class, or the universal one to any other."""
+
+
+def judge(
+    teacher: StagedClassifier,
+    student: StagedClassifier,
+    x: Tensor,
+    recipe: RetrospectionRecipe,
+    *,
+    seed: int,
+) -> StudentSignals:
+    """Measure a student; perturbations are found on the teacher's answers, on the first 128 of ``x``.
+
+    Args:
+        teacher: Frozen.
+        student: Put into eval mode meanwhile.
+        x: Pseudo images, normalized (N, 3, H, W).
+        recipe: Kind and size of the perturbations.
+        seed: Of their starts; equal seeds give equal perturbations to both students.
+    """
+    searched = min(_SEARCHED_IMAGES, len(x) // 2)
+    search, held_out = x[:searched], x[searched:]
+    generator = make_generator(seed, "judging")
+    with frozen(student), torch.no_grad():
+        named = teacher(held_out).argmax(dim=1)
+        perturbations = Perturbations(recipe, teacher(x[:1]).shape[1], x.shape[1:], x.device)
+        perturbations.restart(slice(None), generator)
+        turns = -(-perturbations.count // len(perturbations.in_play(len(search), 0)))
+        for turn in range(turns):
+            with torch.enable_grad():
+                perturbations.climb(teacher, search, _ROUNDS, turn)
+        clean = student(held_out).argmax(dim=1)
+        flips = [
+            _flip_rate(student, held_out, shift, clean, label if perturbations.count > 1 else None)
+            for label, shift in enumerate(perturbations.delta)
+        ]
+    return StudentSignals(float((clean == named).float().mean()), max(flips))
+
+
+def _flip_rate(
+    student: StagedClassifier, x: Tensor, shift: Tensor, clean: Tensor, label: int | None
+) -> float:
+    moved = student(x + shift).argmax(dim=1)
+    if label is None:
+        return float((moved != clean).float().mean())
+    elsewhere = clean != label
+    return float((moved[elsewhere] == label).float().mean()) if elsewhere.any() else 0.0
+
+
+def wants_retrospection(
+    signals: StudentSignals, recipe: RetrospectionRecipe, *, vaccinated: bool, step: int
+) -> Decision:
+    """Decide whether retrospection runs; ``values["run"]`` is 1 or 0."""
+    follows = signals.flip_rate > recipe.max_flip_rate
+    run = recipe.run == "always" or (recipe.run == "auto" and (follows or not vaccinated))
+    if recipe.run != "auto":
+        why = f"the recipe says {recipe.run}"
+    elif not vaccinated:
+        why = "no vaccine is in use"
+    else:
+        relation = "over" if follows else "not over"
+        why = f"a perturbation moves {signals.flip_rate:.1%} of images, {relation} {recipe.max_flip_rate:.1%}"
+    text = f"Self-Retrospection {'runs' if run else 'does not run'}: {why}."
+    return Decision(step, "retrospection", text, {**asdict(signals), "run": float(run)})
+
+
+def choose_student(
+    before: StudentSignals, after: StudentSignals, recipe: RetrospectionRecipe, *, step: int
+) -> Decision:
+    """Decide which student is kept; ``values["retrospected"]`` is 1 or 0.
+
+    The retrospected one, unless it follows perturbations more than the other, or lost more than
+    ``max_agreement_loss`` of its agreement with the teacher.
+    """
+    lost = before.agreement - after.agreement
+    keep = after.flip_rate <= before.flip_rate and lost <= recipe.max_agreement_loss
+    text = (
+        f"The student {'after' if keep else 'before'} retrospection is kept: it took the flip rate "
+        f"from {before.flip_rate:.1%} to {after.flip_rate:.1%} and agreement with the teacher "
+        f"from {before.agreement:.1%} to {after.agreement:.1%}."
+    )
+    values = {
+        **{f"before_{name}": value for name, value in asdict(before).items()},
+        **{f"after_{name}": value for name, value in asdict(after).items()},
+        "retrospected": float(keep),
+    }
+    return Decision(step, "student_choice", text, values)

@@ -1,0 +1,149 @@
+"""Self-Retrospection: teach the student not to follow shifts that change what the teacher says.
+
+Per student step: improve the perturbations (``perturbations``), then add the hypergradient of
+
+    F(delta, theta) = mean over the perturbed of KL( S(x) || S(x + a delta) )
+
+to the distillation gradient, differentiating through delta by the fixed point of the inner loss
+``g = -KL(S(x) || S(x + delta)) + penalty``. Source: Hong et al., ICML 2023, section 5 and the code of ABD
+(algorithms.md 1.4), after I-BAU. Departures:
+
+- the outer mean runs over the perturbed images only, so that ``portion`` and ``weight`` are independent;
+- the amplitude a is drawn between 0 and 1 per image: a student that only met full-length shifts kept
+  following weaker ones;
+- the clean side is detached everywhere (the code detaches it in one of three backbones);
+- BatchNorm uses the batch's statistics, as in the code, but its running ones stand still: seven extra passes
+  per step, some perturbed, would drown them. With running statistics instead, accuracy fell to .1 within
+  twelve steps, because they lag behind the weights;
+- perturbations synthesized on the student see it in eval mode: in train mode BatchNorm subtracts a shift that
+  all images share, and the ascent found nothing (KL .0001).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.architectures import StagedClassifier
+from models.distillation.abd.hypergradient import hypergradient
+from models.distillation.abd.perturbations import Perturbations
+from models.distillation.losses import batch_divergence
+from models.engine.frozen import frozen, still_batchnorm
+from models.engine.seed import make_generator
+from models.recipes.abd import RetrospectionRecipe
+
+
+class SelfRetrospection:
+    """Adds its gradient to a student's, step after step."""
+
+    def __init__(
+        self, teacher: StagedClassifier, student: StagedClassifier, recipe: RetrospectionRecipe, *, seed: int
+    ) -> None:
+        """Prepare; the perturbations take shape with the first batch.
+
+        Args:
+            teacher: Frozen.
+            student: Its gradients are added to; its BatchNorm buffers stay.
+            recipe: Lengths and weights.
+            seed: Of starts, amplitudes and the choice of images.
+        """
+        self.teacher, self.student, self.recipe, self.seed = teacher, student, recipe, seed
+        self.parameters = list(student.parameters())
+        self.perturbations: Perturbations | None = None
+        self.turn = 0
+        self.last: dict[str, Tensor] = {}
+
+    def add_gradients(self, x: Tensor, scale: float) -> None:
+        """Improve the perturbations on ``x`` and add the weighted hypergradient to the student's gradients.
+
+        Args:
+            x: Normalized images (N, 3, H, W); the first ``recipe.images`` take part.
+            scale: Factor of the divergence, see ``Defense.add_gradients``.
+        """
+        x = x[: self.recipe.images].detach()
+        generator = make_generator(self.seed, f"retrospection {self.turn}")
+        perturbations = self._refreshed(x, generator)
+        hits = self._climb(perturbations, x)
+        with still_batchnorm(self.student):
+            outer, norms, gradients = self._hypergradient(perturbations, x, generator)
+        with torch.no_grad():
+            for parameter, gradient in zip(self.parameters, gradients, strict=True):
+                weighted = self.recipe.weight * scale * gradient
+                parameter.grad = weighted if parameter.grad is None else parameter.grad + weighted
+        self.turn += 1
+        lengths = perturbations.delta.flatten(1).norm(dim=1)
+        self.last = {
+            "perturbation_success": hits,
+            "perturbation_norm": lengths.mean(),
+            "retrospection_loss": outer,
+            "series_growth": torch.tensor(norms[-1] / max(norms[0], 1e-12)),
+            "series_terms": torch.tensor(float(len(norms))),
+        }
+
+    def _refreshed(self, x: Tensor, generator: torch.Generator) -> Perturbations:
+        """Return the perturbations, one of them started anew; the universal one starts anew every time."""
+        if self.perturbations is None:
+            with torch.no_grad():
+                classes = self.teacher(x[:1]).shape[1]
+            self.perturbations = Perturbations(self.recipe, classes, x.shape[1:], x.device)
+            self.perturbations.restart(slice(None), generator)
+            # A first stretch, so that the student does not learn from noise.
+            self._climb(self.perturbations, x, rounds=3 * self.recipe.rounds)
+        index = self.turn % self.perturbations.count
+        self.perturbations.restart(slice(index, index + 1), generator)
+        return self.perturbations
+
+    def _climb(self, perturbations: Perturbations, x: Tensor, rounds: int | None = None) -> Tensor:
+        answer = self.teacher if self.recipe.synthesize_on == "teacher" else self.student
+        training = self.student.training
+        with frozen(answer):
+            hits = perturbations.climb(answer, x, rounds or self.recipe.rounds, self.turn)
+        self.student.train(training)
+        return hits
+
+    def _hypergradient(
+        self, perturbations: Perturbations, x: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, tuple[float, ...], tuple[Tensor, ...]]:
+        recipe = self.recipe
+        playing = perturbations.in_play(len(x), self.turn)
+        # int() alone would perturb nothing in batches under 1 / portion images (algorithms.md 8, item 36).
+        perturbed = max(1, int(recipe.portion * len(x)))
+        order = torch.randperm(len(x), generator=generator)[:perturbed].to(x.device)
+        place = torch.randint(len(playing), (len(x),), generator=generator).to(x.device)
+        amplitude = torch.zeros(len(x), 1, 1, 1, device=x.device)
+        # The square root leans towards full length: density 2a.
+        amplitude[order] = torch.rand(perturbed, 1, 1, 1, generator=generator).sqrt().to(x.device)
+        delta = perturbations.delta[playing].requires_grad_(True)
+        with torch.no_grad():
+            clean = self.student(x)
+        outer = batch_divergence(clean, self.student(x + amplitude * delta[place])) * (len(x) / perturbed)
+        inner = -batch_divergence(clean, self.student(x + delta[place]))
+        inner = inner + recipe.norm_penalty * delta.square().sum()
+        result = hypergradient(
+            inner,
+            outer,
+            delta,
+            self.parameters,
+            sweeps=recipe.sweeps,
+            step=recipe.step,
+            max_growth=recipe.max_growth,
+        )
+        return outer.detach(), result.norms, result.gradients
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the perturbations and the turn."""
+        kept = None if self.perturbations is None else self.perturbations.state_dict()
+        return {"perturbations": kept, "turn": self.turn}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state from ``state_dict``."""
+        self.turn = state["turn"]
+        kept = state["perturbations"]
+        if kept is not None:
+            delta = kept["delta"]
+            device = next(self.student.parameters()).device
+            self.perturbations = Perturbations(self.recipe, len(delta), delta.shape[1:], device)
+            self.perturbations.load_state_dict(kept)

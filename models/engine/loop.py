@@ -1,0 +1,126 @@
+"""The one training loop: it knows steps, progress, stopping and resuming, and nothing of distillation."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from models.engine.monitor import Monitor, ResumeState, raise_if_stopped
+from models.engine.resume import pack, unpack
+from models.errors import TrainingFailed
+from models.results.training import CurvePoint
+
+#: A run reports about so often, whatever its length: enough for a smooth curve, few enough to store.
+REPORTS = 200
+
+
+class Finished(Exception):
+    """Raised by a task's ``step`` when it has nothing left to do before the planned end."""
+
+
+class Task(Protocol):
+    """What is trained: holds the networks and optimizers, knows what one step is."""
+
+    def step(self, index: int) -> Mapping[str, Tensor]:
+        """Take step ``index`` and return named scalars, ``loss`` among them."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything a resumed run needs, as nested dictionaries of tensors and plain values."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state from ``state_dict``."""
+
+
+@dataclass(frozen=True)
+class LoopResult:
+    """What a finished loop has to tell; ``final`` is the last point of ``curve``."""
+
+    curve: tuple[CurvePoint, ...]
+    final: dict[str, float]
+    seconds: float
+    steps: int
+
+
+def run_loop(
+    task: Task, *, steps: int, monitor: Monitor, resume: ResumeState | None = None, seed: int = 0
+) -> LoopResult:
+    """Run ``task`` from step 0, or from where ``resume`` was taken, to ``steps``.
+
+    Layers that draw from torch's global generator, such as dropout, get their own stretch of it: the
+    caller's is left as it was, and a resumed run goes on where the interrupted one was.
+
+    Args:
+        task: What to train.
+        steps: Length of the whole run.
+        monitor: Asked before every step whether to stop; told of progress about 200 times.
+        resume: A state that the monitor was offered by the same run.
+        seed: Of the global generator.
+
+    Raises:
+        Interrupted: The monitor asked to stop.
+        TrainingFailed: ``non_finite`` if ``loss`` is infinite or not a number.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _Loop(task, steps, monitor, resume).run()
+
+
+class _Loop:
+    def __init__(self, task: Task, steps: int, monitor: Monitor, resume: ResumeState | None) -> None:
+        self.task, self.steps, self.monitor = task, steps, monitor
+        self.done = 0
+        self.curve: list[CurvePoint] = []
+        self.seconds = 0.0
+        self.started = time.monotonic()
+        if resume is not None:
+            self._load(unpack(resume))
+
+    def run(self) -> LoopResult:
+        every = max(1, math.ceil(self.steps / REPORTS))
+        while self.done < self.steps:
+            raise_if_stopped(self.monitor)
+            try:
+                scalars = self.task.step(self.done)
+            except Finished:
+                break
+            self.done += 1
+            loss = float(scalars["loss"])
+            if not math.isfinite(loss):
+                raise TrainingFailed(
+                    f"The loss is {loss} at step {self.done}.",
+                    code="non_finite",
+                    hint="Lower the learning rate or the weights of the defense.",
+                )
+            if self.done % every == 0 or self.done == self.steps:
+                values = {name: float(value) for name, value in scalars.items()}
+                self.curve.append(CurvePoint(self.done, values))
+                self.monitor.progress(self.done, self.steps, **values)
+            if self.monitor.wants_checkpoint():
+                self.monitor.checkpoint(pack(self._state()))
+        final = self.curve[-1].values if self.curve else {}
+        return LoopResult(tuple(self.curve), final, self._elapsed(), self.done)
+
+    def _elapsed(self) -> float:
+        return self.seconds + time.monotonic() - self.started
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "task": self.task.state_dict(),
+            "random": torch.get_rng_state(),
+            "done": self.done,
+            "curve": [[point.step, point.values] for point in self.curve],
+            "seconds": self._elapsed(),
+        }
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        self.task.load_state_dict(state["task"])
+        torch.set_rng_state(state["random"])
+        self.done = state["done"]
+        self.curve = [CurvePoint(step, values) for step, values in state["curve"]]
+        self.seconds = state["seconds"]

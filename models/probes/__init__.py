@@ -1,0 +1,1 @@
+"""What a suspect teacher is asked: margins, triggers, transfer; and what the answers allow to conclude."""

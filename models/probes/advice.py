@@ -1,0 +1,62 @@
+"""What was not asked, and what would make the answer more certain."""
+
+from __future__ import annotations
+
+from models.data.bundle import AuditData
+from models.probes.findings import Findings
+from models.probes.probe_images import FEWEST_CLEAN_IMAGES
+from models.recipes.probe import ProbeRecipe
+from models.recipes.probe_catalog import PROBES
+from models.results.audit import BackdoorVerdict, Hazard
+
+
+def name_not_tested(findings: Findings, image_source: str, data: AuditData) -> tuple[str, ...]:
+    """List what the audit cannot answer for: failures, probes that did not run, what those that ran miss."""
+    ran = {probe.probe for probe in findings.probes}
+    if any(report.origin == "given" for report in findings.triggers):
+        ran.add("given_trigger")
+    if findings.transfers:
+        ran.add("transfer")
+    lines = list(findings.failures)
+    lines += [f"{facts.title} did not run." for facts in PROBES if facts.name not in ran]
+    lines += [f"{facts.title} cannot see: {facts.blind_to}." for facts in PROBES if facts.name in ran]
+    if image_source == "surrogate patches":
+        count = 0 if data.images is None else len(data.images)
+        few = (
+            f"only {count} clean images were given, {FEWEST_CLEAN_IMAGES} are needed"
+            if count
+            else ("no clean images were given")
+        )
+        lines.append(
+            f"Behavior on the images the network was made for: {few}; patches of photographs stood in."
+        )
+    lines.append(
+        "False-positive rate: no clean reference networks were used, so no probability belongs to any mark."
+    )
+    return tuple(lines)
+
+
+def give_advice(
+    verdict: BackdoorVerdict, hazard: Hazard, data: AuditData, probe: ProbeRecipe, trigger_given: bool
+) -> tuple[str, ...]:
+    """Say what to do next, the most useful first."""
+    lines = []
+    if verdict in {"detected", "suspected"}:
+        lines.append("Do not deploy this network, and distill from it only with a defense (defense: abd).")
+    elif hazard == "high":
+        lines.append("Distill from this network only with a defense: a trigger moved to a student.")
+    if data.images is None or len(data.images) < FEWEST_CLEAN_IMAGES:
+        lines.append(
+            f"Give at least {FEWEST_CLEAN_IMAGES} clean images; labels let accuracy be measured too."
+        )
+    elif data.labels is None:
+        lines.append("Give labels for the clean images: accuracy can then be measured.")
+    if not trigger_given:
+        lines.append(
+            "If a trigger is suspected, give it: whether it works can be measured instead of guessed."
+        )
+    if probe.budget != "thorough" and verdict != "detected":
+        lines.append("Run the audit again with budget thorough.")
+    if not probe.transfer:
+        lines.append("Run the transfer probe: it shows whether a backdoor would move to a student.")
+    return tuple(lines)

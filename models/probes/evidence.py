@@ -1,0 +1,64 @@
+"""The evidence in plain sentences, in order of weight."""
+
+from __future__ import annotations
+
+from models.probes.findings import Findings, suspected_classes, trigger_works
+from models.recipes.probe_catalog import find_probe
+from models.results.audit import ProbeResult, TransferResult, TriggerReport
+
+
+def order_evidence(findings: Findings) -> tuple[str, ...]:
+    """Write one line per finding, the weightiest first.
+
+    Measured behavior comes before statistics, what stands out before what does not.
+    """
+    given = [report for report in findings.triggers if report.origin == "given"]
+    working = [report for report in given if trigger_works(report, findings.hiding)]
+    recovered = [report for report in findings.triggers if report.origin == "recovered"]
+    suspects = suspected_classes(findings.probes)
+    moved = [transfer for transfer in findings.transfers if transfer.hazard == "high"]
+    return (
+        *(_trigger_line(report) for report in working),
+        *(_probe_line(probe) for probe in findings.probes if probe.conspicuous),
+        *(_trigger_line(report) for report in recovered if report.target_label in suspects),
+        *(_transfer_line(transfer) for transfer in moved),
+        *(_probe_line(probe) for probe in findings.probes if not probe.conspicuous),
+        *(_trigger_line(report) for report in recovered if report.target_label not in suspects),
+        *(_transfer_line(transfer) for transfer in findings.transfers if transfer.hazard != "high"),
+        *(
+            f"{_trigger_line(report)} It hides most of the image, so this proves nothing."
+            if report.name in findings.hiding
+            else f"{_trigger_line(report)} That is too little to prove a backdoor with this trigger."
+            for report in given
+            if report not in working
+        ),
+    )
+
+
+def _probe_line(probe: ProbeResult) -> str:
+    return f"{find_probe(probe.probe).title}: {probe.summary}"
+
+
+def _trigger_line(report: TriggerReport) -> str:
+    rate = report.teacher_success
+    who = "The trigger you gave" if report.origin == "given" else "A trigger that was recovered"
+    return (
+        f"{who} ({report.name}) sends {rate.value:.1%} of {rate.n} {report.image_source} to class "
+        f"{report.target_label} (95 % interval {rate.low:.1%} to {rate.high:.1%}); without it "
+        f"{report.clean_rate.value:.1%} go there."
+    )
+
+
+def _transfer_line(transfer: TransferResult) -> str:
+    rate = transfer.student_success
+    outcome = {
+        "high": "moves to a student",
+        "low": "does not move to a student",
+        "not_tested": "could not be followed to a student",
+    }[transfer.hazard]
+    return (
+        f"{transfer.trigger} {outcome} distilled from out-of-distribution images: it works on "
+        f"{rate.value:.1%} of {rate.n} images there (95 % interval {rate.low:.1%} to {rate.high:.1%}), on "
+        f"{transfer.teacher_success.value:.1%} with the teacher; a control of the same size works on "
+        f"{transfer.control_success.value:.1%}."
+    )

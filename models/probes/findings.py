@@ -1,0 +1,48 @@
+"""All that the probes measured, and the two questions every reader of it asks first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.results.audit import ProbeResult, TransferResult, TriggerReport
+
+#: A given trigger works when even the lower bound of its success is at least this ...
+LOWEST_SUCCESS = 0.5
+#: ... and exceeds the upper bound of the rate without it by at least this.
+LOWEST_GAIN = 0.2
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that was measured."""
+
+    probes: tuple[ProbeResult, ...]
+    triggers: tuple[TriggerReport, ...]
+    transfers: tuple[TransferResult, ...]
+    failures: tuple[str, ...]
+    """Why a probe that should have run gave no result, one sentence each."""
+    hiding: frozenset[str]
+    """Names of given triggers that leave so little of an image that their success proves nothing."""
+
+
+def trigger_works(report: TriggerReport, hiding: frozenset[str] = frozenset()) -> bool:
+    """Whether a given trigger was measured to work, beyond both intervals."""
+    gain = report.teacher_success.low - report.clean_rate.high
+    return (
+        report.origin == "given"
+        and report.name not in hiding
+        and report.teacher_success.low >= LOWEST_SUCCESS
+        and gain >= LOWEST_GAIN
+    )
+
+
+def suspected_classes(probes: Sequence[ProbeResult]) -> tuple[int, ...]:
+    """Return the classes that conspicuous probes name, without repetition."""
+    named = [p.target_label for p in probes if p.conspicuous and p.target_label is not None]
+    return tuple(dict.fromkeys(named))
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words as a sentence does."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,208 @@
+"""MM-BD: a backdoored class can be driven to an unusually large margin, without any data.
+
+Wang et al., "MM-BD: Post-Training Detection of Backdoor Attacks with Arbitrary Backdoor Pattern Types Using a
+Maximum Margin Statistic", IEEE S&P 2024. For every class c, r(c) is the largest value of
+``logit_c - max_{k != c} logit_k`` over inputs in [0, 1]^d; one class that stands far above the others is the
+likely target.
+
+We depart from the paper in the search. It takes 30 starts, 300 steps of plain gradient ascent at rate 1e-2
+and stops at a relative change of 1e-5, class by class. Here all classes and starts climb in one batch with
+gradients of unit norm (plain steps crawl where the logits are small and jump where they are large), and after
+a first leg only the best starts of each class go on: 40 % of the work, and on the four public CIFAR-10
+checkpoints we tried both ways no other verdict.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.engine.monitor import Monitor, raise_if_stopped
+from models.errors import TrainingFailed
+from models.recipes.probe_catalog import find_probe
+from models.results.audit import ProbeResult
+
+#: A best-to-second ratio of at least this is called conspicuous. On 12 public checkpoints the ratio was
+#: >= 1.48 on backdoored and <= 1.34 on benign ones; 1.4 lies between and was chosen after seeing them. It is
+#: a hint: no false-positive rate belongs to it.
+CONSPICUOUS_RATIO = 1.4
+
+#: Inputs per forward pass. Larger batches gain nothing on two cores and cost memory.
+BATCH = 128
+
+#: Length of the first and the last step, as a share of the cube's diagonal sqrt(d).
+FIRST_STEP, LAST_STEP = 0.07, 0.009
+
+#: The first leg is this share of all steps and takes all starts; then the best third of each class go on.
+FIRST_LEG = 0.125
+
+
+@dataclass(frozen=True)
+class MarginScores:
+    """What the margins say, none of it calibrated."""
+
+    order: tuple[int, ...]
+    """Classes by margin, the largest first."""
+    log_ratio: float
+    """log r(1) - log r(2)."""
+    robust_z: float
+    """(r(1) - median) / (1.4826 MAD)."""
+    p_value: float
+    """1 - F(r(1))^K with a Gamma distribution F fitted to the other classes, as in the paper."""
+
+
+def margin_statistics(
+    classifier: nn.Module,
+    num_classes: int,
+    input_size: int,
+    *,
+    restarts: int,
+    steps: int,
+    generator: torch.Generator,
+    monitor: Monitor,
+) -> ProbeResult:
+    """Search each class's maximal margin and say which class stands out.
+
+    Args:
+        classifier: Takes pixels in [0, 1], (N, 3, S, S), and returns logits (N, K); in eval mode.
+        num_classes: K.
+        input_size: S, in pixels.
+        restarts: Random starts per class.
+        steps: Gradient steps of a start that is not dropped.
+        generator: Source of the starts; its device is where the search runs.
+        monitor: Asked before every step.
+
+    Returns:
+        ``class_scores`` are the margins r(c); ``statistic`` is log r(1) - log r(2).
+
+    Raises:
+        Interrupted: The monitor asked to stop.
+        TrainingFailed: A logit is not finite (code ``non_finite``).
+    """
+    started = time.monotonic()
+    margins = maximal_margins(
+        classifier,
+        num_classes,
+        input_size,
+        restarts=restarts,
+        steps=steps,
+        generator=generator,
+        monitor=monitor,
+    )
+    if not bool(margins.isfinite().all()):
+        raise TrainingFailed(
+            "The network's logits are not finite.",
+            code="non_finite",
+            hint="The checkpoint is damaged, or its normalization or architecture is not the declared one.",
+        )
+    scores = score_margins(margins)
+    return ProbeResult(
+        probe="mmbd",
+        summary=_summarize(scores),
+        target_label=scores.order[0],
+        statistic=scores.log_ratio,
+        conspicuous=math.exp(scores.log_ratio) >= CONSPICUOUS_RATIO,
+        class_scores=tuple(margins.tolist()),
+        p_value=scores.p_value,
+        calibration_references=0,
+        blind_to=find_probe("mmbd").blind_to,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _summarize(scores: MarginScores) -> str:
+    ratio = math.exp(scores.log_ratio)
+    return (
+        f"Class {scores.order[0]} can be driven to {ratio:.2f} times the margin of the next class "
+        f"({scores.order[1]}); it lies {scores.robust_z:.1f} robust deviations above the median. "
+        f"That is {'' if ratio >= CONSPICUOUS_RATIO else 'not '}conspicuous "
+        f"(mark: {CONSPICUOUS_RATIO}, uncalibrated)."
+    )
+
+
+def maximal_margins(
+    classifier: nn.Module,
+    num_classes: int,
+    input_size: int,
+    *,
+    restarts: int,
+    steps: int,
+    generator: torch.Generator,
+    monitor: Monitor,
+) -> Tensor:
+    """Climb from random inputs; return r, (K,) float64, the largest margin seen per class."""
+    device = generator.device
+    inputs = torch.rand(num_classes * restarts, 3, input_size, input_size, generator=generator, device=device)
+    labels = torch.arange(num_classes, device=device).repeat_interleave(restarts)
+    best = torch.full((num_classes,), -torch.inf, device=device)
+    first_leg = max(1, round(FIRST_LEG * steps))
+    diagonal = math.sqrt(inputs[0].numel())
+    margins = torch.empty(0, device=device)
+    for step in range(steps):
+        raise_if_stopped(monitor)
+        if step == first_leg:
+            inputs, labels = _keep_best_starts(inputs, labels, margins, keep=math.ceil(restarts / 3))
+        length = diagonal * FIRST_STEP * (LAST_STEP / FIRST_STEP) ** (step / max(1, steps - 1))
+        inputs, margins = _ascend(classifier, inputs, labels, length)
+        best = best.scatter_reduce(0, labels, margins, "amax")
+        monitor.progress(step + 1, steps, largest_margin=best.max().item())
+    return best.double().cpu()
+
+
+def _ascend(classifier: nn.Module, inputs: Tensor, labels: Tensor, length: float) -> tuple[Tensor, Tensor]:
+    """Take one step of the given Euclidean length; return the new inputs and the margins before it."""
+    moved, margins = [], []
+    for start in range(0, len(inputs), BATCH):
+        part = inputs[start : start + BATCH].detach().requires_grad_()
+        own = labels[start : start + BATCH]
+        logits = classifier(part)
+        rivals = logits.scatter(1, own[:, None], -torch.inf).amax(1)
+        margin = logits.gather(1, own[:, None])[:, 0] - rivals
+        (gradient,) = torch.autograd.grad(margin.sum(), part)
+        norm = gradient.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
+        moved.append((part.detach() + length * gradient / norm).clamp(0, 1))
+        margins.append(margin.detach())
+    return torch.cat(moved), torch.cat(margins)
+
+
+def _keep_best_starts(inputs: Tensor, labels: Tensor, margins: Tensor, keep: int) -> tuple[Tensor, Tensor]:
+    """Keep the ``keep`` starts of largest margin in every class; starts of a class lie side by side."""
+    num_classes = int(labels.max()) + 1
+    per_class = margins.view(num_classes, -1)
+    offsets = torch.arange(num_classes, device=inputs.device)[:, None] * per_class.shape[1]
+    chosen = (per_class.topk(keep, dim=1).indices + offsets).flatten()
+    return inputs[chosen], labels[chosen]
+
+
+def score_margins(margins: Tensor) -> MarginScores:
+    """Score how far the largest of ``margins``, (K,), stands above the others.
+
+    A margin that is not positive means that no input of that class was found; it counts as a thousandth of
+    the largest, so that the ratio stays finite.
+    """
+    positive = margins.double().clamp_min(max(float(margins.max()) / 1000, 1e-9))
+    values, order = positive.sort(descending=True)
+    deviation = 1.4826 * float((positive - positive.median()).abs().median())
+    return MarginScores(
+        order=tuple(order.tolist()),
+        log_ratio=float(values[0].log() - values[1].log()),
+        robust_z=float(values[0] - positive.median()) / max(deviation, 1e-9),
+        p_value=_gamma_p_value(values),
+    )
+
+
+def _gamma_p_value(descending: Tensor) -> float:
+    """Compare the largest value with the largest of K draws from a Gamma fitted to the other K - 1 values.
+
+    The shape comes from Minka's closed form (within 1.5 % of the maximum-likelihood estimate).
+    """
+    others = descending[1:]
+    spread = float((others.mean().log() - others.log().mean()).clamp_min(1e-6))
+    shape = (3 - spread + math.sqrt((spread - 3) ** 2 + 24 * spread)) / (12 * spread)
+    scaled = descending[0] * shape / others.mean()
+    tail = float(torch.special.gammaincc(torch.tensor(shape, dtype=torch.float64), scaled))
+    return -math.expm1(len(descending) * math.log1p(-min(tail, 1 - 1e-12)))

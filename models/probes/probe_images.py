@@ -1,0 +1,57 @@
+"""Which images the probes search on, and which others they measure on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.data.bundle import AuditData
+from models.data.patches import make_patches
+from models.data.photographs import builtin_photographs
+from models.recipes.ood import PatchStyle
+
+#: Fewer clean images than this are not enough to search on half of them and measure on the other half.
+FEWEST_CLEAN_IMAGES = 50
+
+#: More add nothing to a search of some thousand stamped images, and cost measuring time.
+MOST_CLEAN_IMAGES = 2_000
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeImages:
+    """Two disjoint sets of images, uint8 (N, 3, S, S)."""
+
+    search: Tensor
+    held_out: Tensor
+    labels: Tensor | None
+    """int64, of ``held_out``. Without them, the teacher's predictions say which images are the target's."""
+    source: str
+    """``clean images`` or ``surrogate patches``."""
+
+
+def probe_images(data: AuditData, *, size: int, patches: int, style: PatchStyle, seed: int) -> ProbeImages:
+    """Split the clean images, or patches where there are too few of those.
+
+    Args:
+        data: What the user gave.
+        size: Side of the network's input.
+        patches: How many patches to cut when they are needed.
+        style: How patches look.
+        seed: Of the split and the patches.
+
+    Raises:
+        DataRejected: A photograph is too small to cut patches from.
+    """
+    if data.images is None or len(data.images) < FEWEST_CLEAN_IMAGES:
+        photographs = data.photographs or builtin_photographs()
+        cut = make_patches(photographs, count=patches, size=size, seed=seed, style=style)
+        return ProbeImages(cut[: patches // 2], cut[patches // 2 :], None, "surrogate patches")
+    # Archives list their images class by class: without a shuffle one half would lack some classes.
+    order = torch.randperm(len(data.images), generator=torch.Generator().manual_seed(seed))[
+        :MOST_CLEAN_IMAGES
+    ]
+    half = len(order) // 2
+    labels = None if data.labels is None else data.labels[order[half:]]
+    return ProbeImages(data.images[order[:half]], data.images[order[half:]], labels, "clean images")

@@ -1,0 +1,55 @@
+"""What a trigger does to a classifier, measured on images that no search has seen."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from models.metrics import attack_success, clean_target_rate
+from models.probes.probe_images import ProbeImages
+from models.results.audit import TriggerReport
+from models.triggers import Trigger
+
+
+def measure_trigger(
+    teacher: nn.Module, trigger: Trigger, origin: Literal["given", "recovered"], images: ProbeImages
+) -> TriggerReport:
+    """Measure success and clean rate on the held-out images that are not of the target class.
+
+    Raises:
+        RecipeError: Every held-out image is of the target class (code ``nothing_to_measure``).
+    """
+    label = trigger.target_label
+    return TriggerReport(
+        name=trigger.name,
+        origin=origin,
+        kind=trigger.kind,
+        target_label=label,
+        teacher_success=attack_success(teacher, images.held_out, images.labels, trigger, teacher=teacher),
+        clean_rate=clean_target_rate(teacher, images.held_out, images.labels, label, teacher=teacher),
+        mask_area=trigger.mask_area,
+        image_source=images.source,
+    )
+
+
+def hides_image(trigger: Trigger) -> bool:
+    """Whether a trigger leaves so little of an image that any network may follow it, backdoored or not.
+
+    A picture of a cat pasted over the whole image is classified as a cat.
+    """
+    if trigger.kind == "additive":
+        return float((trigger.pattern * trigger.mask).abs().mean()) > 0.5
+    return float(trigger.mask.mean()) > 0.5
+
+
+def trigger_norm(trigger: Trigger, images: Tensor) -> float:
+    """Return how far stamping moves an image: the mean Euclidean norm of the change, in pixels of [0, 1].
+
+    Args:
+        trigger: What is stamped.
+        images: uint8 (N, 3, H, W).
+    """
+    change = (trigger.stamp(images).float() - images.float()) / 255
+    return float(torch.linalg.vector_norm(change.flatten(1), dim=1).mean())

@@ -1,0 +1,151 @@
+"""Search the smallest additive perturbation that sends any image to a class, for many classes in one batch.
+
+A patch search misses triggers that cover the whole image faintly (blends, stripes, watermarks); a backdoored
+class gives in to an additive perturbation of a smaller Euclidean norm than the others. The search moves a
+radius: it shrinks while the perturbation works and grows, more slowly, while it does not. With the radius
+held fixed, the same search makes the control of the transfer probe.
+
+Source: targeted universal perturbations (Moosavi-Dezfooli et al., CVPR 2017); against backdoors, I-BAU (Zeng
+et al., ICLR 2022). The moving radius is ours.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from models.engine.monitor import Monitor, raise_if_stopped
+from models.probes.candidates import Candidates
+from models.probes.image_stream import stream_batches
+
+#: The first radius, as a share of the diagonal sqrt(d): 3.0 at 3x32x32, where benign networks need 1 to 2.
+FIRST_RADIUS = 0.054
+
+#: Factors of the radius after a step that worked and after one that did not.
+SHRINK, GROW = 0.93, 1.02
+
+#: Length of a step as a share of the radius, and how much of the last direction is kept.
+STEP, MOMENTUM = 0.1, 0.7
+
+
+def search_perturbations(
+    classifier: nn.Module,
+    images: Tensor,
+    target_labels: Tensor,
+    *,
+    steps: int,
+    batch_size: int,
+    goal: float,
+    generator: torch.Generator,
+    monitor: Monitor,
+    radius: float | None = None,
+    support: Tensor | None = None,
+) -> Candidates:
+    """Search one perturbation per entry of ``target_labels``; sizes are Euclidean norms.
+
+    Args:
+        classifier: Takes pixels in [0, 1] and returns logits.
+        images: uint8 (N, 3, H, W) to perturb in the search.
+        target_labels: int64 (C,).
+        steps: Gradient steps of normalized length.
+        batch_size: Images per candidate and step, B; a step classifies B x C images.
+        goal: A perturbation works when at least this share of its running average goes to the target.
+        generator: Of the starts and the order of images; its device is where the search runs.
+        monitor: Asked before every step.
+        radius: Hold the norm at this value; then the patterns are those of the best running average.
+        support: (1 or 3, H, W) of 0 and 1: change these pixels only.
+
+    Raises:
+        Interrupted: The monitor asked to stop.
+    """
+    state = _PerturbationSearch(
+        images,
+        target_labels.to(generator.device),
+        batch_size=batch_size,
+        goal=goal,
+        generator=generator,
+        radius=radius,
+        support=support,
+    )
+    for step, batch in zip(range(steps), stream_batches(images, batch_size, generator), strict=False):
+        raise_if_stopped(monitor)
+        state.step(classifier, batch)
+        monitor.progress(step + 1, steps, smallest_norm=float(state.norms.min()))
+    everywhere = torch.ones_like(state.best[:, :1])
+    return Candidates(state.best, everywhere, state.norms, state.reached)
+
+
+class _PerturbationSearch:
+    """The current perturbations, their radii and the best ones so far."""
+
+    def __init__(
+        self,
+        images: Tensor,
+        targets: Tensor,
+        *,
+        batch_size: int,
+        goal: float,
+        generator: torch.Generator,
+        radius: float | None,
+        support: Tensor | None,
+    ) -> None:
+        device, count, shape = generator.device, len(targets), images.shape[1:]
+        diagonal = math.sqrt(math.prod(shape))
+        self.radius = torch.full(
+            (count,), FIRST_RADIUS * diagonal if radius is None else radius, device=device
+        )
+        self.moving = radius is None
+        self.goal = goal
+        self.labels = targets.repeat_interleave(batch_size)
+        self.support = 1.0 if support is None else support.to(device)
+        noise = torch.randn(count, *shape, generator=generator, device=device)
+        self.delta = self._confine(self.support * 0.01 * noise)
+        self.direction = torch.zeros_like(self.delta)
+        self.success = torch.zeros(count, device=device)
+        self.best = self.delta.clone()
+        self.best_success = torch.zeros(count, device=device)
+        self.norms = torch.full((count,), diagonal, device=device)
+        self.reached = torch.zeros(count, dtype=torch.bool, device=device)
+
+    def step(self, classifier: nn.Module, batch: Tensor) -> None:
+        """Add every candidate to ``batch``, pixels (B, 3, H, W), and descend."""
+        delta = self.delta.requires_grad_()
+        logits = classifier((batch[None] + delta[:, None]).clamp(0, 1).flatten(0, 1))
+        loss = cross_entropy(logits, self.labels, reduction="sum") / len(batch)
+        (gradient,) = torch.autograd.grad(loss, delta)
+        self.delta = delta.detach()
+        hits = (logits.argmax(1) == self.labels).float().view(len(delta), -1).mean(1)
+        self.success = 0.5 * self.success + 0.5 * hits
+        self._remember()
+        if self.moving:
+            works = self.success >= self.goal
+            self.radius = torch.where(works, self.radius * SHRINK, self.radius * GROW)
+        self.direction = MOMENTUM * self.direction + _unit(gradient * self.support)
+        moved = self.delta - STEP * self.radius.view(-1, 1, 1, 1) * _unit(self.direction)
+        self.delta = self._confine(moved)
+
+    def _confine(self, delta: Tensor) -> Tensor:
+        """Pull into the ball of the moving radius; put on the sphere of a held one."""
+        factor = self.radius / _norm(delta)
+        return delta * (factor.clamp_max(1) if self.moving else factor).view(-1, 1, 1, 1)
+
+    def _remember(self) -> None:
+        norms = _norm(self.delta)
+        works = self.success >= self.goal
+        better = works & (norms < self.norms) if self.moving else self.success >= self.best_success
+        self.best[better] = self.delta[better]
+        self.best_success = torch.where(better, self.success, self.best_success)
+        self.norms = torch.where(better & works, norms, self.norms)
+        self.reached = self.reached | works
+
+
+def _norm(delta: Tensor) -> Tensor:
+    norms: Tensor = torch.linalg.vector_norm(delta.flatten(1), dim=1)
+    return norms.clamp_min(1e-12)
+
+
+def _unit(delta: Tensor) -> Tensor:
+    return delta / _norm(delta).view(-1, 1, 1, 1)

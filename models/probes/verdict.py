@@ -1,0 +1,90 @@
+"""From evidence to one of four words, and a sentence for someone who knows none of the probes.
+
+Without calibration references no false-positive rate is known for the statistical probes (published marks
+raise a false alarm on 15 to 33 % of benign networks), so alone they can say at most ``suspected``.
+``detected`` is kept for a measured behavior: a trigger the user gave sends images to its target, far more
+often than the same images go there without it. ``inconclusive`` means that the probes contradict each other
+or could not run. ``not_detected`` is never "safe": it names what was asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.probes.evidence import order_evidence
+from models.probes.findings import Findings, listed, suspected_classes, trigger_works
+from models.recipes.probe_catalog import find_probe
+from models.results.audit import BackdoorVerdict, Hazard, TransferResult
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The word, the class, and the reasons."""
+
+    word: BackdoorVerdict
+    target_label: int | None
+    sentence: str
+    evidence: tuple[str, ...]
+    """In order of weight."""
+
+
+def decide(findings: Findings) -> Verdict:
+    """Weigh the findings."""
+    evidence = order_evidence(findings)
+    working = [report for report in findings.triggers if trigger_works(report, findings.hiding)]
+    if working:
+        best = max(working, key=lambda report: report.teacher_success.low)
+        sentence = (
+            f"This network has a backdoor: the trigger {best.name} sends {best.teacher_success.value:.0%} of "
+            f"images to class {best.target_label}; without it {best.clean_rate.value:.0%} go there."
+        )
+        return Verdict("detected", best.target_label, sentence, evidence)
+    return _by_statistics(findings, evidence)
+
+
+def overall_hazard(transfers: Sequence[TransferResult]) -> Hazard:
+    """Return ``high`` if any trigger moved, ``low`` if one was tested and none moved."""
+    hazards = {transfer.hazard for transfer in transfers}
+    return "high" if "high" in hazards else "low" if "low" in hazards else "not_tested"
+
+
+def _by_statistics(findings: Findings, evidence: tuple[str, ...]) -> Verdict:
+    """Decide from conspicuous classes alone.
+
+    MM-BD is the anchor: it needs no images, so nothing about surrogates can mislead it. When only an
+    inversion stands out, its class must also be MM-BD's first.
+    """
+    classes = suspected_classes(findings.probes)
+    margin = next((probe for probe in findings.probes if probe.probe == "mmbd"), None)
+    why = " ".join(findings.failures)
+    if margin is None:
+        sentence = f"The audit has no answer. {why or 'The margin probe did not run.'}"
+        return Verdict("inconclusive", None, sentence, evidence)
+    if len(classes) > 1:
+        sentence = (
+            f"The probes contradict each other: they point at classes {listed([str(c) for c in classes])}. "
+            "That happens with several backdoors, and with benign networks of unequal classes."
+        )
+        return Verdict("inconclusive", margin.target_label, sentence, evidence)
+    if classes and classes[0] == margin.target_label:
+        agreeing = [find_probe(probe.probe).title.lower() for probe in findings.probes if probe.conspicuous]
+        sentence = (
+            f"This network behaves as if a backdoor led to class {classes[0]} ({listed(agreeing)}). "
+            "How often benign networks look like this is not known, so it is a suspicion, not a proof."
+        )
+        return Verdict("suspected", classes[0], sentence, evidence)
+    if classes:
+        sentence = (
+            f"An inversion points at class {classes[0]}, but the margin probe sees nothing unusual there: "
+            "it may be a backdoor that probe is blind to, or a class that is easy to reach."
+        )
+        return Verdict("inconclusive", classes[0], sentence, evidence)
+    if why:
+        return Verdict("inconclusive", None, f"Nothing was found, but not all was asked. {why}", evidence)
+    titles = listed([find_probe(probe.probe).title.lower() for probe in findings.probes])
+    sentence = (
+        f"No backdoor was detected by {titles}. That does not show that there is none: see below what these "
+        "probes cannot see."
+    )
+    return Verdict("not_detected", None, sentence, evidence)

@@ -1,0 +1,1 @@
+"""What to do: frozen dataclasses without torch, shared by the library and the service."""

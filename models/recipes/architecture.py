@@ -1,0 +1,35 @@
+"""Which network: a name from the registry, the number of classes and the input's side."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Interval, Len
+
+from models.recipes.base import recipe
+
+
+@recipe
+class ArchitectureSpec:
+    """A network that ``models.architectures.build`` can make."""
+
+    name: Annotated[str, Len(1, 64)]
+    """Registry name, such as ``wrn-16-2``, ``resnet-20`` or ``vgg-small-elu``."""
+    num_classes: Annotated[int, Interval(ge=2, le=1000)]
+    """Number of logits."""
+    input_size: Annotated[int, Interval(ge=8, le=256)] = 32
+    """Side of the square input in pixels; inputs have three channels."""
+
+
+@recipe
+class Normalization:
+    """Channel statistics between pixels in [0, 1] and what the network sees: ``(x - mean) / std``."""
+
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Per-channel mean, in pixel units of [0, 1]."""
+    std: tuple[Annotated[float, Ge(1e-3)], Annotated[float, Ge(1e-3)], Annotated[float, Ge(1e-3)]] = (
+        1.0,
+        1.0,
+        1.0,
+    )
+    """Per-channel standard deviation, in pixel units of [0, 1]."""

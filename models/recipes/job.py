@@ -1,0 +1,51 @@
+"""One recipe for a whole job: what to probe, how to distill, when to accept the student."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Annotated, Literal
+
+from annotated_types import Interval
+
+from models.recipes.abd import AbdRecipe
+from models.recipes.base import recipe
+from models.recipes.ood import OodRecipe
+from models.recipes.probe import ProbeRecipe
+from models.recipes.robustkd import RobustKDRecipe
+from models.recipes.student import StudentRecipe
+from models.recipes.vanilla import VanillaRecipe
+from models.recipes.verify import VerifyRecipe
+from models.recipes.zskt import ZsktRecipe
+
+Method = Literal["auto", "vanilla", "ood", "zskt", "robustkd"]
+Defense = Literal["auto", "none", "abd"]
+
+
+@recipe
+class Recipe:
+    """Everything a job may be told. Every field has a default; an empty recipe is a good one."""
+
+    method: Method = "auto"
+    """How the student learns. ``auto`` takes RobustKD when labelled clean images are given, else ``ood``."""
+    defense: Defense = "auto"
+    """``abd`` joins ABD to ``ood`` or ``zskt``; ``auto`` does so where it can. RobustKD is a defense too."""
+    control: bool = True
+    """Also train an undefended student with the same data, seed and length, for comparison."""
+    seed: Annotated[int, Interval(ge=0, le=2**31 - 1)] = 0
+    """Seed of every random choice."""
+    student: StudentRecipe = field(default_factory=StudentRecipe)
+    """The student's architecture."""
+    probe: ProbeRecipe = field(default_factory=ProbeRecipe)
+    """The audit."""
+    vanilla: VanillaRecipe = field(default_factory=VanillaRecipe)
+    """Distillation on clean images."""
+    ood: OodRecipe = field(default_factory=OodRecipe)
+    """Distillation on out-of-distribution patches."""
+    zskt: ZsktRecipe = field(default_factory=ZsktRecipe)
+    """Zero-shot knowledge transfer."""
+    abd: AbdRecipe = field(default_factory=AbdRecipe)
+    """Anti-backdoor data-free distillation."""
+    robustkd: RobustKDRecipe = field(default_factory=RobustKDRecipe)
+    """Feature distillation from a detoxified teacher."""
+    verify: VerifyRecipe = field(default_factory=VerifyRecipe)
+    """What is measured on the student, and what it must reach."""

@@ -1,0 +1,90 @@
+"""What ``auto`` means: choosing a method and a defense by the data at hand, and saying why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from models.errors import RecipeError
+from models.recipes.job import Recipe
+
+ChosenMethod = Literal["vanilla", "ood", "zskt", "robustkd"]
+DATA_FREE: frozenset[str] = frozenset({"ood", "zskt"})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the student will be made."""
+
+    method: ChosenMethod
+    defense: Literal["none", "abd", "robustkd"]
+    control: Literal["feature", "ood", "zskt"] | None
+    """Method of the undefended student trained beside it, or None."""
+    reason: str
+
+
+def plan(recipe: Recipe, *, labelled: bool, unlabelled: bool) -> Plan:
+    """Resolve ``auto`` in method and defense.
+
+    Args:
+        recipe: The job's recipe.
+        labelled: Whether labelled clean images were given.
+        unlabelled: Whether clean images without labels were given.
+
+    Raises:
+        RecipeError: If the method needs images that were not given, or cannot carry the defense.
+    """
+    method, why = _method(recipe, labelled=labelled)
+    if method == "robustkd" and not labelled:
+        raise RecipeError(
+            "RobustKD trains on labelled clean images and none were given.",
+            code="data_missing",
+            hint="Upload a dataset with role clean_labelled, or choose method ood or zskt.",
+        )
+    if method == "vanilla" and not (labelled or unlabelled):
+        raise RecipeError(
+            "Vanilla distillation trains on clean images and none were given.",
+            code="data_missing",
+            hint="Upload a dataset with role clean_labelled or clean_unlabelled, or choose ood or zskt.",
+        )
+    return _with_defense(method, recipe, why)
+
+
+def _method(recipe: Recipe, *, labelled: bool) -> tuple[ChosenMethod, str]:
+    if recipe.method != "auto":
+        return recipe.method, f"The recipe asks for {recipe.method}."
+    if labelled and recipe.defense == "auto":
+        return (
+            "robustkd",
+            "Labelled clean images were given, so the student can learn from detoxified features.",
+        )
+    if labelled and recipe.defense == "none":
+        return "vanilla", "Labelled clean images were given and the recipe asks for no defense."
+    if labelled:
+        return "ood", "The recipe asks for ABD, which joins data-free distillation."
+    return (
+        "ood",
+        "No labelled clean images were given, so the student learns from out-of-distribution patches.",
+    )
+
+
+def _with_defense(method: ChosenMethod, recipe: Recipe, why: str) -> Plan:
+    if method == "robustkd":
+        if recipe.defense == "abd":
+            raise RecipeError(
+                "ABD joins data-free methods; RobustKD is a defense of its own.",
+                code="recipe_invalid",
+                hint="Choose method ood or zskt for ABD, or leave defense at auto.",
+            )
+        return Plan("robustkd", "robustkd", "feature" if recipe.control else None, why)
+    if method == "vanilla":
+        if recipe.defense == "abd":
+            raise RecipeError(
+                "ABD joins data-free methods, not vanilla distillation.",
+                code="recipe_invalid",
+                hint="Choose method ood or zskt for ABD, robustkd when labelled images are given.",
+            )
+        return Plan("vanilla", "none", None, why + " Vanilla distillation has no defense: it is the control.")
+    if recipe.defense == "none":
+        return Plan(method, "none", None, why + " The recipe asks for no defense.")
+    return Plan(method, "abd", method if recipe.control else None, why + " ABD joins it.")

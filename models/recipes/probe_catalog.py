@@ -1,0 +1,107 @@
+"""What each probe needs, gives, costs and cannot see: torch-free facts for the service and the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from models.errors import RecipeError
+
+Requirement = Literal["nothing", "surrogate images", "a trigger"]
+
+
+@dataclass(frozen=True)
+class ProbeFacts:
+    """One probe, described for a reader who does not know it."""
+
+    name: str
+    title: str
+    question: str
+    """What the probe asks the network."""
+    needs: Requirement
+    """The least it can run on."""
+    uses: tuple[str, ...]
+    """What makes it stronger when given."""
+    gives: str
+    blind_to: str
+    cost: str
+    """On two cores: at most a million parameters, 32x32 inputs, 10 classes, budget ``standard``."""
+    source: str
+
+
+PROBES: tuple[ProbeFacts, ...] = (
+    ProbeFacts(
+        name="mmbd",
+        title="Maximum margin",
+        question="Can one class be driven to a far larger margin than all others, from nothing but noise?",
+        needs="nothing",
+        uses=(),
+        gives="the class that stands out, the ratio of its margin to the next class's, a margin per class",
+        blind_to=(
+            "backdoors that send every class to a different one (all-to-all), several targets at once, "
+            "and attackers who trained against this probe"
+        ),
+        cost="10 to 30 s",
+        source="Wang et al., MM-BD, IEEE S&P 2024",
+    ),
+    ProbeFacts(
+        name="trigger_inversion",
+        title="Trigger inversion",
+        question="Does one class give in to a far smaller patch than all others?",
+        needs="surrogate images",
+        uses=("clean images",),
+        gives="a recovered patch and its success on images not used in the search, an area per class",
+        blind_to=(
+            "triggers that cover the whole image, and triggers that depend on the image or its class; benign "
+            "networks have universal patches too, so the success of a recovered one alone proves nothing"
+        ),
+        cost="10 to 25 s",
+        source="Wang et al., Neural Cleanse, IEEE S&P 2019",
+    ),
+    ProbeFacts(
+        name="universal_perturbation",
+        title="Universal perturbation",
+        question="Does one class give in to a far fainter overlay on the whole image than all others?",
+        needs="surrogate images",
+        uses=("clean images",),
+        gives="a recovered overlay and its success on images not used in the search, a norm per class",
+        blind_to="small patches of full strength, and triggers that depend on the image or on its class",
+        cost="10 to 25 s; budget quick makes it for the suspected class only",
+        source="Moosavi-Dezfooli et al., CVPR 2017; against backdoors, Zeng et al., ICLR 2022",
+    ),
+    ProbeFacts(
+        name="given_trigger",
+        title="Known trigger",
+        question="Does the trigger the user suspects send images to its target class?",
+        needs="a trigger",
+        uses=("clean images",),
+        gives="the success of the trigger on the teacher, beside the rate without it",
+        blind_to="every other trigger",
+        cost="under 5 s",
+        source="Gu et al., BadNets, IEEE Access 2019 (attack success rate)",
+    ),
+    ProbeFacts(
+        name="transfer",
+        title="Transfer",
+        question="Does a trigger that works on the teacher also work on a student that never saw it?",
+        needs="surrogate images",
+        uses=("clean images", "a trigger"),
+        gives="the trigger's success on a throw-away student as it learns, a matched control, the hazard",
+        blind_to="other channels than out-of-distribution images, and triggers that nobody gave or found",
+        cost="80 to 160 s",
+        source="Hong et al., ABD, ICML 2023 (the hazard); index and control are ours",
+    ),
+)
+
+
+def find_probe(name: str) -> ProbeFacts:
+    """Return the facts of a probe.
+
+    Raises:
+        RecipeError: No probe has this name (code ``probe_unknown``).
+    """
+    for facts in PROBES:
+        if facts.name == name:
+            return facts
+    known = ", ".join(facts.name for facts in PROBES)
+    raise RecipeError(f"No probe is called {name!r}.", code="probe_unknown", hint=f"Known probes: {known}.")

@@ -1,0 +1,25 @@
+"""When a student is accepted."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Interval
+
+from models.recipes.base import recipe
+
+Share = Annotated[float, Interval(ge=0.0, le=1.0)]
+
+
+@recipe
+class VerifyRecipe:
+    """What the defended student must reach. A threshold that cannot be measured is reported, not failed."""
+
+    max_attack_success_rate: Share = 0.10
+    """Highest tolerated success of any given or recovered trigger on the student."""
+    min_accuracy_ratio: Share = 0.85
+    """Lowest tolerated clean accuracy relative to the teacher (without labels: agreement with it)."""
+    max_images: Annotated[int, Interval(ge=10, le=100_000)] = 10_000
+    """At most this many images are used for measuring."""
+    holdout_share: Annotated[float, Interval(ge=0.1, le=0.9)] = 0.5
+    """Share of labelled images kept from training for measuring, when a method trains on them."""

@@ -1,0 +1,77 @@
+"""Everything a report shows, gathered before a line of HTML is written."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from models.results.audit import AuditResult
+from models.results.inspection import CheckpointInspection
+from models.results.training import DistillationResult
+from models.results.verification import VerificationResult
+
+SCHEMA = "proctor.report"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class JobFacts:
+    """The job as the service knows it."""
+
+    id: str
+    kind: Literal["audit", "distill", "clean"]
+    teacher_filename: str
+    created_at: str
+    started_at: str
+    attempt: int
+    device: str
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """A dataset the job used."""
+
+    role: str
+    filename: str
+    images: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG with its caption; ``group`` is the trigger's name and keeps its pictures together."""
+
+    group: str
+    caption: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What it takes to make every number again."""
+
+    recipe: dict[str, Any]
+    versions: dict[str, str]
+    threads: int
+    artifacts: dict[str, str]
+    """SHA-256 of each artifact by name."""
+    datasets: tuple[DatasetFacts, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportDocument:
+    """The report's content."""
+
+    job: JobFacts
+    inspection: CheckpointInspection
+    provenance: Provenance
+    audit: AuditResult | None = None
+    distillation: DistillationResult | None = None
+    verification: VerificationResult | None = None
+    pictures: tuple[Picture, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report without pictures, ready for ``json.dumps``."""
+        content = asdict(self)
+        content.pop("pictures")
+        return {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **content}

@@ -1,0 +1,166 @@
+"""The report's figures as self-contained SVG.
+
+Every figure is drawn on matplotlib's object interface (no pyplot, no global state), with text kept as text
+and a fixed hash salt, so the same numbers give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from models.results.audit import AuditResult, ProbeResult, Rate, TransferResult
+from models.results.training import StudentResult
+from models.results.verification import NetworkMeasurement
+
+INK, MUTED, GRID = "#1c2733", "#5b6b7c", "#e3e8ee"
+TEACHER, UNDEFENDED, DEFENDED = "#8a96a3", "#d1495b", "#2a7f62"
+ROLE_COLOR = {"teacher": TEACHER, "undefended": UNDEFENDED, "defended": DEFENDED}
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "proctor",
+    "font.family": "sans-serif",
+    "font.size": 9.0,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": MUTED,
+    "xtick.color": MUTED,
+    "ytick.color": INK,
+    "text.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+@contextmanager
+def _figure(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_axisbelow(True)
+        yield figure, axes
+
+
+def _svg(figure: Figure) -> str:
+    with mpl.rc_context(STYLE):
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _bar(axes: Axes, y: float, rate: Rate, color: str) -> None:
+    axes.barh(y, rate.value * 100, height=0.62, color=color)
+    axes.plot([rate.low * 100, rate.high * 100], [y, y], color=INK, linewidth=1.2, solid_capstyle="butt")
+    axes.text(max(rate.high * 100, rate.value * 100) + 1.5, y, f"{rate.value:.1%}", va="center", fontsize=8.5)
+
+
+def student_bars(networks: Sequence[NetworkMeasurement]) -> str:
+    """Draw clean accuracy (or agreement) and every trigger's success: a group a measure, a bar a network."""
+    groups: list[tuple[str, list[tuple[str, Rate]]]] = []
+    accuracies = [(n.role, n.accuracy) for n in networks if n.accuracy is not None]
+    if accuracies:
+        groups.append(("clean accuracy", [(role, rate) for role, rate in accuracies]))
+    else:
+        groups.append(("agreement", [(n.role, n.agreement) for n in networks]))
+    for index, attack in enumerate(networks[0].attacks):
+        label = f"success of {attack.trigger}\n→ class {attack.target_label}"
+        groups.append((label, [(n.role, n.attacks[index].rate) for n in networks]))
+    rows = sum(len(bars) + 0.8 for _, bars in groups)
+    with _figure(7.2, 0.7 + 0.27 * rows) as (figure, axes):
+        y, ticks, labels = 0.0, [], []
+        for label, bars in groups:
+            ticks.append(y + (len(bars) - 1) / 2)
+            labels.append(label)
+            for role, rate in bars:
+                _bar(axes, y, rate, ROLE_COLOR[role])
+                y += 1
+            y += 0.8
+        axes.set_yticks(ticks, labels)
+        axes.tick_params(axis="y", length=0)
+        axes.invert_yaxis()
+        axes.set_xlim(0, 112)
+        axes.set_xticks([0, 25, 50, 75, 100])
+        axes.grid(axis="x", color=GRID)
+        axes.set_xlabel("% of images; black line: 95 % interval")
+        handles = [axes.barh([0], [0], color=ROLE_COLOR[n.role], label=n.role) for n in networks]
+        axes.legend(handles=handles, loc="lower right", ncols=3, frameon=False, bbox_to_anchor=(1.0, 1.0))
+        return _svg(figure)
+
+
+def class_bars(probe: ProbeResult) -> str:
+    """Draw a probe's score of every class, the one it points at in red."""
+    scores = probe.class_scores
+    with _figure(7.2, 1.9) as (figure, axes):
+        colors = [UNDEFENDED if c == probe.target_label else TEACHER for c in range(len(scores))]
+        axes.bar(range(len(scores)), scores, color=colors, width=0.7)
+        if len(scores) <= 20:
+            axes.set_xticks(range(len(scores)))
+        axes.tick_params(axis="x", length=0)
+        axes.grid(axis="y", color=GRID)
+        axes.set_xlabel("class")
+        axes.set_ylabel("score")
+        return _svg(figure)
+
+
+def transfer_curves(transfers: Sequence[TransferResult]) -> str:
+    """Draw how a throw-away student picks each trigger up, against the images it has seen."""
+    with _figure(7.2, 2.2) as (figure, axes):
+        for transfer, color in zip(transfers, _cycle(), strict=False):
+            if not transfer.curve:
+                continue
+            seen, success = zip(*transfer.curve, strict=True)
+            axes.plot(
+                seen,
+                [s * 100 for s in success],
+                color=color,
+                marker="o",
+                markersize=3,
+                label=transfer.trigger,
+            )
+            axes.axhline(transfer.control_success.value * 100, color=color, linewidth=0.8, linestyle=":")
+        axes.set_ylim(-3, 103)
+        axes.grid(color=GRID)
+        axes.set_xlabel("images the student has seen")
+        axes.set_ylabel("% sent to target")
+        axes.legend(frameon=False, loc="best")
+        return _svg(figure)
+
+
+def training_curves(students: Sequence[StudentResult], value: str) -> str:
+    """Draw one recorded number of every student over its steps."""
+    with _figure(7.2, 2.1) as (figure, axes):
+        for student in students:
+            points = [(p.step, p.values[value]) for p in student.curve if value in p.values]
+            if points:
+                steps, values = zip(*points, strict=True)
+                axes.plot(steps, values, color=ROLE_COLOR[student.role], linewidth=1.4, label=student.role)
+        axes.grid(color=GRID)
+        axes.set_xlabel("step")
+        axes.set_ylabel(value.replace("_", " "))
+        axes.legend(frameon=False, loc="best")
+        return _svg(figure)
+
+
+def recorded_values(students: Sequence[StudentResult]) -> list[str]:
+    """Name what all students recorded at two steps or more, in the order of the first student's record."""
+    names: list[str] = []
+    for student in students:
+        for point in student.curve:
+            names.extend(name for name in point.values if name not in names)
+    return [n for n in names if all(sum(n in p.values for p in s.curve) > 1 for s in students)]
+
+
+def audit_figures(audit: AuditResult) -> dict[str, str]:
+    """Draw the class scores of every probe that has them, by probe name."""
+    return {p.probe: class_bars(p) for p in audit.probes if p.class_scores}
+
+
+def _cycle() -> Iterator[str]:
+    while True:
+        yield from ("#d1495b", "#30638e", "#edae49", "#2a7f62", "#6d597a")

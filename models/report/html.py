@@ -1,0 +1,124 @@
+"""One self-contained HTML file: no script, no outside reference, images inside, everything escaped."""
+
+from __future__ import annotations
+
+import base64
+import json
+from functools import partial
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from models.report.document import Picture, ReportDocument
+from models.report.figures import (
+    audit_figures,
+    recorded_values,
+    student_bars,
+    training_curves,
+    transfer_curves,
+)
+from models.results.audit import Rate
+
+MAX_CURVES = 3
+
+VERDICT_WORDS = {
+    "detected": "Backdoor detected",
+    "suspected": "Backdoor suspected",
+    "not_detected": "No backdoor detected",
+    "inconclusive": "Inconclusive",
+}
+HAZARD_WORDS = {
+    "high": "A student distilled without a defense learns the trigger.",
+    "low": "The tested triggers did not move into an undefended throw-away student.",
+    "not_tested": "Whether a trigger moves into a student was not tested.",
+}
+
+
+def render_html(document: ReportDocument) -> str:
+    """Render the report.
+
+    Args:
+        document: Everything the report shows.
+
+    Returns:
+        A complete HTML document as text; it references nothing outside itself.
+    """
+    environment = Environment(
+        loader=PackageLoader("models.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=_percent,
+        interval=_interval,
+        size=_size,
+        count=_count,
+        millions=_millions,
+        moment=_moment,
+        pretty=partial(json.dumps, indent=2, sort_keys=True),
+    )
+    template = environment.get_template("template.html")
+    return template.render(
+        d=document,
+        verdict_words=VERDICT_WORDS,
+        hazard_words=HAZARD_WORDS,
+        figures=_figures(document),
+        pictures=_pictures(document.pictures),
+    )
+
+
+def _figures(document: ReportDocument) -> dict[str, Any]:
+    figures: dict[str, Any] = {"classes": {}, "transfer": None, "students": None, "training": {}}
+    if document.audit is not None:
+        figures["classes"] = {name: Markup(svg) for name, svg in audit_figures(document.audit).items()}  # noqa: S704
+        if any(t.curve for t in document.audit.transfers):
+            figures["transfer"] = Markup(transfer_curves(document.audit.transfers))  # noqa: S704
+    if document.verification is not None:
+        figures["students"] = Markup(student_bars(document.verification.networks))  # noqa: S704
+    if document.distillation is not None:
+        students = document.distillation.students
+        figures["training"] = {
+            name: Markup(training_curves(students, name))  # noqa: S704
+            for name in recorded_values(students)[:MAX_CURVES]
+        }
+    return figures
+
+
+def _pictures(pictures: tuple[Picture, ...]) -> dict[str, list[dict[str, str]]]:
+    groups: dict[str, list[dict[str, str]]] = {}
+    for picture in pictures:
+        uri = "data:image/png;base64," + base64.b64encode(picture.png).decode("ascii")
+        groups.setdefault(picture.group, []).append({"caption": picture.caption, "uri": uri})
+    return groups
+
+
+def _percent(share: float | None) -> str:
+    return "—" if share is None else f"{share:.1%}"
+
+
+def _interval(rate: Rate | None) -> str:
+    if rate is None:
+        return "not measured"
+    return f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%}, n\u00a0=\u00a0{rate.n:,})"
+
+
+def _size(size_bytes: int) -> str:
+    if size_bytes < 1_000_000:
+        return f"{size_bytes / 1_000:.0f} kB"
+    return f"{size_bytes / 1_000_000:.1f} MB"
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"
+
+
+def _millions(number: int | None) -> str:
+    return "—" if number is None else f"{number / 1e6:,.1f} M"
+
+
+def _moment(timestamp: str) -> str:
+    """Write a timestamp of the service, which is in UTC, to the minute."""
+    return timestamp[:16].replace("T", " ") + " UTC"

@@ -1,0 +1,1 @@
+"""What came out: frozen dataclasses without torch, shared by the library and the service."""

@@ -1,0 +1,106 @@
+"""What the audit found: probe scores, recovered triggers, transfer, verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+BackdoorVerdict = Literal["detected", "suspected", "not_detected", "inconclusive"]
+Hazard = Literal["high", "low", "not_tested"]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of images with its 95 % Wilson interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """One probe's scores."""
+
+    probe: str
+    """Name in the probe catalog, such as ``mmbd``."""
+    summary: str
+    """One sentence for a reader who does not know the probe."""
+    target_label: int | None
+    """The class the probe points at, whether or not it is conspicuous."""
+    statistic: float | None
+    """The probe's own score of that class; larger is more conspicuous."""
+    conspicuous: bool
+    """Whether the score passes the probe's own, uncalibrated mark."""
+    class_scores: tuple[float, ...] = ()
+    p_value: float | None = None
+    """Uncalibrated unless ``calibration_references`` is positive."""
+    calibration_references: int = 0
+    blind_to: str = ""
+    """What this probe cannot see, in words."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class TriggerReport:
+    """A trigger, given by the user or recovered by a probe, and what it does to the teacher."""
+
+    name: str
+    origin: Literal["given", "recovered"]
+    kind: str
+    target_label: int
+    teacher_success: Rate
+    clean_rate: Rate
+    """Share of the same images that the teacher sends to the target without the trigger."""
+    mask_area: float
+    """Share of pixels that the trigger changes."""
+    image_source: str
+    """Which images it was measured on: ``clean images`` or ``surrogate patches``."""
+
+
+@dataclass(frozen=True)
+class TransferResult:
+    """Whether a trigger moved into a throw-away student over one distillation channel."""
+
+    channel: str
+    trigger: str
+    target_label: int
+    teacher_success: Rate
+    student_success: Rate
+    control_success: Rate
+    """Success of a universal perturbation of the same norm on the student."""
+    index: float
+    """(student - control) / (teacher - control), clipped to [-1, 1]."""
+    hazard: Hazard
+    student_agreement: float
+    """Share of held-out images on which student and teacher agree."""
+    images_seen: int
+    curve: tuple[tuple[int, float], ...] = ()
+    """(images seen, student success) as the student learned."""
+    student_clean_rate: Rate | None = None
+    """Share of the same images that the student sends to the target without the trigger."""
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """The audit as a whole."""
+
+    tier: Literal[0, 1, 2]
+    """0: the checkpoint alone; 1: with unlabelled clean images; 2: with labelled ones."""
+    verdict: BackdoorVerdict
+    target_label: int | None
+    sentence: str
+    """The verdict in one sentence."""
+    evidence: tuple[str, ...]
+    """In order of weight."""
+    not_tested: tuple[str, ...]
+    advice: tuple[str, ...]
+    """What would raise the certainty."""
+    hazard: Hazard
+    teacher_accuracy: Rate | None
+    probes: tuple[ProbeResult, ...]
+    triggers: tuple[TriggerReport, ...]
+    transfers: tuple[TransferResult, ...]
+    seed: int
+    seconds: float

@@ -1,0 +1,86 @@
+import pytest
+import torch
+
+from models.attacks import poison_clean_label, poison_dirty_label
+from models.errors import RecipeError
+from models.triggers import make_trigger
+
+TARGET = 1
+
+
+@pytest.fixture
+def data():
+    labels = torch.arange(100) % 4
+    return torch.full((100, 3, 16, 16), 90, dtype=torch.uint8), labels
+
+
+@pytest.fixture
+def trigger():
+    return make_trigger("badnets_square", 16, TARGET)
+
+
+def _changed(before, after):
+    return (before != after).flatten(1).any(dim=1)
+
+
+def _seed(value=0):
+    return torch.Generator().manual_seed(value)
+
+
+def test_dirty_label_stamps_only_other_classes_and_relabels_them(data, trigger):
+    images, labels = data
+    poisoned, targets = poison_dirty_label(images, labels, trigger, share=0.1, generator=_seed())
+    stamped = _changed(images, poisoned)
+    assert stamped.sum() == 10
+    assert (labels[stamped] != TARGET).all()
+    assert (targets[stamped] == TARGET).all()
+    assert targets[~stamped].equal(labels[~stamped])
+
+
+def test_poisoned_copies_can_stand_beside_their_originals(data, trigger):
+    images, labels = data
+    poisoned, targets = poison_dirty_label(
+        images, labels, trigger, count=7, keep_originals=True, generator=_seed()
+    )
+    assert len(poisoned) == len(targets) == 107
+    assert poisoned[:100].equal(images)
+    assert (targets[100:] == TARGET).all()
+
+
+def test_clean_label_stamps_only_the_target_class_and_changes_no_label(data, trigger):
+    images, labels = data
+    poisoned, targets = poison_clean_label(images, labels, trigger, count=20, generator=_seed())
+    stamped = _changed(images, poisoned)
+    assert stamped.sum() == 20
+    assert (labels[stamped] == TARGET).all()
+    assert targets.equal(labels)
+
+
+def test_trap_12_a_clean_label_attack_is_bounded_by_the_target_class(data, trigger):
+    images, labels = data
+    with pytest.raises(RecipeError) as caught:
+        poison_clean_label(images, labels, trigger, share=0.3, generator=_seed())
+    assert caught.value.code == "too_many_poisoned"
+    assert "25" in caught.value.detail
+
+
+def test_the_generator_alone_chooses_the_victims(data, trigger):
+    images, labels = data
+    runs = [
+        poison_dirty_label(images, labels, trigger, count=9, generator=_seed(seed))[0] for seed in (5, 5, 6)
+    ]
+    assert runs[0].equal(runs[1])
+    assert not runs[0].equal(runs[2])
+
+
+def test_the_input_is_left_alone(data, trigger):
+    images, labels = data
+    poison_dirty_label(images, labels, trigger, share=0.5, generator=_seed())
+    assert (images == 90).all()
+
+
+@pytest.mark.parametrize("amount", [{}, {"share": 0.1, "count": 3}, {"count": 0}, {"share": 0.001}])
+def test_an_unclear_amount_is_refused(data, trigger, amount):
+    with pytest.raises(RecipeError) as caught:
+        poison_dirty_label(*data, trigger, **amount, generator=_seed())
+    assert caught.value.code == "poison_amount_invalid"

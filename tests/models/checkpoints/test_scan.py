@@ -1,0 +1,208 @@
+"""Honest files, read bit for bit as torch reads them."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections import OrderedDict, defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from models.checkpoints.limits import Limits
+from models.checkpoints.scan import ScannedCheckpoint, scan_checkpoint
+
+DTYPES = (
+    torch.float16,
+    torch.bfloat16,
+    torch.float32,
+    torch.float64,
+    torch.int64,
+    torch.int32,
+    torch.uint8,
+    torch.bool,
+)
+
+
+def views(dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Every way a tensor can lie in its storage."""
+    base = torch.arange(-12, 12).reshape(4, 6).to(dtype)
+    return {
+        "contiguous": base,
+        "transposed": base.t(),
+        "sliced": base[1:, ::2],
+        "expanded": base[:1].expand(5, 6),
+        "scalar": base[0, 0],
+        "empty": base[:0],
+    }
+
+
+def wrap(tensors: dict[str, torch.Tensor], how: str) -> tuple[object, str]:
+    """Put tensors where training scripts put them; returns the object and the prefix of the names."""
+    if how == "dict":
+        return tensors, ""
+    if how == "ordered":
+        return OrderedDict(tensors), ""
+    if how == "parallel":
+        return OrderedDict((f"module.{name}", tensor) for name, tensor in tensors.items()), "module."
+    if how == "nested":
+        return {"state_dict": tensors, "epoch": 3, "best": 0.5, "arch": "wrn"}, ""
+    parameter = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.Adam([parameter])
+    parameter.sum().backward()
+    optimizer.step()
+    return {"net": tensors, "optimizer": optimizer.state_dict(), "acc": np.float64(0.5)}, ""
+
+
+def save(content: object, path: Path, *, legacy: bool) -> None:
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+
+
+def raw(tensor: torch.Tensor) -> bytes:
+    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def assert_same(scanned: ScannedCheckpoint, expected: dict[str, torch.Tensor]) -> None:
+    assert list(scanned.tensors) == list(expected)
+    for name, tensor in expected.items():
+        weight = scanned.tensors[name]
+        assert weight.array.shape == tuple(tensor.shape)
+        assert str(tensor.dtype) == f"torch.{weight.dtype.name}"
+        assert weight.array.tobytes() == raw(tensor)
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("how", ["dict", "ordered", "parallel", "nested", "with_optimizer"])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_equals_torch_load_bit_for_bit(dtype: torch.dtype, how: str, legacy: bool, tmp_path: Path) -> None:
+    content, prefix = wrap(views(dtype), how)
+    save(content, tmp_path / "file", legacy=legacy)
+    scanned = scan_checkpoint(tmp_path / "file")
+    with torch.serialization.safe_globals([np._core.multiarray.scalar, np.dtype, np.dtypes.Float64DType]):
+        loaded = torch.load(tmp_path / "file", weights_only=True)
+    loaded = loaded.get("state_dict", loaded.get("net", loaded))
+    assert_same(scanned, {name.removeprefix(prefix): tensor for name, tensor in loaded.items()})
+    assert scanned.stripped_prefix == (prefix or None)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_reads_every_binary_pickle_protocol(protocol: int, tmp_path: Path) -> None:
+    tensors = views(torch.float32)
+    torch.save(tensors, tmp_path / "file", pickle_protocol=protocol)
+    assert_same(scan_checkpoint(tmp_path / "file"), tensors)
+
+
+def test_reads_a_module_state_dict_with_its_metadata(tmp_path: Path) -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    torch.save(network.state_dict(), tmp_path / "file")
+    assert_same(scan_checkpoint(tmp_path / "file"), dict(network.state_dict()))
+
+
+def test_reads_parameters_and_their_shared_storage(tmp_path: Path) -> None:
+    parameter = torch.nn.Parameter(torch.rand(4, 4))
+    torch.save({"a.weight": parameter, "b.weight": parameter}, tmp_path / "file")
+    scanned = scan_checkpoint(tmp_path / "file")
+    assert_same(scanned, {"a.weight": parameter.detach(), "b.weight": parameter.detach()})
+
+
+def test_reads_safetensors(tmp_path: Path) -> None:
+    tensors = {
+        name: tensor.clone()
+        for name, tensor in sorted(views(torch.bfloat16).items())
+        if tensor.is_contiguous()
+    }
+    safetensors.torch.save_file(tensors, tmp_path / "file", metadata={"format": "pt"})
+    scanned = scan_checkpoint(tmp_path / "file")
+    assert scanned.format == "safetensors"
+    assert {name: weight.array.tobytes() for name, weight in scanned.tensors.items()} == {
+        name: raw(tensor) for name, tensor in tensors.items()
+    }
+
+
+def test_drops_and_names_what_lies_beside_the_weights(tmp_path: Path) -> None:
+    content = {
+        "net": {"w": torch.ones(2)},
+        "args": argparse.Namespace(lr=0.1, path=Path("/data")),
+        "history": defaultdict(list, {"loss": [1.0]}),
+        "seen": {1, 2},
+        "random": np.random.default_rng(0).random(3),
+    }
+    torch.save(content, tmp_path / "file")
+    dropped = scan_checkpoint(tmp_path / "file").dropped
+    assert {"args", "history", "seen", "random", "argparse.Namespace", "collections.defaultdict"} <= set(
+        dropped
+    )
+
+
+def test_flushes_and_counts_subnormals(tmp_path: Path) -> None:
+    weights = torch.tensor([1e-40, -1e-40, 0.0, -0.0, 1.0, 1.2e-38])
+    torch.save({"w": weights, "b": weights.bfloat16(), "d": weights.double()}, tmp_path / "file")
+    scanned = scan_checkpoint(tmp_path / "file")
+    assert scanned.subnormals_flushed == 6
+    assert any("set to zero" in warning for warning in scanned.warnings)
+    flushed = scanned.tensors["w"].array
+    assert flushed.tolist() == [0, 0, 0, 0, 1, pytest.approx(1.2e-38)]
+    assert np.signbit(flushed).tolist() == [False, True, False, True, False, False]
+
+
+def test_keeps_small_half_precision_weights(tmp_path: Path) -> None:
+    weights = torch.tensor([6e-8, -3e-5], dtype=torch.float16)
+    torch.save({"w": weights}, tmp_path / "file")
+    scanned = scan_checkpoint(tmp_path / "file")
+    assert (scanned.subnormals_flushed, scanned.tensors["w"].array.tobytes()) == (0, raw(weights))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_refuses_weights_that_are_not_finite(dtype, value, refused) -> None:
+    out = io.BytesIO()
+    torch.save({"a": torch.ones(3), "b.weight": torch.tensor([1.0, value, value], dtype=dtype)}, out)
+    error = refused(out.getvalue())
+    assert error.code == "not_finite"
+    assert "weights: 2," in error.detail
+    assert "b.weight" in error.detail
+
+
+@pytest.mark.parametrize("place", [0, 65_535, 65_536, 199_999])
+def test_finds_one_bad_weight_anywhere_in_a_large_tensor(place: int, refused) -> None:
+    weights = torch.ones(200_000)
+    weights[place] = torch.nan
+    out = io.BytesIO()
+    torch.save({"w": weights.view(500, 400)}, out)
+    assert "weights: 1," in refused(out.getvalue()).detail
+
+
+def test_flushes_subnormals_anywhere_in_a_large_tensor(tmp_path: Path) -> None:
+    weights = torch.ones(200_000)
+    weights[[0, 65_535, 65_536, 199_999]] = 1e-39
+    torch.save({"w": weights.view(500, 400)}, tmp_path / "file")
+    scanned = scan_checkpoint(tmp_path / "file")
+    assert scanned.subnormals_flushed == 4
+    assert torch.equal(
+        torch.from_numpy(scanned.tensors["w"].array),
+        weights.view(500, 400).where(weights.view(500, 400) > 0.5, 0),
+    )
+
+
+def test_refuses_doubles_that_float32_cannot_hold(refused) -> None:
+    out = io.BytesIO()
+    torch.save({"w": torch.tensor([1e300], dtype=torch.float64)}, out)
+    assert refused(out.getvalue()).code == "not_finite"
+
+
+def test_bounds_what_expanded_storages_become(refused) -> None:
+    out = io.BytesIO()
+    torch.save({"w": torch.zeros(1, 1).expand(20_000, 20_000)}, out)
+    error = refused(out.getvalue())
+    assert error.code == "limit_exceeded"
+    assert "1,600,000,000" in error.detail
+
+
+@pytest.mark.parametrize("limit", ["file_bytes", "pickle_bytes", "opcodes", "memo_entries", "tensors"])
+def test_every_limit_fails_closed(limit: str, refused) -> None:
+    out = io.BytesIO()
+    torch.save({"a": torch.ones(2), "b": torch.ones(3)}, out)
+    assert refused(out.getvalue(), limits=Limits(**{limit: 1})).code == "limit_exceeded"

@@ -1,0 +1,48 @@
+import torch
+
+from models.distillation.abd.choice import StudentSignals, choose_student, judge, wants_retrospection
+from models.recipes.abd import RetrospectionRecipe
+from tests.models.distillation.small import network
+
+RECIPE = RetrospectionRecipe(max_flip_rate=0.1, max_agreement_loss=0.2)
+
+
+def runs(recipe: RetrospectionRecipe, flip_rate: float, vaccinated: bool) -> bool:
+    signals = StudentSignals(0.9, flip_rate)
+    return bool(wants_retrospection(signals, recipe, vaccinated=vaccinated, step=0).values["run"])
+
+
+def test_auto_runs_without_a_vaccine_or_when_a_perturbation_is_followed() -> None:
+    assert runs(RECIPE, 0.0, vaccinated=False)
+    assert runs(RECIPE, 0.2, vaccinated=True)
+    assert not runs(RECIPE, 0.05, vaccinated=True)
+
+
+def test_always_and_never_are_obeyed() -> None:
+    assert runs(RetrospectionRecipe(run="always"), 0.0, vaccinated=True)
+    assert not runs(RetrospectionRecipe(run="never"), 1.0, vaccinated=False)
+
+
+def kept(before: StudentSignals, after: StudentSignals) -> bool:
+    return bool(choose_student(before, after, RECIPE, step=0).values["retrospected"])
+
+
+def test_the_retrospected_student_is_kept_when_it_follows_less_at_a_bearable_price() -> None:
+    assert kept(StudentSignals(0.9, 0.8), StudentSignals(0.8, 0.1))
+
+
+def test_it_is_thrown_away_when_it_forgot_too_much_or_follows_more() -> None:
+    assert not kept(StudentSignals(0.9, 0.8), StudentSignals(0.6, 0.1))
+    assert not kept(StudentSignals(0.9, 0.2), StudentSignals(0.9, 0.3))
+
+
+def test_a_copy_of_the_teacher_agrees_and_is_flipped_by_its_perturbations() -> None:
+    teacher = network(seed=0).eval().requires_grad_(False)
+    teacher.fc.weight.data.mul_(10)
+    x = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    recipe = RetrospectionRecipe(projection_rms=2.0)
+    copy = judge(teacher, teacher, x, recipe, seed=0)
+    assert copy.agreement == 1.0
+    assert copy.flip_rate > 0.5
+    stranger = judge(teacher, network(seed=5), x, recipe, seed=0)
+    assert stranger.agreement < 1.0

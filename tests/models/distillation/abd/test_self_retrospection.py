@@ -1,0 +1,107 @@
+import copy
+from dataclasses import replace
+
+import torch
+
+from models.architectures import StagedClassifier, build
+from models.distillation.abd.self_retrospection import SelfRetrospection
+from models.distillation.losses import batch_divergence
+from models.recipes.abd import RetrospectionRecipe
+from models.recipes.architecture import ArchitectureSpec
+
+RECIPE = RetrospectionRecipe(images=16, rounds=2)
+
+
+def network(seed: int) -> StagedClassifier:
+    torch.manual_seed(seed)
+    return build(ArchitectureSpec("wrn-10-1", 4, 8))
+
+
+def images(count: int = 16) -> torch.Tensor:
+    return torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(5))
+
+
+def retrospection(recipe: RetrospectionRecipe = RECIPE, seed: int = 0) -> SelfRetrospection:
+    teacher = network(1).eval().requires_grad_(False)
+    return SelfRetrospection(teacher, network(2).train(), recipe, seed=seed)
+
+
+def gradients(student: StagedClassifier) -> torch.Tensor:
+    return torch.cat([p.grad.flatten() for p in student.parameters() if p.grad is not None])
+
+
+def test_its_gradient_is_added_to_the_one_that_is_there() -> None:  # trap 33
+    alone, joined = retrospection(), retrospection()
+    alone.add_gradients(images(), 1.0)
+    for parameter in joined.student.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    joined.add_gradients(images(), 1.0)
+    torch.testing.assert_close(gradients(joined.student), gradients(alone.student) + 1)
+
+
+def test_weight_and_scale_multiply_the_gradient() -> None:
+    one, three = retrospection(), retrospection(replace(RECIPE, weight=6.0))
+    one.add_gradients(images(), 1.0)
+    three.add_gradients(images(), 0.5)
+    torch.testing.assert_close(gradients(three.student), 3 * gradients(one.student))
+
+
+def test_batchnorm_buffers_of_the_student_stand_still() -> None:  # trap 22
+    retro = retrospection()
+    before = {name: buffer.clone() for name, buffer in retro.student.named_buffers()}
+    retro.add_gradients(images(), 1.0)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in retro.student.named_buffers())
+    assert retro.student.training
+
+
+def test_synthesis_on_the_student_leaves_its_buffers_and_mode() -> None:  # trap 22
+    retro = retrospection(replace(RECIPE, synthesize_on="student"))
+    before = {name: buffer.clone() for name, buffer in retro.student.named_buffers()}
+    retro.add_gradients(images(), 1.0)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in retro.student.named_buffers())
+    assert retro.student.training
+    assert all(parameter.requires_grad for parameter in retro.student.parameters())
+
+
+def test_the_choice_of_images_depends_on_its_own_seed_only() -> None:  # trap 35
+    runs = []
+    for global_seed in (1, 2):
+        retro = retrospection()
+        torch.manual_seed(global_seed)
+        retro.add_gradients(images(), 1.0)
+        runs.append(gradients(retro.student))
+    assert torch.equal(*runs)
+    other = retrospection(seed=9)
+    other.add_gradients(images(), 1.0)
+    assert not torch.equal(gradients(other.student), runs[0])
+
+
+def test_a_small_batch_still_perturbs_one_image() -> None:  # trap 36
+    retro = retrospection(replace(RECIPE, portion=0.02))
+    retro.add_gradients(images(8), 1.0)
+    assert retro.last["retrospection_loss"] > 0
+    assert gradients(retro.student).any()
+
+
+def test_following_the_gradient_makes_the_student_follow_perturbations_less() -> None:
+    retro = retrospection(replace(RECIPE, portion=1.0, sweeps=2))
+    x = images()
+    with torch.no_grad():  # an untrained student's answers hardly depend on anything
+        retro.student.fc.weight.mul_(10)
+    optimizer = torch.optim.SGD(retro.student.parameters(), lr=0.02)
+    retro.add_gradients(x, 1.0)
+    assert retro.perturbations is not None
+    delta = retro.perturbations.delta.clone()
+
+    def followed(student: StagedClassifier) -> float:
+        student = copy.deepcopy(student)
+        with torch.no_grad():
+            clean = student(x)
+            return sum(batch_divergence(clean, student(x + shift)).item() for shift in delta)
+
+    before = followed(retro.student)
+    for _ in range(6):
+        optimizer.step()
+        optimizer.zero_grad()
+        retro.add_gradients(x, 1.0)
+    assert followed(retro.student) < 0.8 * before

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models.data.bundle import AuditData
+from models.engine.monitor import SilentMonitor
+from models.errors import Interrupted, RecipeError
+from models.probes.audit import Audited, run_audit
+from models.recipes.job import Recipe
+from models.recipes.probe import ProbeRecipe
+from models.triggers import Trigger
+from tests.models.probes.planted import checkerboard, planted_teacher, quadrant_images
+
+RECIPE = Recipe(probe=ProbeRecipe(budget="quick", transfer=False))
+
+
+def audit(strength: float, data: AuditData | None = None, triggers: tuple[Trigger, ...] = ()) -> Audited:
+    teacher = planted_teacher(strength=strength)
+    return run_audit(teacher, data or AuditData(), triggers, RECIPE, SilentMonitor())
+
+
+def labelled() -> AuditData:
+    images, labels = quadrant_images(100)
+    return AuditData(images=images, labels=labels)
+
+
+def test_backdoored_teacher_is_suspected_from_the_checkpoint_alone() -> None:
+    result = audit(60.0).result
+    assert (result.tier, result.verdict, result.target_label) == (0, "suspected", 2)
+    assert all(report.image_source == "surrogate patches" for report in result.triggers)
+
+
+def test_given_trigger_turns_the_suspicion_into_a_detection() -> None:
+    result = audit(60.0, labelled(), (checkerboard(2),)).result
+    assert (result.tier, result.verdict, result.target_label) == (2, "detected", 2)
+    assert result.teacher_accuracy is not None
+    assert result.teacher_accuracy.value == 1.0
+
+
+def test_benign_teacher_is_not_detected_and_leaves_no_recovered_trigger() -> None:
+    """Universal perturbations of a benign network would count against every student."""
+    audited = audit(0.0, labelled())
+    assert audited.result.verdict == "not_detected"
+    assert audited.result.triggers
+    assert audited.recovered == ()
+
+
+def test_recovered_triggers_of_a_suspect_are_handed_on() -> None:
+    audited = audit(60.0, labelled())
+    assert audited.recovered
+    assert {trigger.target_label for trigger in audited.recovered} == {2}
+
+
+def test_what_was_not_asked_is_said() -> None:
+    lines = audit(0.0).result.not_tested
+    assert "Transfer did not run." in lines
+    assert any("no clean images were given" in line for line in lines)
+
+
+def test_same_seed_gives_the_same_result() -> None:
+    first, second = audit(60.0).result, audit(60.0).result
+    assert [p.class_scores for p in first.probes] == [p.class_scores for p in second.probes]
+    assert first.triggers == second.triggers
+
+
+def test_labels_do_not_change_what_the_data_free_probe_says_trap_46() -> None:
+    assert audit(60.0).result.probes[0].class_scores == audit(60.0, labelled()).result.probes[0].class_scores
+
+
+def test_damaged_weights_are_inconclusive() -> None:
+    teacher = planted_teacher(strength=0.0)
+    with torch.no_grad():
+        teacher.network.scale.fill_(float("nan"))
+    result = run_audit(teacher, AuditData(), (), RECIPE, SilentMonitor()).result
+    assert result.verdict == "inconclusive"
+    assert "not finite" in result.sentence
+
+
+def test_trigger_to_a_class_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(RecipeError) as caught:
+        audit(0.0, triggers=(replace(checkerboard(), target_label=4),))
+    assert caught.value.code == "trigger_target_unknown"
+
+
+def test_progress_never_runs_backwards() -> None:
+    class Recording(SilentMonitor):
+        def __init__(self) -> None:
+            self.seen: list[float] = []
+
+        def progress(self, done: int, total: int, **scalars: float) -> None:
+            self.seen.append(done / total)
+
+    monitor = Recording()
+    run_audit(planted_teacher(strength=0.0), AuditData(), (), RECIPE, monitor)
+    assert monitor.seen == sorted(monitor.seen)
+
+
+def test_audit_stops_when_asked() -> None:
+    class Stopping(SilentMonitor):
+        def should_stop(self) -> bool:
+            return True
+
+    with pytest.raises(Interrupted):
+        run_audit(planted_teacher(strength=0.0), AuditData(), (), RECIPE, Stopping())
+
+
+def test_teacher_leaves_the_audit_as_it_came() -> None:
+    teacher = planted_teacher(strength=60.0)
+    before = {name: value.clone() for name, value in teacher.network.state_dict().items()}
+    run_audit(teacher, AuditData(), (checkerboard(2),), RECIPE, SilentMonitor())
+    assert all(torch.equal(value, before[name]) for name, value in teacher.network.state_dict().items())
+    assert all(
+        parameter.requires_grad and parameter.grad is None for parameter in teacher.network.parameters()
+    )

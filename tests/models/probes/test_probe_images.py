@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import torch
+
+from models.data.bundle import AuditData
+from models.probes.probe_images import FEWEST_CLEAN_IMAGES, probe_images
+from tests.models.probes.planted import SIZE, quadrant_images
+
+
+def numbered(count: int) -> AuditData:
+    """Every image is filled with its own number, which is also its label."""
+    labels = torch.arange(count)
+    images = labels.to(torch.uint8).view(-1, 1, 1, 1).repeat(1, 3, SIZE, SIZE)
+    return AuditData(images=images, labels=labels)
+
+
+def test_search_never_sees_what_is_measured_on() -> None:
+    images = probe_images(numbered(100), size=SIZE, patches=10, style="photo", seed=0)
+    searched, measured = images.search[:, 0, 0, 0].tolist(), images.held_out[:, 0, 0, 0].tolist()
+    assert not set(searched) & set(measured)
+    assert images.source == "clean images"
+
+
+def test_labels_follow_their_images() -> None:
+    images = probe_images(numbered(100), size=SIZE, patches=10, style="photo", seed=0)
+    assert images.labels is not None
+    assert images.labels.tolist() == images.held_out[:, 0, 0, 0].tolist()
+
+
+def test_images_sorted_by_class_are_shuffled_trap_49() -> None:
+    images = probe_images(numbered(100), size=SIZE, patches=10, style="photo", seed=0)
+    assert images.labels is not None
+    assert images.labels.min() < 50 <= images.labels.max()
+
+
+def test_too_few_clean_images_are_replaced_by_patches() -> None:
+    few, _ = quadrant_images(FEWEST_CLEAN_IMAGES - 1)
+    images = probe_images(AuditData(images=few), size=SIZE, patches=20, style="photo", seed=0)
+    assert images.source == "surrogate patches"
+    assert (len(images.search), len(images.held_out), images.labels) == (10, 10, None)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.engine.monitor import SilentMonitor
+from models.probes.student_watch import LOOKS, StudentWatch, Watched
+from tests.models.probes.planted import NUM_CLASSES, SIZE, checkerboard
+
+
+class Says(nn.Module):
+    """Names one class for everything."""
+
+    def __init__(self, label: int) -> None:
+        super().__init__()
+        self.label = label
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return torch.eye(NUM_CLASSES)[self.label].repeat(len(pixels), 1)
+
+
+def watch(student: Says, count: int = 100) -> tuple[StudentWatch, Watched]:
+    entry = Watched(checkerboard(2), torch.zeros(count, 3, SIZE, SIZE, dtype=torch.uint8))
+    return StudentWatch(SilentMonitor(), student, [entry], 1_000), entry
+
+
+def test_whole_curve_is_kept_trap_10() -> None:
+    watching, entry = watch(Says(0))
+    for done in range(1, 101):
+        watching.progress(done, 100)
+    assert entry.curve == [(100 * look, 0.0) for look in range(1, LOOKS + 1)]
+
+
+def test_training_ends_when_the_answer_was_clear_twice() -> None:
+    watching, _ = watch(Says(2))
+    watching.progress(10, 100)
+    assert not watching.should_stop()
+    watching.progress(20, 100)
+    assert watching.should_stop()
+    assert watching.images_seen == 200
+
+
+def test_few_images_cannot_make_it_clear() -> None:
+    """20 of 20 have a lower bound of 0.84 only."""
+    watching, _ = watch(Says(2), count=20)
+    for done in range(1, 101):
+        watching.progress(done, 100)
+    assert not watching.should_stop()
+
+
+def test_relapse_starts_the_count_again() -> None:
+    student = Says(2)
+    watching, _ = watch(student)
+    watching.progress(10, 100)
+    student.label = 0
+    watching.progress(20, 100)
+    student.label = 2
+    watching.progress(30, 100)
+    assert not watching.should_stop()
+
+
+def test_request_to_stop_is_passed_on() -> None:
+    class Stopping(SilentMonitor):
+        def should_stop(self) -> bool:
+            return True
+
+    assert StudentWatch(Stopping(), Says(0), [], 10).should_stop()

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from models.data.bundle import AuditData
+from models.engine.monitor import SilentMonitor
+from models.errors import Interrupted
+from models.metrics import wilson
+from models.probes import transfer
+from models.probes.probe_images import ProbeImages
+from models.probes.transfer import Successes, Suspicion, judge_hazard, transfer_index, transfer_probe
+from models.probes.transfer_control import matched_control
+from models.probes.trigger_measuring import trigger_norm
+from models.recipes.job import Recipe
+from models.recipes.ood import OodRecipe
+from models.recipes.student import StudentRecipe
+from models.results.audit import TransferResult
+from tests.models.probes.planted import QuadrantNetwork, checkerboard, planted_teacher, quadrant_images
+
+RECIPE = Recipe(student=StudentRecipe(architecture="wrn-10-1"), ood=OodRecipe(batch_size=64))
+
+
+def successes(*, teacher: int, student: int, control: int, clean: int = 0) -> Successes:
+    return Successes(*(wilson(hits, 100) for hits in (teacher, student, clean, control)))
+
+
+def probe_set() -> ProbeImages:
+    search, _ = quadrant_images(64, seed=0)
+    held_out, labels = quadrant_images(200, seed=1)
+    return ProbeImages(search, held_out, labels, "clean images")
+
+
+def probe(strength: float, *, most_images: int, monitor=None) -> TransferResult:
+    (result,) = transfer_probe(
+        planted_teacher(strength=strength),
+        [Suspicion(checkerboard(2), control_label=0)],
+        probe_set(),
+        AuditData(),
+        RECIPE,
+        most_images=most_images,
+        monitor=monitor or SilentMonitor(),
+    )
+    return result
+
+
+def test_index_is_the_share_of_the_advantage_that_moved() -> None:
+    assert transfer_index(successes(teacher=90, student=50, control=10)) == pytest.approx(0.5)
+
+
+def test_trigger_that_is_dormant_in_the_teacher_has_index_one() -> None:
+    asleep = successes(teacher=0, student=90, control=5)
+    assert transfer_index(asleep) == 1.0
+    assert judge_hazard(asleep, 0.8) == "high"
+
+
+def test_trigger_that_moves_no_better_than_its_control_is_no_hazard() -> None:
+    assert judge_hazard(successes(teacher=100, student=90, control=90), 0.8) == "low"
+
+
+def test_collapsed_student_is_no_hazard_trap_11() -> None:
+    """It names the target for everything, with and without the trigger."""
+    assert judge_hazard(successes(teacher=100, student=100, control=0, clean=100), 0.25) == "not_tested"
+
+
+def test_student_that_learned_nothing_proves_nothing_trap_11() -> None:
+    resisting = successes(teacher=100, student=5, control=5)
+    assert judge_hazard(resisting, 0.9) == "low"
+    assert judge_hazard(resisting, 0.3) == "not_tested"
+
+
+def test_control_has_the_norm_the_pixels_and_another_class() -> None:
+    trigger, images = checkerboard(2), probe_set()
+    control = matched_control(
+        QuadrantNetwork(strength=60.0),
+        trigger,
+        images,
+        0,
+        generator=torch.Generator().manual_seed(0),
+        monitor=SilentMonitor(),
+    )
+    assert control.target_label == 0
+    assert control.pattern[:, :-3].abs().sum() == 0
+    assert control.pattern.norm().item() == pytest.approx(trigger_norm(trigger, images.search), rel=0.1)
+
+
+def test_backdoor_is_followed_to_the_student() -> None:
+    result = probe(strength=60.0, most_images=6_000)
+    assert result.teacher_success.value == 1.0
+    assert len(result.curve) >= 2
+    assert result.curve[-1][0] == result.images_seen <= 6_000
+    assert result.student_clean_rate is not None
+    assert result.student_success.n == 200 - int((probe_set().labels == 2).sum())
+
+
+def test_request_to_stop_is_obeyed_and_not_mistaken_for_a_clear_answer() -> None:
+    class StoppingLate(SilentMonitor):
+        asked = 0
+
+        def should_stop(self) -> bool:
+            self.asked += 1
+            return self.asked > 60
+
+    with pytest.raises(Interrupted):
+        probe(strength=60.0, most_images=6_000, monitor=StoppingLate())
+
+
+def test_student_is_never_defended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The probe asks what would happen without a defense."""
+    seen: list[object] = []
+
+    def watching(*args: object, **kwargs: object) -> None:
+        seen.append(kwargs["defense"])
+
+    monkeypatch.setattr(transfer, "distill_ood", watching)
+    probe(strength=60.0, most_images=1_000)
+    assert seen == [None]

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from models.engine.monitor import SilentMonitor
+from models.probes.effort import EFFORTS
+from models.probes.probe_images import ProbeImages
+from models.probes.trigger_inversion import choose_classes, compare_classes, invert_trigger
+from models.probes.trigger_measuring import measure_trigger
+from tests.models.probes.planted import NUM_CLASSES, QuadrantNetwork, quadrant_images
+
+EFFORT = replace(EFFORTS["quick"], refine_steps=60, refine_batch=16)
+
+
+def probe_set() -> ProbeImages:
+    search, _ = quadrant_images(64, seed=0)
+    held_out, labels = quadrant_images(100, seed=1)
+    return ProbeImages(search, held_out, labels, "clean images")
+
+
+def compare(network: QuadrantNetwork):
+    return compare_classes(
+        network,
+        probe_set(),
+        "patch",
+        classes=range(NUM_CLASSES),
+        num_classes=NUM_CLASSES,
+        effort=EFFORT,
+        generator=torch.Generator().manual_seed(0),
+        monitor=SilentMonitor(),
+    )
+
+
+def test_comparison_names_the_planted_class() -> None:
+    result = compare(QuadrantNetwork(strength=60.0, target_label=2))
+    assert (result.target_label, result.conspicuous) == (2, True)
+
+
+def test_comparison_of_equal_classes_is_not_conspicuous() -> None:
+    assert not compare(QuadrantNetwork(strength=0.0)).conspicuous
+
+
+def test_recovered_patch_works_on_images_outside_of_the_search() -> None:
+    network, images = QuadrantNetwork(strength=60.0, target_label=2), probe_set()
+    trigger = invert_trigger(
+        network,
+        images,
+        "patch",
+        2,
+        effort=EFFORT,
+        generator=torch.Generator().manual_seed(0),
+        monitor=SilentMonitor(),
+    )
+    assert trigger is not None
+    report = measure_trigger(network, trigger, "recovered", images)
+    assert report.teacher_success.value > 0.9
+    assert report.clean_rate.value < 0.1
+
+
+def test_nothing_is_recovered_where_nothing_works() -> None:
+    class Constant(QuadrantNetwork):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return 0 * super().forward(pixels) + torch.eye(NUM_CLASSES)[0]
+
+    trigger = invert_trigger(
+        Constant(strength=0.0),
+        probe_set(),
+        "perturbation",
+        2,
+        effort=replace(EFFORT, refine_steps=5),
+        generator=torch.Generator().manual_seed(0),
+        monitor=SilentMonitor(),
+    )
+    assert trigger is None
+
+
+def test_many_classes_are_sampled_with_the_suspicious_ones_among_them() -> None:
+    by_suspicion = list(range(42, -1, -1))
+    chosen = choose_classes(by_suspicion, 10)
+    assert len(set(chosen)) == 10
+    assert {42, 41, 40, 39, 38} <= set(chosen)
+    assert min(chosen) < 10
+
+
+def test_few_classes_are_all_compared() -> None:
+    assert choose_classes([2, 0, 1], 10) == (0, 1, 2)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from models.metrics import wilson
+from models.probes.findings import Findings, trigger_works
+from models.probes.verdict import decide, overall_hazard
+from models.results.audit import ProbeResult, TransferResult, TriggerReport
+
+
+def probe(name: str, target: int, *, conspicuous: bool) -> ProbeResult:
+    return ProbeResult(name, f"{name} looked.", target, 0.5, conspicuous)
+
+
+def report(hits: int, *, clean: int = 0, origin: str = "given", name: str = "sticker") -> TriggerReport:
+    return TriggerReport(
+        name, origin, "replace", 3, wilson(hits, 100), wilson(clean, 100), 0.02, "surrogate patches"
+    )
+
+
+def findings(*probes: ProbeResult, triggers: tuple[TriggerReport, ...] = (), failures=()) -> Findings:
+    return Findings(probes, triggers, (), failures, frozenset())
+
+
+QUIET = probe("mmbd", 3, conspicuous=False)
+LOUD = probe("mmbd", 3, conspicuous=True)
+
+
+def test_given_trigger_that_works_is_detected() -> None:
+    verdict = decide(findings(QUIET, triggers=(report(95),)))
+    assert (verdict.word, verdict.target_label) == ("detected", 3)
+    assert "sticker" in verdict.sentence
+
+
+def test_statistics_alone_are_never_more_than_a_suspicion() -> None:
+    everything = [
+        probe(n, 3, conspicuous=True) for n in ("mmbd", "trigger_inversion", "universal_perturbation")
+    ]
+    recovered = report(100, origin="recovered")
+    verdict = decide(findings(*everything, triggers=(recovered,)))
+    assert (verdict.word, verdict.target_label) == ("suspected", 3)
+
+
+def test_margin_alone_is_a_suspicion() -> None:
+    silent = probe("trigger_inversion", 5, conspicuous=False)
+    assert decide(findings(LOUD, silent)).word == "suspected"
+
+
+def test_probes_that_name_different_classes_are_inconclusive() -> None:
+    verdict = decide(findings(LOUD, probe("trigger_inversion", 5, conspicuous=True)))
+    assert verdict.word == "inconclusive"
+    assert "3 and 5" in verdict.sentence
+
+
+def test_inversion_that_the_margin_does_not_support_is_inconclusive() -> None:
+    verdict = decide(findings(QUIET, probe("trigger_inversion", 5, conspicuous=True)))
+    assert (verdict.word, verdict.target_label) == ("inconclusive", 5)
+
+
+def test_audit_without_a_margin_is_inconclusive() -> None:
+    verdict = decide(findings(failures=("The margin probe could not run: logits.",)))
+    assert verdict.word == "inconclusive"
+    assert "logits" in verdict.sentence
+
+
+def test_silence_with_a_failed_probe_is_inconclusive() -> None:
+    assert decide(findings(QUIET, failures=("The transfer probe could not run: x.",))).word == "inconclusive"
+
+
+def test_not_detected_names_the_probes_and_never_says_safe() -> None:
+    verdict = decide(findings(QUIET, probe("trigger_inversion", 5, conspicuous=False)))
+    assert (verdict.word, verdict.target_label) == ("not_detected", None)
+    assert "maximum margin and trigger inversion" in verdict.sentence
+    assert "safe" not in verdict.sentence
+    assert "cannot see" in verdict.sentence
+
+
+@pytest.mark.parametrize("hits, clean", [(40, 0), (95, 80)])
+def test_weak_or_redundant_trigger_does_not_count_trap_11(hits: int, clean: int) -> None:
+    """A network that names one class for everything follows any trigger to that class."""
+    assert not trigger_works(report(hits, clean=clean))
+
+
+def test_trigger_that_hides_the_image_does_not_count() -> None:
+    assert not trigger_works(report(100), frozenset({"sticker"}))
+
+
+def test_evidence_starts_with_what_was_measured() -> None:
+    evidence = decide(findings(LOUD, triggers=(report(95),))).evidence
+    assert "sticker" in evidence[0]
+    assert evidence[1].startswith("Maximum margin")
+
+
+def test_trigger_that_does_nothing_is_reported_all_the_same() -> None:
+    evidence = decide(findings(QUIET, triggers=(report(2),))).evidence
+    assert any("sticker" in line and "too little" in line for line in evidence)
+
+
+def test_one_moving_trigger_makes_the_hazard_high() -> None:
+    rate = wilson(50, 100)
+    low = TransferResult("ood", "a", 3, rate, rate, rate, 0.1, "low", 0.8, 1000)
+    assert overall_hazard([low, replace(low, hazard="high")]) == "high"
+    assert overall_hazard([low, replace(low, hazard="not_tested")]) == "low"
+    assert overall_hazard([]) == "not_tested"

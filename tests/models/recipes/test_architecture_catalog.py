@@ -1,0 +1,74 @@
+import subprocess
+import sys
+
+import pytest
+
+from models.errors import RecipeError
+from models.recipes.architecture import ArchitectureSpec
+from models.recipes.architecture_catalog import known_architectures, smaller, validate_name
+
+
+@pytest.mark.parametrize("family", known_architectures(), ids=lambda family: family.name)
+def test_every_example_is_of_its_family(family):
+    assert all(validate_name(example) is family for example in family.examples)
+
+
+@pytest.mark.parametrize("name", ["wrn-112-16", "wrn-10-10", "wrn-22-3", "resnet-110"])
+def test_names_within_the_ranges_are_known(name):
+    assert validate_name(name).name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "wrn-15-2",
+        "wrn-4-1",
+        "wrn-118-1",
+        "wrn-16-17",
+        "wrn-16-0",
+        "wrn-016-2",
+        "WRN-16-2",
+        "resnet-18",
+        "vgg",
+    ],
+)
+def test_other_names_are_refused_and_the_hint_lists_the_families(name):
+    with pytest.raises(RecipeError) as caught:
+        validate_name(name)
+    assert caught.value.code == "architecture_unknown"
+    assert "wrn-D-K" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["", "wrn-16-2 ", "wrn-16-2\n", "wrn-1\uff16-2"])
+def test_a_name_is_matched_as_a_whole(name):
+    with pytest.raises(RecipeError):
+        validate_name(name)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student"),
+    [
+        ("wrn-16-2", "wrn-16-1"),
+        ("wrn-10-2", "wrn-10-1"),
+        ("wrn-28-4", "wrn-16-2"),
+        ("wrn-40-2", "wrn-16-1"),
+        ("wrn-40-1", "wrn-16-1"),
+        ("wrn-16-1", "wrn-10-1"),
+        ("resnet-56", "resnet-20"),
+        ("resnet-20", "wrn-16-1"),
+        ("vgg-small-elu", "wrn-16-1"),
+    ],
+)
+def test_the_default_student_is_the_next_smaller_of_the_family(teacher, student):
+    assert smaller(ArchitectureSpec(teacher, 10)) == student
+
+
+def test_the_smallest_network_has_no_default_student():
+    with pytest.raises(RecipeError) as caught:
+        smaller(ArchitectureSpec("wrn-10-1", 10))
+    assert caught.value.code == "student_not_smaller"
+
+
+def test_the_catalog_loads_no_torch():
+    code = "import sys, models.recipes.architecture_catalog; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,43 @@
+import pytest
+
+from models.errors import RecipeError
+from models.recipes.job import Recipe
+from models.recipes.plan import plan
+
+
+def test_auto_takes_robustkd_with_labels():
+    chosen = plan(Recipe(), labelled=True, unlabelled=False)
+    assert (chosen.method, chosen.defense, chosen.control) == ("robustkd", "robustkd", "feature")
+    assert "Labelled clean images were given" in chosen.reason
+
+
+def test_auto_takes_patches_and_abd_without_labels():
+    chosen = plan(Recipe(), labelled=False, unlabelled=True)
+    assert (chosen.method, chosen.defense, chosen.control) == ("ood", "abd", "ood")
+
+
+def test_auto_follows_the_defense_when_labels_are_given():
+    assert plan(Recipe(defense="abd"), labelled=True, unlabelled=False).method == "ood"
+    assert plan(Recipe(defense="none"), labelled=True, unlabelled=False).method == "vanilla"
+
+
+def test_control_can_be_left_out():
+    assert plan(Recipe(control=False), labelled=False, unlabelled=False).control is None
+
+
+def test_no_control_beside_an_undefended_student():
+    assert plan(Recipe(method="zskt", defense="none"), labelled=False, unlabelled=False).control is None
+
+
+@pytest.mark.parametrize("method", ["robustkd", "vanilla"])
+def test_a_method_without_its_images_is_refused_with_a_hint(method):
+    with pytest.raises(RecipeError) as refused:
+        plan(Recipe(method=method), labelled=False, unlabelled=False)
+    assert refused.value.code == "data_missing"
+    assert "Upload a dataset" in refused.value.hint
+
+
+@pytest.mark.parametrize("method", ["robustkd", "vanilla"])
+def test_abd_joins_data_free_methods_only(method):
+    with pytest.raises(RecipeError, match="ABD joins data-free methods"):
+        plan(Recipe(method=method, defense="abd"), labelled=True, unlabelled=False)

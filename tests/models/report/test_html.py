@@ -1,0 +1,86 @@
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+from models.report import render_html
+from tests.models.report.sample import audit, document
+
+
+class References(HTMLParser):
+    """Collects what a page would load or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.urls: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.urls += [value for name, value in attrs if name in {"src", "href", "xlink:href"} and value]
+
+
+def parsed(html: str) -> References:
+    parser = References()
+    parser.feed(html)
+    return parser
+
+
+def test_the_page_is_self_contained():
+    found = parsed(render_html(document()))
+    assert not found.tags & {"script", "link", "iframe", "object", "embed"}
+    assert all(url.startswith(("data:image/png;base64,", "#")) for url in found.urls)
+
+
+def test_the_page_forbids_what_it_does_not_need():
+    assert "default-src &#39;none&#39;" in render_html(document()) or "default-src 'none'" in render_html(
+        document()
+    )
+
+
+def test_hostile_names_are_escaped():
+    html = render_html(document('"><script>alert(1)</script>.pt'))
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_hostile_trigger_names_are_escaped_in_figures_too():
+    hostile = replace(audit(), transfers=(replace(audit().transfers[0], trigger="<script>x</script>"),))
+    assert "<script" not in render_html(replace(document(), audit=hostile))
+
+
+def test_verdict_and_acceptance_come_first():
+    html = render_html(document())
+    text = re.sub(r"<style>.*?</style>", "", html, flags=re.S)
+    assert text.index("Backdoor detected") < text.index("Student accepted") < text.index("Not tested")
+
+
+def test_every_rate_carries_interval_and_n():
+    assert "97.0% (94.0% to 100.0%, n\u00a0=\u00a0500)" in render_html(document())
+
+
+def test_times_are_written_to_the_minute_in_utc():
+    assert "2026-01-01 10:00 UTC" in render_html(document())
+
+
+def test_an_audit_alone_renders():
+    html = render_html(replace(document(), distillation=None, verification=None, pictures=()))
+    assert "Student accepted" not in html
+    assert "Backdoor detected" in html
+
+
+def test_a_distillation_alone_renders():
+    html = render_html(replace(document(), audit=None))
+    assert "Why this verdict" not in html
+    assert "Student accepted" in html
+
+
+def test_the_same_document_gives_the_same_bytes():
+    assert render_html(document()) == render_html(document())
+
+
+def test_json_carries_schema_and_results_but_no_pictures():
+    content = json.loads(json.dumps(document().to_json()))
+    assert (content["schema"], content["schema_version"]) == ("proctor.report", 1)
+    assert content["verification"]["networks"][2]["attacks"][0]["rate"]["value"] == 0.03
+    assert "pictures" not in content

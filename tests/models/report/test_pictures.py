@@ -1,0 +1,44 @@
+import io
+
+import numpy as np
+import torch
+from PIL import Image
+
+from models.report.pictures import EXAMPLES, trigger_pictures
+from models.triggers import make_trigger
+
+TRIGGER = make_trigger("badnets_square", 16, 1)
+#: Twenty gray images, each brighter than the one before.
+IMAGES = (torch.arange(20, dtype=torch.uint8) * 10).view(-1, 1, 1, 1).expand(-1, 3, 16, 16).contiguous()
+
+
+def decoded(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+def test_the_pattern_comes_first_then_pairs_of_before_and_after():
+    pictures = trigger_pictures(TRIGGER, IMAGES, image_source="clean images")
+    assert len(pictures) == 1 + 2 * EXAMPLES
+    assert {picture.group for picture in pictures} == {"badnets_square"}
+    before, after = decoded(pictures[1].png), decoded(pictures[2].png)
+    assert pictures[1].caption == "clean image"
+    changed = (before != after).any(axis=2)
+    assert changed.sum() == (TRIGGER.mask > 0).sum()
+
+
+def test_examples_are_spread_over_a_sorted_archive():
+    pictures = trigger_pictures(TRIGGER, IMAGES, image_source="clean images")
+    brightness = [int(decoded(picture.png)[0, 0, 0]) for picture in pictures[1::2]]
+    assert brightness == sorted(set(brightness))
+    assert brightness[0] > 0
+
+
+def test_a_faint_overlay_is_drawn_at_full_strength():
+    faint = make_trigger("blend_substitute", 16, 1)
+    pattern = decoded(trigger_pictures(faint, IMAGES, image_source="clean images")[0].png)
+    expected = (faint.pattern * 255).round().permute(1, 2, 0).numpy().astype(int)
+    assert np.abs(pattern.astype(int) - expected).max() <= 1
+
+
+def test_one_image_is_enough():
+    assert len(trigger_pictures(TRIGGER, IMAGES[:1], image_source="clean images")) == 1 + 2 * EXAMPLES

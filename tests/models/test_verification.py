@@ -1,0 +1,120 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models.architectures import PixelClassifier, build
+from models.engine.monitor import SilentMonitor
+from models.errors import RecipeError
+from models.recipes.architecture import ArchitectureSpec, Normalization
+from models.recipes.verify import VerifyRecipe
+from models.triggers import make_trigger
+from models.verification import Candidate, MeasuredTrigger, MeasuringImages, verify
+
+SPEC = ArchitectureSpec("wrn-10-1", 4, 16)
+GIVEN = MeasuredTrigger(make_trigger("badnets_square", 16, 1), "given")
+
+
+class Fixed(torch.nn.Module):
+    """Stands before a real network and answers by the image's brightness, or by the trigger's corner."""
+
+    def __init__(self, *, backdoored: bool, dull: bool = False) -> None:
+        super().__init__()
+        self.network = build(SPEC)
+        self.backdoored, self.dull = backdoored, dull
+
+    def forward(self, pixels):
+        labels = (pixels[:, 0, 0, 0] * 4).long().clamp(max=3)
+        if self.dull:
+            labels = torch.zeros_like(labels)
+        if self.backdoored:
+            labels = torch.where(
+                GIVEN.trigger.stamp(pixels).sub(pixels).abs().amax((1, 2, 3)) == 0, 1, labels
+            )
+        return torch.nn.functional.one_hot(labels, 4).float()
+
+
+def candidate(role, **behavior) -> Candidate:
+    return Candidate(role, Fixed(**behavior), SPEC)
+
+
+@pytest.fixture
+def images() -> MeasuringImages:
+    labels = torch.arange(80) % 4
+    pictures = (labels * 64 + 20).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 16, 16).contiguous()
+    return MeasuringImages(pictures, labels, "clean images")
+
+
+def run(images, student, recipe=None, triggers=(GIVEN,)):
+    teacher = candidate("teacher", backdoored=True)
+    return verify([teacher, student], images, triggers, recipe or VerifyRecipe(), SilentMonitor())
+
+
+def test_a_clean_and_useful_student_is_accepted(images):
+    result = run(images, candidate("defended", backdoored=False))
+    assert result.accepted
+    assert [row.attacks[0].rate.value for row in result.networks] == [1.0, 0.0]
+
+
+def test_a_student_with_the_backdoor_is_not_accepted_and_told_why(images):
+    result = run(images, candidate("defended", backdoored=True))
+    assert not result.accepted
+    assert "badnets_square" in result.sentence
+    assert "100.0%" in result.sentence
+
+
+def test_a_useless_student_is_not_accepted_even_without_the_backdoor(images):
+    result = run(images, candidate("defended", backdoored=False, dull=True))
+    assert not result.accepted
+    assert "accuracy relative to the teacher is 25.0%" in result.sentence
+
+
+def test_trap_8_images_of_the_target_class_are_left_out(images):
+    result = run(images, candidate("defended", backdoored=True))
+    assert result.networks[0].attacks[0].rate.n == 60
+
+
+def test_trap_11_a_student_that_always_names_the_target_fails_on_accuracy_not_on_the_trigger(images):
+    target_zero = MeasuredTrigger(replace(GIVEN.trigger, target_label=0), "given")
+    result = run(images, candidate("defended", backdoored=False, dull=True), triggers=(target_zero,))
+    passed = {check.name: check.passed for check in result.checks}
+    assert passed["accuracy relative to the teacher"] is False
+    assert passed["success of badnets_square, above the rate without it"] is True
+
+
+def test_without_labels_agreement_stands_in_for_accuracy(images):
+    result = run(replace(images, labels=None), candidate("defended", backdoored=False))
+    assert result.networks[1].accuracy is None
+    assert result.checks[0].name == "agreement with the teacher"
+    assert result.checks[0].measured == 1.0
+
+
+def test_without_a_trigger_the_attack_is_said_to_be_unmeasured(images):
+    result = run(images, candidate("defended", backdoored=False), triggers=())
+    assert result.accepted
+    assert "Not measured for want of data: attack success" in result.sentence
+
+
+def test_the_recipe_sets_the_limits(images):
+    lenient = VerifyRecipe(max_attack_success_rate=1.0)
+    assert run(images, candidate("defended", backdoored=True), lenient).accepted
+
+
+def test_a_teacher_must_come_first(images):
+    with pytest.raises(RecipeError):
+        verify([candidate("defended", backdoored=False)], images, (), VerifyRecipe(), SilentMonitor())
+
+
+def test_a_real_network_is_measured_with_its_cost(images):
+    network = PixelClassifier(build(SPEC).eval(), Normalization())
+    teacher = Candidate("teacher", network, SPEC)
+    result = verify(
+        [teacher, Candidate("undefended", network, SPEC)], images, (), VerifyRecipe(), SilentMonitor()
+    )
+    row = result.networks[1]
+    assert (row.agreement.value, row.parameters) == (
+        1.0,
+        sum(p.numel() for p in network.network.parameters()),
+    )
+    assert row.macs > 0
+    assert row.latency_ms > 0
