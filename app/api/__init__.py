@@ -1,0 +1,1 @@
+"""The edge: the only part that speaks HTTP."""

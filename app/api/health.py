@@ -1,0 +1,50 @@
+"""Is it alive, is it ready, what is it."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import APIRouter
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.api.deps import EdgeDep, ReadingSession
+from app.api.openapi import problems
+from app.core.errors import Unavailable
+from app.schemas.health import Alive, Ready, Version
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez", operation_id="get_livez", summary="Is the process alive?")
+async def get_livez() -> Alive:
+    """Answer at once, without looking at anything. Needs no key."""
+    return Alive()
+
+
+@router.get(
+    "/readyz",
+    operation_id="get_readyz",
+    summary="Can it serve?",
+    responses=problems("service_unavailable", "internal_error"),
+)
+def get_readyz(edge: EdgeDep, session: ReadingSession) -> Ready:
+    """Ask the database and write to the blob store. Needs no key.
+
+    The broker is not asked: a job posted while it is away is kept in the database and runs when it is back.
+    """
+    try:
+        session.execute(text("SELECT 1"))
+    except DBAPIError:
+        raise Unavailable("service_unavailable", "The database does not answer.") from None
+    try:
+        edge.blobs.open_for_write(limit_bytes=1).discard()
+    except OSError:
+        raise Unavailable("service_unavailable", "The blob store cannot be written to.") from None
+    return Ready()
+
+
+@router.get("/version", operation_id="get_version", summary="What is running?")
+async def get_version() -> Version:
+    """Name the release and the API's version. Needs no key."""
+    return Version(version=version("proctor"))

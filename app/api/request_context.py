@@ -1,0 +1,83 @@
+"""The outermost layer: a request id, a limit on bodies, and the counters of /metrics."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.http_metrics import HttpMetrics
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+
+def choose_request_id(offered: str | None) -> str:
+    """Return the caller's request id where it is harmless in a log line, else a fresh one."""
+    if offered is not None and _REQUEST_ID.fullmatch(offered):
+        return offered
+    return f"req_{secrets.token_hex(12)}"
+
+
+class RequestContext:
+    """Give each request its id, refuse large bodies, and count what was answered.
+
+    Starlette's own body limit answers an over-long ``Content-Length`` as text/plain; raising from
+    ``receive`` lets the problem handlers answer instead. Uploads are exempt here: they stream, and their
+    limit is checked where they are written.
+    """
+
+    def __init__(
+        self, app: ASGIApp, metrics: HttpMetrics, upload_prefixes: tuple[str, ...], limit_bytes: int
+    ) -> None:
+        """Wrap ``app``; PUT requests under ``upload_prefixes`` bring their own limit."""
+        self.app = app
+        self.metrics = metrics
+        self.upload_prefixes = upload_prefixes
+        self.limit_bytes = limit_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        request_id = choose_request_id(headers.get("x-request-id"))
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 500
+        started = time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                sent = MutableHeaders(scope=message)
+                sent["X-Request-Id"] = request_id
+                sent.setdefault("Cache-Control", "no-store")
+                sent.setdefault("X-Content-Type-Options", "nosniff")
+            await send(message)
+
+        try:
+            await self.app(scope, self._limited(scope, headers, receive), send_with_id)
+        finally:
+            self.metrics.observe(scope, status, time.perf_counter() - started)
+
+    def _limited(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
+        if scope["method"] == "PUT" and scope["path"].startswith(self.upload_prefixes):
+            return receive
+        declared = headers.get("content-length", "0")
+        too_large = declared.isdigit() and int(declared[:20]) > self.limit_bytes
+        received = 0
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = {} if too_large else await receive()
+            received += len(message.get("body", b""))
+            if too_large or received > self.limit_bytes:
+                raise HTTPException(413, f"A JSON body may have {self.limit_bytes} bytes.")
+            return message
+
+        return receive_limited

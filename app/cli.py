@@ -1,0 +1,90 @@
+"""The command line: ``proctor VERB``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import click
+
+from app.commands.outcome import ExitCode
+
+#: Verb -> the module under ``app.commands`` that defines ``command``; imported only when the verb is used, so
+#: that ``proctor list`` does not wait for SQLAlchemy and Celery.
+VERBS = {
+    "run": "run",
+    "serve": "serve",
+    "submit": "submit",
+    "watch": "watch",
+    "fetch": "fetch",
+    "cancel": "cancel",
+    "list": "list_jobs",
+    "inspect": "inspect",
+    "doctor": "doctor",
+    "api": "api",
+    "worker": "worker",
+    "scheduler": "scheduler",
+    "migrate": "migrate",
+    "keys": "keys",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the verbs in the order in which a user meets them."""
+        del ctx
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb's module."""
+        del ctx
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"app.commands.{VERBS[cmd_name]}").command
+        return command
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(version("proctor"), prog_name="proctor")
+def cli() -> None:
+    """Audit a teacher network for backdoors and get a cleaned, smaller student with the evidence.
+
+    \b
+    proctor run teacher.pt          everything in the foreground, without a server
+    proctor serve                   the service on this machine
+    proctor submit teacher.pt       a job for a running service
+
+    \b
+    Exit codes: 0 accepted, 1 backdoor found or student not accepted, 2 error, 3 unsupported file,
+    4 usage, 130 canceled.
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        code = cli.main(list(arguments), prog_name="proctor", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        return ExitCode.USAGE
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.ERROR
+    except click.Abort:
+        return ExitCode.CANCELED
+    return int(code or 0)
+
+
+def main() -> None:
+    """Run the command line on this process's arguments."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""The client: one method per thing a user does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+
+from app.client.errors import DownloadCorruptError, ProblemError
+from app.client.events import TERMINAL_STATUSES, Event, parse_events
+from app.client.retry import (
+    PASSING_STATUSES,
+    RetryPolicy,
+    delay_s,
+    retry_after_s,
+    send_with_retries,
+    unreachable,
+)
+from app.client.transfer import (
+    Download,
+    OnBytes,
+    fetch_once,
+    ignore_bytes,
+    keep_if_intact,
+    raise_for_problem,
+    read_chunks,
+)
+
+#: A JSON object as the server sent it.
+Document = dict[str, Any]
+
+# The server sends a keep-alive comment every 15 s; four missing in a row mean that the connection is dead.
+_TIMEOUT = httpx.Timeout(connect=5.0, read=60.0, write=60.0, pool=5.0)
+
+
+@dataclass
+class ProctorClient:
+    """A connection to one server with one key.
+
+    Use it as a context manager; it is not safe for several threads.
+    """
+
+    url: str
+    key: str
+    transport: httpx.BaseTransport | None = None
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    sleep: Callable[[float], None] = time.sleep
+
+    def __post_init__(self) -> None:
+        """Open the connection pool; nothing is sent yet."""
+        self._http = httpx.Client(
+            base_url=self.url,
+            transport=self.transport,
+            timeout=_TIMEOUT,
+            headers={"Authorization": f"Bearer {self.key}", "User-Agent": "proctor-client"},
+        )
+
+    def __enter__(self) -> Self:
+        """Give the client itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection pool."""
+        self._http.close()
+
+    # -- uploads ------------------------------------------------------------------------------------------
+
+    def upload_teacher(
+        self, path: Path, options: Mapping[str, str], on_bytes: OnBytes = ignore_bytes
+    ) -> Document:
+        """Upload a checkpoint and wait until it is inspected.
+
+        Args:
+            path: The file.
+            options: Query parameters such as ``architecture`` or ``mean``.
+            on_bytes: Told of bytes as they are sent.
+
+        Raises:
+            ProblemError: If the file is refused; ``code`` and ``hint`` come from the reader.
+        """
+        return self._upload(f"/v1/teachers/{quote(path.name, safe='')}", path, options, on_bytes)
+
+    def upload_dataset(self, path: Path, role: str, on_bytes: OnBytes = ignore_bytes) -> Document:
+        """Upload an archive or image as ``clean_labelled``, ``clean_unlabelled`` or ``surrogate``."""
+        return self._upload(f"/v1/datasets/{quote(path.name, safe='')}", path, {"role": role}, on_bytes)
+
+    def _upload(self, url: str, path: Path, params: Mapping[str, str], on_bytes: OnBytes) -> Document:
+        size_bytes = path.stat().st_size
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size_bytes)}
+
+        def send() -> httpx.Response:
+            sent = 0
+
+            def count(count_bytes: int) -> None:
+                nonlocal sent
+                sent += count_bytes
+                on_bytes(count_bytes)
+
+            try:
+                response = self._http.put(
+                    url, params=params, headers=headers, content=read_chunks(path, count)
+                )
+            except httpx.TransportError:
+                on_bytes(-sent)
+                raise
+            if response.status_code in PASSING_STATUSES:
+                on_bytes(-sent)
+            return response
+
+        response = send_with_retries(send, policy=self.policy, sleep=self.sleep)
+        raise_for_problem(response)
+        return self._until_inspected(response)
+
+    def _until_inspected(self, response: httpx.Response) -> Document:
+        document: Document = response.json()
+        location = response.headers.get("Location", "")
+        while document.get("status") == "inspecting" and location:
+            self.sleep(min(retry_after_s(response) or 1.0, 10.0))
+            response = self._send("GET", location)
+            document = response.json()
+        if document.get("status") == "rejected":
+            raise ProblemError(422, dict(document.get("error") or {}))
+        return document
+
+    # -- jobs ---------------------------------------------------------------------------------------------
+
+    def submit(self, request: Mapping[str, Any]) -> Document:
+        """Create a job; repeated sends after a lost answer make one job, not two."""
+        key = {"Idempotency-Key": uuid4().hex}
+        document: Document = self._send("POST", "/v1/jobs", json=dict(request), headers=key).json()
+        return document
+
+    def job(self, job_id: str) -> Document:
+        """Get a job as it is now."""
+        document: Document = self._send("GET", f"/v1/jobs/{quote(job_id, safe='')}").json()
+        return document
+
+    def jobs(self, *, limit: int, **filters: str) -> Iterator[Document]:
+        """Yield jobs, newest first, ``limit`` at most; ``filters`` are ``status``, ``kind`` and ``label``."""
+        params: dict[str, str] = {**filters}
+        while limit > 0:
+            page = self._send("GET", "/v1/jobs", params={**params, "limit": str(min(limit, 100))}).json()
+            for job in page["data"][:limit]:
+                yield job
+                limit -= 1
+            if not page["has_more"]:
+                return
+            params["after"] = page["next_after"]
+
+    def cancel(self, job_id: str) -> Document:
+        """Ask a job to stop; a finished job stays as it is."""
+        document: Document = self._send("POST", f"/v1/jobs/{quote(job_id, safe='')}/cancel").json()
+        return document
+
+    def events(self, job_id: str, after: int = 0) -> Iterator[Event]:
+        """Yield a job's events until it is over, whatever happens to the connection in between.
+
+        Each event comes once: after a break the stream goes on behind the last one seen (``Last-Event-ID``).
+
+        Raises:
+            ProblemError: If the server refuses.
+            UnreachableError: If it stays away for all attempts of the policy, counted from the last event.
+        """
+        breaks = 0
+        while True:
+            response = self._open_events(job_id, after)
+            try:
+                for event in parse_events(response.iter_lines()):
+                    if event.seq > after:
+                        after, breaks = event.seq, 0
+                        yield event
+                        if event.is_last:
+                            return
+                if self.job(job_id)["status"] in TERMINAL_STATUSES:
+                    return
+            except httpx.TransportError as error:
+                breaks += 1
+                if breaks >= self.policy.attempts:
+                    raise unreachable(error) from error
+            finally:
+                response.close()
+            self.sleep(delay_s(self.policy, max(1, breaks), None))
+
+    def _open_events(self, job_id: str, after: int) -> httpx.Response:
+        request = self._http.build_request(
+            "GET",
+            f"/v1/jobs/{quote(job_id, safe='')}/events",
+            headers={"Accept": "text/event-stream", "Last-Event-ID": str(after)},
+        )
+        response = send_with_retries(
+            lambda: self._http.send(request, stream=True), policy=self.policy, sleep=self.sleep
+        )
+        if response.status_code >= 400:
+            response.read()
+            raise ProblemError.of(response)
+        return response
+
+    # -- results ------------------------------------------------------------------------------------------
+
+    def artifacts(self, job_id: str) -> list[Document]:
+        """List a finished job's files."""
+        url, found = f"/v1/jobs/{quote(job_id, safe='')}/artifacts", []
+        params: dict[str, str] = {}
+        while True:
+            page = self._send("GET", url, params=params).json()
+            found += page["data"]
+            if not page.get("has_more"):
+                return found
+            params = {"after": page["next_after"]}
+
+    def download(
+        self, artifact: Mapping[str, Any], destination: Path, on_bytes: OnBytes = ignore_bytes
+    ) -> Path:
+        """Fetch an artifact, going on where an earlier attempt broke off, and check its digest.
+
+        Args:
+            artifact: From ``artifacts``: ``id`` and ``sha256`` are used.
+            destination: Path of the file; its folder exists.
+            on_bytes: Told of bytes as they arrive.
+
+        Raises:
+            DownloadCorruptError: If the digest is wrong twice in a row.
+        """
+        url = f"/v1/artifacts/{quote(str(artifact['id']), safe='')}/content"
+        download = Download(url, str(artifact["sha256"]), destination)
+        on_bytes(download.bytes_at_hand())
+        for last in (False, True):
+            response = send_with_retries(
+                lambda: fetch_once(self._http, download, on_bytes), policy=self.policy, sleep=self.sleep
+            )
+            if (
+                response.status_code != 416
+            ):  # 416: the part file is complete, or of something else; the digest tells
+                raise_for_problem(response)
+            try:
+                keep_if_intact(download)
+            except DownloadCorruptError:
+                if last:
+                    raise
+            else:
+                break
+        return destination
+
+    def _send(self, method: str, url: str, **arguments: Any) -> httpx.Response:
+        response = send_with_retries(
+            lambda: self._http.request(method, url, **arguments), policy=self.policy, sleep=self.sleep
+        )
+        raise_for_problem(response)
+        return response

@@ -1,0 +1,169 @@
+"""From a file to a student: the steps that ``run``, ``submit``, ``watch`` and ``fetch`` are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from app.client.api import Document
+from app.client.errors import ProblemError
+from app.client.events import Event
+from app.client.progress import make_display, transfer_bar
+from app.client.transfer import OnBytes
+from app.commands.options import DATA_ROLES, JobOptions
+from app.commands.outcome import CommandError, ExitCode, Output, exit_code_of
+from app.commands.tables import job_text
+
+#: Answers to an upload that mean: this file will never be accepted as it is.
+_FILE_STATUSES = frozenset({413, 415, 422})
+
+
+class JobService(Protocol):
+    """What the steps need: a server over HTTP, or the same services in this very process."""
+
+    def upload_teacher(self, path: Path, options: Mapping[str, str], on_bytes: OnBytes = ...) -> Document:
+        """Hand over a checkpoint; returns once it is inspected."""
+
+    def upload_dataset(self, path: Path, role: str, on_bytes: OnBytes = ...) -> Document:
+        """Hand over images; returns once they are inspected."""
+
+    def submit(self, request: Mapping[str, Any]) -> Document:
+        """Create a job."""
+
+    def job(self, job_id: str) -> Document:
+        """Get a job as it is now."""
+
+    def events(self, job_id: str) -> Iterator[Event]:
+        """Yield a job's events until it is over."""
+
+    def artifacts(self, job_id: str) -> list[Document]:
+        """List a job's files."""
+
+    def download(self, artifact: Mapping[str, Any], destination: Path, on_bytes: OnBytes = ...) -> Path:
+        """Get one file, checked."""
+
+
+def submit(service: JobService, output: Output, teacher: str, options: JobOptions) -> Document:
+    """Upload what is not uploaded yet and create the job.
+
+    Args:
+        service: Where.
+        output: Shows progress.
+        teacher: A path, or the id of a teacher uploaded before.
+        options: Everything else.
+
+    Raises:
+        CommandError: With exit code 3, if a file is refused.
+    """
+    teacher_id = teacher
+    if not teacher.startswith("tch_"):
+
+        def send_teacher(path: Path, moved: OnBytes) -> Document:
+            return service.upload_teacher(path, options.teacher, moved)
+
+        teacher_id = _upload(output, Path(teacher), send_teacher)
+    data = {use: _dataset_id(service, output, use, given) for use, given in options.data.items()}
+    return service.submit({**options.request, "teacher": teacher_id, "data": data})
+
+
+def _dataset_id(service: JobService, output: Output, use: str, given: str) -> str:
+    if given.startswith("ds_"):
+        return given
+
+    def send_images(path: Path, moved: OnBytes) -> Document:
+        return service.upload_dataset(path, DATA_ROLES[use], moved)
+
+    return _upload(output, Path(given), send_images)
+
+
+def _upload(output: Output, path: Path, send: Callable[[Path, OnBytes], Document]) -> str:
+    try:
+        with transfer_bar(output.console, f"Uploading {path.name}", path.stat().st_size) as moved:
+            return str(send(path, moved)["id"])
+    except ProblemError as problem:
+        if problem.status not in _FILE_STATUSES or problem.code == "invalid_request":
+            raise
+        raise CommandError(
+            f"{path.name}: {problem.detail}",
+            code=problem.code,
+            hint=problem.hint,
+            exit_code=ExitCode.UNSUPPORTED_FILE,
+        ) from problem
+
+
+def follow(service: JobService, output: Output, job_id: str) -> Document:
+    """Show a job's progress until it is over, and return it as it then is."""
+    with make_display(output.console) as display:
+        for event in service.events(job_id):
+            display.handle(event)
+    return service.job(job_id)
+
+
+def finish(service: JobService, output: Output, job_id: str, folder: Path | None) -> ExitCode:
+    """Follow a job to its end, download its files if there are any to have, and show what came out.
+
+    Ctrl-C leaves the job running, and says so.
+
+    Args:
+        service: Where the job is.
+        output: Shows progress and the result.
+        job_id: Which job.
+        folder: Where the files go; None downloads nothing.
+
+    Returns:
+        The exit code that the job's result stands for.
+    """
+    try:
+        job = follow(service, output, job_id)
+    except KeyboardInterrupt:
+        output.remark(
+            f"The job goes on: `proctor watch {job_id}` comes back, `proctor cancel {job_id}` ends it."
+        )
+        return ExitCode.CANCELED
+    return show_result(service, output, job, folder)
+
+
+def show_result(service: JobService, output: Output, job: Document, folder: Path | None) -> ExitCode:
+    """Download a finished job's files if it has any, show what came out, and judge it."""
+    if folder is not None and job["status"] == "succeeded":
+        for path in fetch(service, output, job["id"], folder):
+            output.remark(f"Saved {path}")
+    output.emit(job, job_text(job))
+    return exit_code_of(job)
+
+
+def fetch(
+    service: JobService, output: Output, job_id: str, folder: Path, only: str | None = None
+) -> list[Path]:
+    """Download a job's files into ``folder``, which is made if need be.
+
+    Raises:
+        CommandError: If there is nothing to fetch.
+    """
+    artifacts = [artifact for artifact in service.artifacts(job_id) if only in (None, artifact["name"])]
+    if not artifacts:
+        job = service.job(job_id)
+        raise CommandError(
+            f"Job {job_id} has no file{f' named {only!r}' if only else 's'}; it is {job['status']}.",
+            code="nothing_to_fetch",
+            hint=f"Follow it with `proctor watch {job_id}`." if not job.get("finished_at") else "",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for artifact in artifacts:
+        name = plain_name(str(artifact["name"]))
+        with transfer_bar(output.console, f"Fetching {name}", int(artifact["size_bytes"])) as moved:
+            paths.append(service.download(artifact, folder / name, moved))
+    return paths
+
+
+def plain_name(name: str) -> str:
+    """Refuse a file name that would leave the folder or hide in it.
+
+    Raises:
+        CommandError: If it has a path in it, or starts with a dot.
+    """
+    if not name or name.startswith(".") or "/" in name or "\\" in name or "\0" in name:
+        raise CommandError(f"The server offers a file with an unusable name: {name!r}.", code="bad_file_name")
+    return name

@@ -1,0 +1,208 @@
+"""Options that several commands share, and what they mean together."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic import ValidationError
+
+from app.client.api import Document
+from app.core.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., object])
+
+home_option = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that everything is kept in.  [default: PROCTOR_HOME]",
+)
+
+#: What a job may use images for -> the role in which they are uploaded.
+DATA_ROLES = {"labelled": "clean_labelled", "unlabelled": "clean_unlabelled", "surrogate": "surrogate"}
+_MAX_PNG_BYTES = 256 * 1024
+
+
+class FileOrId(click.ParamType[str]):
+    """A file that exists, or the identifier of an upload."""
+
+    name = "file or id"
+
+    def __init__(self, prefix: str) -> None:
+        """Take the prefix that tells identifiers from paths."""
+        self.prefix = prefix
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the value, or complain that there is no such file."""
+        text = str(value)
+        if not text.startswith(self.prefix) and not Path(text).is_file():
+            self.fail(f"There is no file {text!r}.", param, ctx)
+        return text
+
+
+TEACHER = FileOrId("tch_")
+DATASET = FileOrId("ds_")
+
+_TEACHER_OPTIONS = (
+    click.option("--architecture", metavar="NAME", help="Teacher's architecture, if it is not inferred."),
+    click.option("--state-dict-key", metavar="KEY", help="Which mapping in the file is the model."),
+    click.option("--num-classes", type=int, help="Number of classes."),
+    click.option("--input-size", type=int, help="Side of the square input in pixels."),
+    click.option("--mean", metavar="R,G,B", help="Channel means the teacher expects subtracted, in [0, 1]."),
+    click.option("--std", metavar="R,G,B", help="Channel deviations the teacher expects divided by."),
+)
+_TRIGGER_OPTIONS = (
+    click.option("--trigger", metavar="PNG|NAME", help="A trigger you know: a PNG or a built-in name."),
+    click.option("--trigger-target", type=int, metavar="LABEL", help="The class the trigger leads to."),
+    click.option(
+        "--trigger-kind",
+        type=click.Choice(["replace", "blend", "additive"]),
+        default="replace",
+        show_default=True,
+        help="How a PNG is put onto an image; its alpha channel is the mask.",
+    ),
+    click.option("--trigger-opacity", type=click.FloatRange(0, 1, min_open=True), help="Factor on the mask."),
+)
+_RECIPE_OPTIONS = (
+    click.option("--recipe", type=click.File("r"), metavar="FILE|-", help="Recipe as JSON; - reads stdin."),
+    click.option(
+        "--method",
+        type=click.Choice(["auto", "vanilla", "ood", "zskt", "robustkd"]),
+        help="How the student learns.",
+    ),
+    click.option(
+        "--defense", type=click.Choice(["auto", "none", "abd"]), help="What keeps the backdoor out."
+    ),
+    click.option("--student", metavar="NAME", help="Student's architecture."),
+    click.option("--seed", type=int, help="Seed of every random choice."),
+)
+_DATA_OPTIONS = (
+    click.option("--labelled", type=DATASET, metavar="ZIP|ID", help="Clean images in class folders."),
+    click.option("--unlabelled", type=DATASET, metavar="ZIP|ID", help="Clean images without labels."),
+    click.option(
+        "--surrogate", type=DATASET, metavar="IMAGE|ID", help="A photograph or zip to cut patches from."
+    ),
+)
+_RUN_OPTIONS = (
+    click.option(
+        "--kind",
+        type=click.Choice(["clean", "audit", "distill"]),
+        default="clean",
+        show_default=True,
+        help="audit probes; distill makes a student; clean does both.",
+    ),
+    click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True),
+    click.option("--timeout-s", type=click.IntRange(min=10), help="Fail if it takes longer."),
+)
+JOB_OPTIONS = (*_RUN_OPTIONS, *_DATA_OPTIONS, *_TRIGGER_OPTIONS, *_RECIPE_OPTIONS, *_TEACHER_OPTIONS)
+
+
+def settings_of(**given: object) -> Settings:
+    """Build the settings from the environment and from options, where these were given.
+
+    Raises:
+        click.UsageError: If a value is not possible.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = f"PROCTOR_{str(first['loc'][0]).upper().removeprefix('PROCTOR_')}"
+        raise click.UsageError(f"{name} is not possible: {first['msg']}.") from error
+
+
+def job_options(function: F) -> F:
+    """Add everything that describes a job; the callback collects it with ``JobOptions.of``."""
+    return _with(JOB_OPTIONS, function)
+
+
+def teacher_options(function: F) -> F:
+    """Add what a user may say about a checkpoint."""
+    return _with(_TEACHER_OPTIONS, function)
+
+
+def _with(options: Sequence[Callable[[F], F]], function: F) -> F:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """What the user asked for, checked as far as it can be without a server."""
+
+    teacher: Mapping[str, str]
+    """Query parameters of the teacher's upload."""
+    data: Mapping[str, str]
+    """File or id, by what it is used for: labelled, unlabelled, surrogate."""
+    request: Document
+    """The job request without identifiers."""
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> JobOptions:
+        """Collect the values of ``JOB_OPTIONS``.
+
+        Raises:
+            click.UsageError: If they contradict each other or name files that cannot be used.
+        """
+        names = ("architecture", "state_dict_key", "num_classes", "input_size", "mean", "std")
+        request: Document = {"kind": given["kind"], "device": given["device"], "recipe": _recipe(given)}
+        if given["timeout_s"] is not None:
+            request["timeout_s"] = given["timeout_s"]
+        trigger = _trigger(given)
+        if trigger is not None:
+            request["triggers"] = [trigger]
+        return cls(
+            teacher={name: str(given[name]) for name in names if given[name] is not None},
+            data={use: given[use] for use in DATA_ROLES if given[use] is not None},
+            request=request,
+        )
+
+
+def _recipe(given: Mapping[str, Any]) -> Document:
+    recipe: object = {}
+    if given["recipe"] is not None:
+        try:
+            recipe = json.load(given["recipe"])
+        except ValueError as error:
+            raise click.UsageError(f"The recipe is not JSON: {error}.") from error
+    if not isinstance(recipe, dict):
+        raise click.UsageError("The recipe must be a JSON object.")
+    for name in ("method", "defense", "seed"):
+        if given[name] is not None:
+            recipe[name] = given[name]
+    if given["student"] is not None:
+        recipe["student"] = {**recipe.get("student", {}), "architecture": given["student"]}
+    return recipe
+
+
+def _trigger(given: Mapping[str, Any]) -> Document | None:
+    if given["trigger"] is None:
+        if given["trigger_target"] is not None or given["trigger_opacity"] is not None:
+            raise click.UsageError("--trigger-target and --trigger-opacity need --trigger.")
+        return None
+    if given["trigger_target"] is None:
+        raise click.UsageError("--trigger needs --trigger-target, the class it leads to.")
+    path = Path(given["trigger"])
+    trigger: Document = {"name": path.stem, "target_label": given["trigger_target"]}
+    if given["trigger_opacity"] is not None:
+        trigger["opacity"] = given["trigger_opacity"]
+    if path.is_file():
+        return {**trigger, "png": _png(path), "kind": given["trigger_kind"]}
+    if path.suffix:
+        raise click.UsageError(f"There is no file {given['trigger']!r}.")
+    return {**trigger, "catalog": given["trigger"]}
+
+
+def _png(path: Path) -> str:
+    content = path.read_bytes()
+    if not content.startswith(b"\x89PNG"):
+        raise click.UsageError(f"{path} is not a PNG file.")
+    if len(content) > _MAX_PNG_BYTES:
+        raise click.UsageError(f"{path} is larger than 256 KiB.")
+    return base64.b64encode(content).decode("ascii")

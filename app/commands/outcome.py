@@ -1,0 +1,133 @@
+"""How a command ends: exit codes, results on stdout, errors with a hint."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import click
+from rich.console import Console, RenderableType
+
+from app.client.errors import ClientError
+from app.core.errors import ServiceError
+
+Document = Mapping[str, Any]
+
+
+class ExitCode(IntEnum):
+    """What scripts can rely on; part of the public contract."""
+
+    ACCEPTED = 0
+    """Done; the audit found nothing, or the student passed every check."""
+    NOT_ACCEPTED = 1
+    """Done, but a backdoor was found or cannot be ruled out, or the student did not pass."""
+    ERROR = 2
+    UNSUPPORTED_FILE = 3
+    USAGE = 4
+    CANCELED = 130
+
+
+class CommandError(Exception):
+    """A command cannot go on."""
+
+    def __init__(
+        self, detail: str, *, code: str, hint: str = "", exit_code: ExitCode = ExitCode.ERROR
+    ) -> None:
+        """Store what happened, what to do about it, and how the process ends."""
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code
+        self.hint = hint
+        self.exit_code = exit_code
+
+
+def exit_code_of(job: Document) -> ExitCode:
+    """Judge a finished job.
+
+    With a student, its acceptance decides: cleaning an infected teacher is the point. Without one the verdict
+    does, and only ``not_detected`` is good news: a gate must not let the inconclusive through.
+    """
+    if job["status"] == "canceled":
+        return ExitCode.CANCELED
+    if job["status"] != "succeeded":
+        return ExitCode.ERROR
+    if job.get("accepted") is not None:
+        return ExitCode.ACCEPTED if job["accepted"] else ExitCode.NOT_ACCEPTED
+    if job.get("verdict") in (None, "not_detected"):
+        return ExitCode.ACCEPTED
+    return ExitCode.NOT_ACCEPTED
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a command writes: results to stdout, everything else to stderr."""
+
+    as_json: bool
+    console: Console = field(default_factory=lambda: Console(stderr=True))
+    """For progress and remarks."""
+
+    def emit(self, document: object, text: RenderableType) -> None:
+        """Write the result: as JSON when asked to, else for people."""
+        if self.as_json:
+            print(json.dumps(document, indent=2, sort_keys=True, default=str))  # noqa: T201
+        else:
+            Console(highlight=False).print(text, soft_wrap=isinstance(text, str))
+
+    def remark(self, text: str) -> None:
+        """Write a line for people; leaves stdout alone."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def fail(self, code: str, detail: str, hint: str) -> None:
+        """Write an error in the form that was asked for."""
+        if self.as_json:
+            error = {"code": code, "detail": detail, "hint": hint}
+            print(json.dumps({"error": error}, indent=2))  # noqa: T201
+            return
+        self.remark(f"Error: {detail}")
+        if hint:
+            self.remark(f"Hint:  {hint}")
+
+
+class ProctorCommand(click.Command):
+    """A command with ``--json`` whose errors end in one line, a hint and the right exit code."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Add the option that all commands share."""
+        super().__init__(*args, **kwargs)
+        self.params.append(
+            click.Option(["--json", "as_json"], is_flag=True, help="Write the result to stdout as JSON.")
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the callback; it gets an ``Output`` in place of ``--json``."""
+        output = Output(bool(ctx.params.pop("as_json", False)))
+        ctx.params["output"] = output
+        try:
+            return super().invoke(ctx)
+        except CommandError as error:
+            output.fail(error.code, error.detail, error.hint)
+            return error.exit_code
+        except (ClientError, ServiceError) as error:
+            output.fail(error.code, error.detail, error.hint)
+            return ExitCode.ERROR
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            output.fail("os_error", f"{place}{error.strerror or error}.", "")
+            return ExitCode.ERROR
+        except KeyboardInterrupt:
+            output.remark("Interrupted.")
+            return ExitCode.CANCELED
+
+
+def proctor_command(name: str) -> Callable[[Callable[..., int]], click.Command]:
+    """Make a function the command ``name``; it takes ``output`` and returns an exit code."""
+    return click.command(name, cls=ProctorCommand)
+
+
+def write_error(text: str) -> None:
+    """Write to stderr where no ``Output`` exists yet."""
+    print(text, file=sys.stderr)  # noqa: T201

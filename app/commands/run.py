@@ -1,0 +1,104 @@
+"""``proctor run``: the whole journey in the foreground, without a server."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.commands import journey
+from app.commands.local import LocalService, open_engine
+from app.commands.options import JobOptions, home_option, job_options, settings_of
+from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
+from app.embedded import background_children
+from app.home import HomeBusyError, sole_owner
+from app.preparation import prepare_database
+from app.processes import ChildFailedError, Supervisor, terminating_like_ctrl_c
+
+#: A running job stops at its next step, within seconds; what does not is killed with its worker.
+CANCEL_S = 8.0
+
+
+@proctor_command("run")
+@click.argument("teacher", metavar="TEACHER", type=click.Path(exists=True, dir_okay=False))
+@job_options
+@click.option(
+    "--output",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("out"),
+    show_default=True,
+    help="Student, report and other files go here.",
+)
+@home_option
+def command(*, output: Output, teacher: str, folder: Path, home: Path | None, **given: Any) -> int:
+    """Audit TEACHER, distill a defended student, verify it, and save student and report.
+
+    Needs no server and leaves none: everything runs on this machine, in a folder that is removed at the end
+    unless --home names one. Ctrl-C cancels.
+    """
+    options = JobOptions.of(given)
+    folder = folder.absolute()
+    with terminating_like_ctrl_c(), local_service(output, home) as service:
+        job = journey.submit(service, output, teacher, options)
+        try:
+            job = journey.follow(service, output, str(job["id"]))
+        except KeyboardInterrupt:
+            _cancel(service, output, str(job["id"]))
+            return ExitCode.CANCELED
+        if (job["error"] or {}).get("code") == "internal_error":
+            output.remark(service.log_tail())
+        return journey.show_result(service, output, job, folder)
+
+
+def _cancel(service: LocalService, output: Output, job_id: str) -> None:
+    output.remark("Canceling ...")
+    service.cancel(job_id)
+    deadline = time.monotonic() + CANCEL_S
+    for _ in service.events(job_id):
+        if time.monotonic() > deadline:
+            break
+    output.remark("Canceled.")
+
+
+@contextmanager
+def local_service(output: Output, home: Path | None) -> Iterator[LocalService]:
+    """Open a home, start its workers, and stop them at the end.
+
+    Raises:
+        CommandError: If a server runs on the home, or a worker does not stay up.
+    """
+    with ExitStack() as stack:
+        if home is None:
+            temporary = tempfile.TemporaryDirectory(prefix="proctor-run-", ignore_cleanup_errors=True)
+            home = Path(stack.enter_context(temporary))
+        settings = settings_of(home=home)
+        settings.make_home()
+        try:
+            stack.enter_context(sole_owner(settings.absolute_home))
+        except HomeBusyError as error:
+            hint = "Use `proctor submit` there, or leave --home out."
+            raise CommandError(str(error), code="home_busy", hint=hint) from error
+        prepare_database(settings)
+        supervisor = Supervisor(output.remark)
+        stack.callback(supervisor.stop)
+        for spec in background_children(settings):
+            supervisor.start(spec)
+        engine = stack.enter_context(open_engine(settings))
+        yield LocalService(settings, engine, _ticker(supervisor, output))
+
+
+def _ticker(supervisor: Supervisor, output: Output) -> Callable[[], None]:
+    def tick() -> None:
+        try:
+            supervisor.tick()
+        except ChildFailedError as error:
+            output.remark(error.log_tail)
+            raise CommandError(str(error), code="process_failed", hint="Run `proctor doctor`.") from error
+
+    return tick

@@ -1,0 +1,76 @@
+"""Jobs and their results as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+Document = Mapping[str, Any]
+
+
+def rate_text(rate: Document | None) -> str:
+    """Write a share with its 95 % interval."""
+    if rate is None:
+        return "not measured"
+    return f"{rate['value']:.3f} [{rate['low']:.3f}, {rate['high']:.3f}]"
+
+
+def students_table(verification: Document) -> Table:
+    """Put teacher and students side by side, a column each: three rates fit in 80 characters."""
+    networks = verification["networks"]
+    triggers = list(dict.fromkeys(attack["trigger"] for row in networks for attack in row["attacks"]))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.title, table.title_style, table.title_justify = "95 % Wilson intervals in brackets", "dim", "left"
+    table.add_column("")
+    for row in networks:
+        name = "teacher" if row["role"] == "teacher" else f"{row['role']} student"
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row("architecture", *(escape(row["architecture"]) for row in networks))
+    table.add_row("clean accuracy", *(rate_text(row["accuracy"]) for row in networks))
+    for name in triggers:
+        found = [{attack["trigger"]: attack["rate"] for attack in row["attacks"]} for row in networks]
+        table.add_row(f"attack success: {escape(name)}", *(rate_text(rates.get(name)) for rates in found))
+    table.add_row("parameters", *(f"{row['parameters']:,}" for row in networks))
+    table.add_row("bytes", *(f"{row['size_bytes']:,}" for row in networks))
+    return table
+
+
+def job_text(job: Document) -> RenderableType:
+    """Sum up a finished job."""
+    parts: list[RenderableType] = [f"{job['id']}  {job['kind']}  [bold]{job['status']}[/bold]"]
+    error = job.get("error")
+    if error:
+        parts.append(f"Error: {escape(str(error.get('detail', '')))}")
+        if error.get("hint"):
+            parts.append(f"Hint:  {escape(str(error['hint']))}")
+    result = job.get("result") or {}
+    audit, verification = result.get("probe"), result.get("verify")
+    if audit:
+        parts.append(f"Teacher:  {escape(audit['sentence'])}")
+    if verification:
+        parts += [f"Student:  {escape(verification['sentence'])}", students_table(verification)]
+    return Group(*parts)
+
+
+def jobs_table(jobs: Iterable[Document]) -> Table:
+    """List jobs, one line each."""
+    table = Table()
+    for title in ("job", "kind", "status", "stage", "verdict", "accepted", "created"):
+        table.add_column(title, no_wrap=title == "job")
+    for job in jobs:
+        accepted = {True: "yes", False: "no", None: ""}[job["accepted"]]
+        table.add_row(
+            job["id"],
+            job["kind"],
+            job["status"],
+            job["stage"] or "",
+            job["verdict"] or "",
+            accepted,
+            str(job["created_at"])[:19].replace("T", " "),
+        )
+    return table

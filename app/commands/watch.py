@@ -1,0 +1,21 @@
+"""``proctor watch``: follow a job until it is over."""
+
+from __future__ import annotations
+
+import click
+
+from app.client import ProctorClient
+from app.commands import journey
+from app.commands.connection import with_client
+from app.commands.outcome import Output, proctor_command
+
+
+@proctor_command("watch")
+@click.argument("job_id", metavar="JOB")
+@with_client
+def command(*, output: Output, client: ProctorClient, job_id: str) -> int:
+    """Follow JOB until it is over, whatever happens to the connection; Ctrl-C leaves the job running.
+
+    The exit code is the job's: 0 accepted, 1 not accepted, 2 failed, 130 canceled.
+    """
+    return journey.finish(client, output, job_id, folder=None)

@@ -1,0 +1,1 @@
+"""Settings, states, errors and identifiers."""

@@ -1,0 +1,91 @@
+"""Settings: read from the environment once, then passed down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+
+
+def _url(name: str) -> AliasChoices:
+    """Accept the bare name that every hosting platform sets, and our own prefixed one before it."""
+    return AliasChoices(f"PROCTOR_{name}", name)
+
+
+def _in_home(template: str) -> Any:
+    """Make a default from the folder that ``home`` turned out to be."""
+    return lambda fields: template.format(home=Path(fields["home"]).expanduser().absolute())
+
+
+class Settings(BaseSettings):
+    """Everything a deployment may change. With nothing set, all state lies in one folder, ``home``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PROCTOR_", extra="ignore", frozen=True, validate_by_name=True, validate_by_alias=True
+    )
+
+    home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("proctor")))
+    """Folder of the embedded database, broker, blobs, scratch space and first key."""
+    database_url: str = Field(
+        default_factory=_in_home("sqlite:///{home}/proctor.db"), validation_alias=_url("DATABASE_URL")
+    )
+    broker_url: str = Field(default="filesystem://localhost", validation_alias=_url("BROKER_URL"))
+    blob_url: str = Field(default_factory=_in_home("file://{home}/blobs"), validation_alias=_url("BLOB_URL"))
+    host: str = "127.0.0.1"
+    port: int = Field(default=8642, ge=0, le=65535)
+
+    max_upload_bytes: int = Field(default=256 * MIB, ge=1)
+    """Largest teacher or archive accepted; the largest public checkpoint we tested is 85 MiB."""
+    max_body_bytes: int = Field(default=4 * MIB, ge=1024)
+    """Largest JSON body: eight trigger pictures of 256 KiB in base64 are 2.7 MiB."""
+    max_artifact_bytes: int = Field(default=1024 * MIB, ge=1)
+    """Largest single file a job may publish."""
+
+    lease_s: float = Field(default=60.0, gt=0)
+    """A running job whose worker was silent for so long is given to another attempt."""
+    heartbeat_s: float = Field(default=10.0, gt=0)
+    upkeep_s: float = Field(default=15.0, gt=0)
+    rering_s: float = Field(default=30.0, gt=0)
+    """A queued job nobody claimed for so long is rung again."""
+    max_attempts: int = Field(default=3, ge=1)
+    checkpoint_s: float = Field(default=30.0, gt=0)
+    """At most so much training is lost when a worker dies."""
+    cancel_grace_s: float = Field(default=3.0, gt=0)
+    """From asking a job's process to stop to killing it."""
+    job_timeout_s: float = Field(default=4 * 3600.0, gt=0)
+    """Time limit of a job that names none."""
+    inspect_timeout_s: float = Field(default=120.0, gt=0)
+    inspect_wait_s: float = Field(default=30.0, ge=0)
+    """How long an upload's answer waits for the inspection."""
+    sandbox: Literal["process"] = "process"
+    """How a job is separated from its worker: a process of its own, without credentials."""
+
+    @property
+    def broker_folder(self) -> Path:
+        """Where the ``filesystem://`` broker keeps its messages."""
+        return self.absolute_home / "broker"
+
+    @property
+    def scratch_folder(self) -> Path:
+        """Where running jobs keep their files."""
+        return self.absolute_home / "scratch"
+
+    @property
+    def key_file(self) -> Path:
+        """Where the first key is kept for the command line."""
+        return self.absolute_home / "api_key"
+
+    @property
+    def absolute_home(self) -> Path:
+        """``home`` without ``~`` and independent of the working directory."""
+        return self.home.expanduser().absolute()
+
+    def make_home(self) -> Path:
+        """Make ``home``, readable by its owner alone, and return it."""
+        self.absolute_home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self.absolute_home

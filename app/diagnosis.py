@@ -1,0 +1,185 @@
+"""The checks of ``proctor doctor``, one function each."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from alembic.runtime.migration import MigrationContext
+from kombu.exceptions import OperationalError
+from kombu.utils.url import maybe_sanitize_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.errors import ServiceError
+from app.core.settings import Settings
+from app.db.base import make_engine, make_session_factory, parse_url
+from app.embedded import usable_cores
+from app.home import read_key, read_server
+from app.infra.blobs import make_blob_store
+from app.infra.queue import make_celery
+from app.services import keys
+
+State = Literal["ok", "warning", "failed"]
+_TORCH_PROBE = """
+import json, torch
+print(json.dumps([torch.__version__, torch.get_num_threads(), torch.cuda.is_available()]))
+"""
+_FREE_BYTES = 5 << 30
+_LANDLOCK_CREATE_RULESET = 444
+_LANDLOCK_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found."""
+
+    name: str
+    state: State
+    detail: str
+    hint: str = ""
+
+    def document(self) -> dict[str, str]:
+        """Give it as JSON."""
+        return asdict(self)
+
+
+Check = Callable[[Settings], tuple[State, str, str]]
+
+
+def examine(check: tuple[str, Check], settings: Settings) -> Finding:
+    """Run one check; a fault it did not foresee is a finding too, so that the others still run."""
+    name, function = check
+    try:
+        return Finding(name, *function(settings))
+    except (OSError, ServiceError, SQLAlchemyError, OperationalError, subprocess.SubprocessError) as error:
+        first_line = (str(error).splitlines() or [""])[0]
+        return Finding(name, "failed", f"{type(error).__name__}: {first_line}", "See the detail.")
+
+
+def check_python(settings: Settings) -> tuple[State, str, str]:
+    """Tell the versions of Python and Proctor."""
+    del settings
+    proctor = importlib.metadata.version("proctor")
+    return "ok", f"Python {platform.python_version()} on {platform.system()}, Proctor {proctor}", ""
+
+
+def check_torch(settings: Settings) -> tuple[State, str, str]:
+    """Import torch where jobs import it: in another process."""
+    del settings
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", _TORCH_PROBE], capture_output=True, text=True, timeout=120, check=False
+    )
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        return "failed", reason, "Install Proctor again; torch must be importable."
+    version, threads, cuda = json.loads(done.stdout)
+    return "ok", f"torch {version}, {threads} threads, {'CUDA' if cuda else 'no CUDA'}", ""
+
+
+def check_home(settings: Settings) -> tuple[State, str, str]:
+    """Look for space in the home, and for a server on it."""
+    home = settings.make_home()
+    free_bytes = shutil.disk_usage(home).free
+    server = read_server(home)
+    running = f"served at {server.url}" if server is not None else "no server running"
+    detail = f"{home}, {free_bytes / 2**30:.0f} GiB free, {running}"
+    if free_bytes < _FREE_BYTES:
+        return "warning", detail, "Make room, or choose another folder with PROCTOR_HOME."
+    return "ok", detail, ""
+
+
+def check_database(settings: Settings) -> tuple[State, str, str]:
+    """Connect, and read which migration the database is at."""
+    shown = parse_url(settings.database_url).render_as_string(hide_password=True)
+    engine = make_engine(settings.database_url)
+    try:
+        with engine.connect() as connection:
+            revision = MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+    if revision is None:
+        return "warning", f"{shown}: no tables yet", "`proctor serve` or `proctor migrate` makes them."
+    return "ok", f"{shown}: at revision {revision}", ""
+
+
+def check_broker(settings: Settings) -> tuple[State, str, str]:
+    """Open a connection to the queue."""
+    with make_celery(settings).connection_for_write() as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=5)
+        return "ok", str(maybe_sanitize_url(settings.broker_url)), ""
+
+
+def check_blobs(settings: Settings) -> tuple[State, str, str]:
+    """Write a small blob, read it back, delete it."""
+    content = b"proctor doctor"
+    store = make_blob_store(settings.blob_url)
+    writer = store.open_for_write(limit_bytes=len(content))
+    writer.write(content)
+    blob = writer.finish()
+    with store.open(blob.sha256) as file:
+        intact = file.read() == content
+    store.delete(blob.sha256)
+    if not intact:
+        return "failed", f"{settings.blob_url}: reads back other bytes", "Check the disk."
+    return "ok", settings.blob_url, ""
+
+
+def check_key(settings: Settings) -> tuple[State, str, str]:
+    """See whether the command line's key is still good."""
+    secret = read_key(settings.key_file)
+    if secret is None:
+        return "warning", f"no key in {settings.key_file}", "`proctor serve` makes one when it first starts."
+    engine = make_engine(settings.database_url)
+    try:
+        with make_session_factory(engine, read_only=True)() as session:
+            principal = keys.authenticate(session, secret)
+    finally:
+        engine.dispose()
+    if principal is None:
+        return "warning", f"the key in {settings.key_file} is not valid", "Restart `proctor serve`."
+    return "ok", f"{settings.key_file}, for {', '.join(sorted(principal.scopes))}", ""
+
+
+def check_sandbox(settings: Settings) -> tuple[State, str, str]:
+    """Tell what the kernel offers to lock a job's process in, and what is used of it."""
+    found = [f"Landlock ABI {abi}" if (abi := _landlock_abi()) > 0 else "no Landlock"]
+    actions = Path("/proc/sys/kernel/seccomp/actions_avail")
+    found.append("seccomp filters" if actions.exists() else "no seccomp filters")
+    return "ok", f"in use: {settings.sandbox}; the kernel has {' and '.join(found)} (not used yet)", ""
+
+
+def _landlock_abi() -> int:
+    if sys.platform != "linux":
+        return 0
+    return int(ctypes.CDLL(None).syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION))
+
+
+def check_threads(settings: Settings) -> tuple[State, str, str]:
+    """Tell how many cores there are to compute with."""
+    del settings
+    cores = usable_cores()
+    if cores < 2:
+        return "warning", "1 usable core", "Jobs and uploads will wait for each other; give it two."
+    return "ok", f"{cores} usable cores; a job takes all of them, everything else one", ""
+
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("python", check_python),
+    ("torch", check_torch),
+    ("home", check_home),
+    ("database", check_database),
+    ("queue", check_broker),
+    ("blobs", check_blobs),
+    ("key", check_key),
+    ("sandbox", check_sandbox),
+    ("threads", check_threads),
+)

@@ -1,0 +1,1 @@
+"""Blobs and the queue: what the service keeps outside the database."""

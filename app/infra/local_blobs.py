@@ -1,0 +1,168 @@
+"""Blobs in a local folder."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from app.core.errors import NotFound, TooLarge, Unavailable
+from app.infra.blob_store import StoredBlob
+
+CHUNK_BYTES = 1024 * 1024
+
+
+class LocalBlobWriter:
+    """Writes to a temporary file; ``finish`` syncs it and renames it to its hash."""
+
+    def __init__(self, store: LocalBlobStore, limit_bytes: int) -> None:
+        """Open a file that only its owner may read."""
+        self._store = store
+        self._limit_bytes = limit_bytes
+        self._size_bytes = 0
+        self._hash = hashlib.sha256()
+        with _storage_errors():
+            descriptor, name = tempfile.mkstemp(prefix="writing-", dir=store.writing_folder)
+        self._path: Path | None = Path(name)
+        self._file = os.fdopen(descriptor, "wb")
+
+    def write(self, chunk: bytes) -> None:
+        """Add bytes; what was written is discarded when they do not fit."""
+        self._size_bytes += len(chunk)
+        if self._size_bytes > self._limit_bytes:
+            self.discard()
+            raise TooLarge(
+                "body_too_large",
+                f"The file has more than {self._limit_bytes} bytes.",
+                "Upload a smaller file.",
+            )
+        self._hash.update(chunk)
+        try:
+            with _storage_errors():
+                self._file.write(chunk)
+        except BaseException:
+            self.discard()
+            raise
+
+    def finish(self) -> StoredBlob:
+        """Sync, rename, and return hash and size."""
+        assert self._path is not None, "the writer was discarded"  # noqa: S101
+        try:
+            with _storage_errors():
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._file.close()
+                self._store.adopt(self._path, self._hash.hexdigest())
+        except BaseException:
+            self.discard()
+            raise
+        self._path = None
+        return StoredBlob(self._hash.hexdigest(), self._size_bytes)
+
+    def discard(self) -> None:
+        """Close and delete the temporary file."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+            self._path = None
+            # Closing flushes what is buffered, and fails again on a full disk; the file is gone already.
+            with _ignored_storage_errors():
+                self._file.close()
+
+
+class LocalBlobStore:
+    """A folder with two levels, so that no folder gets more than some thousand entries."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the folder, readable by its owner alone."""
+        self._folder = folder
+        self.writing_folder = folder / "writing"
+        self.writing_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def open_for_write(self, *, limit_bytes: int) -> LocalBlobWriter:
+        """Begin a blob of at most ``limit_bytes``."""
+        return LocalBlobWriter(self, limit_bytes)
+
+    def put_file(self, path: Path) -> StoredBlob:
+        """Store a copy of a file."""
+        writer = self.open_for_write(limit_bytes=path.stat().st_size)
+        try:
+            with path.open("rb") as source:
+                while chunk := source.read(CHUNK_BYTES):
+                    writer.write(chunk)
+            return writer.finish()
+        finally:
+            writer.discard()
+
+    def open(self, sha256: str) -> BinaryIO:
+        """Open a blob for reading."""
+        try:
+            return self._place(sha256).open("rb")
+        except FileNotFoundError:
+            raise NotFound("blob") from None
+
+    def fetch(self, sha256: str, destination: Path) -> None:
+        """Copy, not link: whoever gets the copy may write to it."""
+        with self.open(sha256) as source, destination.open("wb") as target:
+            shutil.copyfileobj(source, target, CHUNK_BYTES)
+
+    def path(self, sha256: str) -> Path:
+        """Give the blob's own path."""
+        return self._place(sha256)
+
+    def delete(self, sha256: str) -> None:
+        """Delete a blob."""
+        self._place(sha256).unlink(missing_ok=True)
+
+    def delete_abandoned(self, *, older_than_s: float) -> int:
+        """Delete temporary files that nobody has written to for so long."""
+        horizon = time.time() - older_than_s
+        deleted = 0
+        for path in self.writing_folder.iterdir():
+            try:
+                if path.stat().st_mtime < horizon:
+                    path.unlink()
+                    deleted += 1
+            except FileNotFoundError:  # finished or discarded meanwhile
+                continue
+        return deleted
+
+    def adopt(self, path: Path, sha256: str) -> None:
+        """Move a synced file to its place; the same bytes may be there already."""
+        place = self._place(sha256)
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+        path.replace(place)
+        folder = os.open(place.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _place(self, sha256: str) -> Path:
+        return self._folder / sha256[:2] / sha256
+
+
+@contextmanager
+def _storage_errors() -> Iterator[None]:
+    """Turn a full disk into an answer; everything else stays what it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise Unavailable("storage_full", "There is no space left to store the file.") from error
+        raise
+
+
+@contextmanager
+def _ignored_storage_errors() -> Iterator[None]:
+    """Let a failing clean-up not hide the error that led to it."""
+    try:
+        yield
+    except OSError:
+        return

@@ -1,0 +1,1 @@
+"""Wire types: what requests may hold and what responses do hold."""

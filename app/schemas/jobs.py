@@ -1,0 +1,125 @@
+"""Jobs on the wire."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from app.core.states import JobKind, JobStatus, Stage
+from app.schemas.base import NO_NUL, DatasetId, Failure, TeacherId, Timestamp, Wire
+from app.schemas.triggers import MAX_TRIGGERS, Trigger, TriggerShown
+from models.recipes.job import Recipe
+
+Device = Literal["cpu", "gpu"]
+PostedKind = Literal["audit", "distill", "clean"]
+LabelKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+LabelValue = Annotated[str, StringConstraints(max_length=256, pattern=NO_NUL)]
+
+
+class JobData(Wire):
+    """The images a job may use. All are optional: without any, the job works from the checkpoint alone."""
+
+    labelled: DatasetId | None = None
+    """Clean images with labels; role ``clean_labelled``."""
+    unlabelled: DatasetId | None = None
+    """Clean images without labels; role ``clean_unlabelled``."""
+    surrogate: DatasetId | None = None
+    """A photograph or images of anything else, to cut patches from; role ``surrogate``."""
+
+
+class JobRequest(Wire):
+    """What to do with which teacher."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "kind": "clean",
+                    "teacher": "tch_01JD0QZ6Y8T4N7M2K5R3W9X1VB",
+                    "triggers": [{"name": "corner", "catalog": "badnets_square", "target_label": 8}],
+                    "recipe": {"defense": "abd", "seed": 1},
+                    "labels": {"team": "vision"},
+                }
+            ]
+        }
+    )
+
+    kind: PostedKind
+    """``audit`` probes; ``distill`` makes and verifies a student; ``clean`` does both."""
+    teacher: TeacherId
+    data: JobData = Field(default_factory=JobData)
+    triggers: list[Trigger] = Field(default_factory=list, max_length=MAX_TRIGGERS)
+    """Triggers that you know or suspect; they are measured on teacher and students."""
+    recipe: Recipe = Field(default_factory=Recipe)
+    """See ``GET /v1/recipes``; an empty one is a good one."""
+    device: Device = "cpu"
+    """Which workers may take it."""
+    timeout_s: int | None = Field(None, ge=10, le=7 * 24 * 3600)
+    """The job fails when its attempts together ran longer; null takes the server's limit."""
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=16)
+    """Your own marks; ``GET /v1/jobs?label=key:value`` finds them."""
+
+
+class Progress(Wire):
+    """How far the current stage is."""
+
+    done: int
+    total: int
+    eta_s: float | None
+    """Seconds to the end of this stage, if they can be told."""
+
+
+class JobLinks(Wire):
+    """Where to go from here; null where there is nothing (yet)."""
+
+    self: str
+    teacher: str | None
+    events: str
+    artifacts: str
+    cancel: str | None
+    """Until the job is finished."""
+    retry: str | None
+    """When it failed or was canceled."""
+    report: str | None
+    """When it succeeded."""
+    student: str | None
+    """The content of the student to take, when one was made."""
+
+
+class Job(Wire):
+    """A job and where it stands."""
+
+    object: Literal["job"] = "job"
+    id: str
+    kind: JobKind
+    status: JobStatus
+    stage: Stage | None
+    """What it is doing, or was doing when it ended."""
+    progress: Progress | None
+    teacher: str | None
+    data: JobData
+    triggers: list[TriggerShown]
+    recipe: dict[str, Any]
+    """With every default filled in as it was when the job was made."""
+    device: str
+    timeout_s: float | None
+    labels: dict[str, str]
+    attempt: int
+    """Counts from 1 when a worker takes the job; a worker's death costs one of three."""
+    retry_of: str | None
+    """The job that this one repeats."""
+    cancel_requested: bool
+    verdict: str | None
+    """Of the audit: ``detected``, ``suspected``, ``not_detected`` or ``inconclusive``."""
+    target_label: int | None
+    """The class that the backdoor points at, if the audit names one."""
+    accepted: bool | None
+    """Whether the student passed every check of ``recipe.verify``."""
+    result: dict[str, Any] | None
+    """The stages' results, by stage."""
+    error: Failure | None
+    created_at: Timestamp
+    started_at: Timestamp | None
+    finished_at: Timestamp | None
+    links: JobLinks

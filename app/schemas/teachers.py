@@ -1,0 +1,81 @@
+"""Teachers on the wire."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from app.schemas.base import NO_NUL, Wire
+from app.schemas.uploads import Links, Upload
+from models.results.inspection import CheckpointInspection
+
+
+def _three(text: str) -> tuple[float, float, float]:
+    try:
+        red, green, blue = (float(channel) for channel in text.split(","))
+    except ValueError:
+        raise ValueError("must be three numbers separated by commas") from None
+    if not all(-10.0 <= channel <= 10.0 for channel in (red, green, blue)):
+        raise ValueError("must be three numbers between -10 and 10")
+    return red, green, blue
+
+
+class TeacherQuery(Wire):
+    """What the uploader declares, as query parameters; everything is optional."""
+
+    architecture: str | None = Field(None, pattern=r"^[a-z0-9_-]{1,64}$", examples=["wrn-16-2"])
+    """Registry name; inferred from names and shapes when absent. See ``GET /v1/architectures``."""
+    state_dict_key: str | None = Field(None, min_length=1, max_length=256, pattern=NO_NUL)
+    """Which mapping in the file is the model, where there are several."""
+    num_classes: int | None = Field(None, ge=2, le=1000)
+    """Number of classes; read from the last layer when absent."""
+    input_size: int | None = Field(None, ge=8, le=256)
+    """Side of the square input in pixels; 32 when absent and not fixed by the weights."""
+    mean: str | None = Field(None, max_length=100, examples=["0.4914,0.4822,0.4465"])
+    """Channel means that the network expects to be subtracted, for pixels in [0, 1]; red,green,blue."""
+    std: str | None = Field(None, max_length=100, examples=["0.2470,0.2435,0.2616"])
+    """Channel deviations that the network expects to be divided by; red,green,blue."""
+
+    @field_validator("mean")
+    @classmethod
+    def _is_mean(cls, text: str | None) -> str | None:
+        if text is not None:
+            _three(text)
+        return text
+
+    @field_validator("std")
+    @classmethod
+    def _is_std(cls, text: str | None) -> str | None:
+        if text is not None and min(_three(text)) < 1e-3:
+            raise ValueError("must be three numbers of at least 0.001")
+        return text
+
+    def declared(self) -> dict[str, Any]:
+        """Return the declarations as plain values, None where there are none."""
+        values = self.model_dump()
+        return values | {
+            name: list(_three(values[name])) for name in ("mean", "std") if values[name] is not None
+        }
+
+
+class TeacherOptions(Wire):
+    """What the uploader declared; null where nothing was."""
+
+    architecture: str | None = None
+    state_dict_key: str | None = None
+    num_classes: int | None = None
+    input_size: int | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+
+
+class Teacher(Upload):
+    """An uploaded teacher and what the inspection found in it."""
+
+    object: Literal["teacher"] = "teacher"
+    declared: TeacherOptions
+    """What the uploader declared."""
+    inspection: CheckpointInspection | None
+    """Null until the status is ``ready``."""
+    links: Links

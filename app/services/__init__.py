@@ -1,0 +1,1 @@
+"""Use cases. No HTTP, no torch, and no commit: the caller owns the transaction."""

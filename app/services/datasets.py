@@ -1,0 +1,89 @@
+"""Datasets: received, inspected, listed, deleted."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.core.ids import new_id
+from app.core.states import DatasetRole, UploadStatus
+from app.db.tables import Dataset
+from app.infra.blobs import BlobStore, StoredBlob
+from app.services import jobs, uploads
+from app.services.pages import Page, newest_first
+from app.services.principal import Principal
+
+
+def receive(
+    session: Session,
+    blobs: BlobStore,
+    principal: Principal,
+    stored: StoredBlob,
+    *,
+    filename: str,
+    role: DatasetRole,
+) -> tuple[Dataset, bool]:
+    """Register uploaded bytes and submit their inspection.
+
+    Args:
+        session: The caller's transaction.
+        blobs: Where the bytes are.
+        principal: Who uploads.
+        stored: What the blob writer returned.
+        filename: The uploader's name for it; only shown.
+        role: What jobs may use it for.
+
+    Returns:
+        The dataset, and whether it is new. The same bytes in the same role are the tenant's existing
+        dataset, unless that one was rejected: then it is replaced.
+    """
+    existing = select(Dataset).where(
+        Dataset.tenant == principal.tenant, Dataset.sha256 == stored.sha256, Dataset.role == role
+    )
+    found = session.scalar(existing)
+    if found is not None and found.status == UploadStatus.REJECTED:
+        uploads.delete(session, blobs, found)
+        found = None
+    if found is not None:
+        return found, False
+    dataset = Dataset(
+        id=new_id("ds"),
+        tenant=principal.tenant,
+        filename=filename,
+        role=role,
+        status=UploadStatus.INSPECTING,
+        sha256=stored.sha256,
+        size_bytes=stored.size_bytes,
+    )
+    try:
+        with session.begin_nested():
+            session.add(dataset)
+    except IntegrityError:  # the same upload came twice at the same time; the other was first
+        return session.scalars(existing).one(), False
+    dataset.job_id = jobs.submit_inspection(session, dataset).id
+    return dataset, True
+
+
+def get(session: Session, tenant: str, dataset_id: str) -> Dataset:
+    """Return one dataset.
+
+    Raises:
+        NotFound: There is none of that identifier for this tenant.
+    """
+    return uploads.get(session, Dataset, tenant, dataset_id)
+
+
+def page(session: Session, tenant: str, after: str | None = None, limit: int = 20) -> Page[Dataset]:
+    """Return a page of datasets, newest first."""
+    return newest_first(session, select(Dataset).where(Dataset.tenant == tenant), Dataset.id, after, limit)
+
+
+def delete(session: Session, blobs: BlobStore, tenant: str, dataset_id: str) -> None:
+    """Delete a dataset and its files; jobs that used it keep their results.
+
+    Raises:
+        NotFound: There is none of that identifier for this tenant.
+        Conflict: A job that has not ended uses it.
+    """
+    uploads.delete(session, blobs, get(session, tenant, dataset_id))

@@ -1,0 +1,212 @@
+"""Jobs: submitted, listed, canceled, retried."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import case, select, update
+from sqlalchemy.orm import Session
+
+from app.core.errors import Conflict, FieldError, Invalid, NotFound
+from app.core.ids import new_id
+from app.core.states import DatasetRole, EventKind, JobKind, JobStatus, UploadStatus
+from app.db.tables import Dataset, Job, StageOutput, Teacher
+from app.db.types import db_now
+from app.infra import queue
+from app.services import endings, events
+from app.services.job_request import JobRequest
+from app.services.pages import Page, newest_first
+from app.services.principal import Principal
+
+ROLES = {
+    "labelled": DatasetRole.CLEAN_LABELLED,
+    "unlabelled": DatasetRole.CLEAN_UNLABELLED,
+    "surrogate": DatasetRole.SURROGATE,
+}
+
+
+def submit(session: Session, principal: Principal, request: JobRequest) -> Job:
+    """Queue a job; its id is sent to the queue once the transaction has committed.
+
+    Raises:
+        Invalid: ``invalid_request``, with the fields that name things which are missing or do not fit.
+        Conflict: ``upload_not_ready``, when something it names is still being inspected.
+    """
+    data = {
+        "labelled": request.labelled_id,
+        "unlabelled": request.unlabelled_id,
+        "surrogate": request.surrogate_id,
+    }
+    _check(session, principal.tenant, request, data)
+    return _queue(
+        session,
+        Job(
+            id=new_id("job"),
+            tenant=principal.tenant,
+            kind=request.kind,
+            teacher_id=request.teacher_id,
+            data=data,
+            triggers=[dict(trigger) for trigger in request.triggers],
+            recipe=dict(request.recipe),
+            device=request.device,
+            timeout_s=request.timeout_s,
+            labels=dict(request.labels),
+        ),
+    )
+
+
+def submit_inspection(session: Session, upload: Teacher | Dataset) -> Job:
+    """Queue the inspection of an upload."""
+    job = Job(id=new_id("job"), tenant=upload.tenant, kind=JobKind.INSPECT)
+    if isinstance(upload, Teacher):
+        job.teacher_id = upload.id
+    else:
+        job.dataset_id = upload.id
+    return _queue(session, job)
+
+
+def get(session: Session, tenant: str, job_id: str) -> Job:
+    """Return one job.
+
+    Raises:
+        NotFound: There is none of that identifier for this tenant.
+    """
+    found = session.scalar(select(Job).where(Job.tenant == tenant, Job.id == job_id))
+    if found is None:
+        raise NotFound("job")
+    return found
+
+
+def page(
+    session: Session,
+    tenant: str,
+    *,
+    status: JobStatus | None = None,
+    kind: JobKind | None = None,
+    label: tuple[str, str] | None = None,
+    after: str | None = None,
+    limit: int = 20,
+) -> Page[Job]:
+    """Return a page of jobs, newest first; inspections only when ``kind`` asks for them."""
+    query = select(Job).where(Job.tenant == tenant)
+    query = query.where(Job.kind != JobKind.INSPECT if kind is None else Job.kind == kind)
+    if status is not None:
+        query = query.where(Job.status == status)
+    if label is not None:
+        query = query.where(Job.labels[label[0]].as_string() == label[1])
+    return newest_first(session, query, Job.id, after, limit)
+
+
+def cancel(session: Session, tenant: str, job_id: str) -> Job:
+    """Cancel a job: a queued one at once, a running one at its next step boundary; a finished one not.
+
+    One statement decides, so that a claim, a reap or an ending at the same moment is before or after it.
+
+    Raises:
+        NotFound: There is none of that identifier for this tenant.
+        Conflict: ``job_not_cancelable``, for inspections.
+    """
+    if get(session, tenant, job_id).kind == JobKind.INSPECT:
+        raise Conflict("job_not_cancelable", "Inspections cannot be canceled.", "Delete the upload instead.")
+    queued = Job.status == JobStatus.QUEUED
+    status = session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING)))
+        .values(
+            cancel_requested=True,
+            status=case((queued, JobStatus.CANCELED), else_=Job.status),
+            finished_at=case((queued, db_now()), else_=Job.finished_at),
+        )
+        .returning(Job.status)
+        .execution_options(synchronize_session=False)
+    ).scalar()
+    if status == JobStatus.CANCELED:
+        endings.tell(session, job_id)
+    session.expire_all()
+    return get(session, tenant, job_id)
+
+
+def retry(session: Session, tenant: str, job_id: str) -> Job:
+    """Submit a failed or canceled job again, as a new job that keeps the stages which were finished.
+
+    Raises:
+        NotFound: There is none of that identifier for this tenant.
+        Conflict: ``job_not_finished``; ``job_not_retryable``, when it succeeded, was an inspection, or its
+            teacher is gone.
+    """
+    job = get(session, tenant, job_id)
+    if not job.status.terminal:
+        raise Conflict(
+            "job_not_finished", f"The job is {job.status}.", "Cancel it first, or wait until it ends."
+        )
+    if job.status == JobStatus.SUCCEEDED or job.kind == JobKind.INSPECT:
+        raise Conflict("job_not_retryable", f"The {job.kind} job is {job.status}.", "Submit a new job.")
+    if job.teacher_id is None:
+        raise Conflict(
+            "job_not_retryable", "The job's teacher was deleted.", "Upload it again, submit a new job."
+        )
+    copied = ("tenant", "kind", "teacher_id", "data", "triggers", "recipe", "device", "timeout_s", "labels")
+    again = Job(id=new_id("job"), retry_of=job.id, **{name: getattr(job, name) for name in copied})
+    _queue(session, again)
+    for output in session.scalars(select(StageOutput).where(StageOutput.job_id == job.id)):
+        session.add(
+            StageOutput(
+                job_id=again.id, stage=output.stage, attempt=0, result=output.result, files=output.files
+            )
+        )
+    return again
+
+
+def _queue(session: Session, job: Job) -> Job:
+    session.add(job)
+    session.flush()
+    events.append(session, job.id, EventKind.STATUS, {"status": JobStatus.QUEUED, "attempt": 0})
+    queue.ring(session, job)
+    session.flush()
+    session.refresh(job)
+    return job
+
+
+def _check(session: Session, tenant: str, request: JobRequest, data: dict[str, str | None]) -> None:
+    """Look up what the request names, and collect what is wrong with it."""
+    teacher = session.scalar(
+        select(Teacher).where(Teacher.tenant == tenant, Teacher.id == request.teacher_id)
+    )
+    errors = _faults("/teacher", "teacher", teacher)
+    waiting = teacher is not None and teacher.status == UploadStatus.INSPECTING
+    for use, dataset_id in data.items():
+        if dataset_id is None:
+            continue
+        dataset = session.scalar(select(Dataset).where(Dataset.tenant == tenant, Dataset.id == dataset_id))
+        errors += _faults(f"/data/{use}", "dataset", dataset)
+        if dataset is not None and dataset.role != ROLES[use]:
+            errors.append(
+                FieldError(f"/data/{use}", f"the dataset's role is {dataset.role}, not {ROLES[use]}")
+            )
+        waiting = waiting or (dataset is not None and dataset.status == UploadStatus.INSPECTING)
+    if teacher is not None and teacher.num_classes is not None:
+        errors += _trigger_faults(request.triggers, teacher.num_classes)
+    if errors:
+        raise Invalid(
+            "invalid_request", "The job names things that are missing or do not fit.", errors=errors
+        )
+    if waiting:
+        raise Conflict(
+            "upload_not_ready", "What the job names is still being inspected.", "Try again in a moment."
+        )
+
+
+def _faults(pointer: str, what: str, upload: Teacher | Dataset | None) -> list[FieldError]:
+    if upload is None:
+        return [FieldError(pointer, f"there is no such {what}")]
+    if upload.status == UploadStatus.REJECTED:
+        return [FieldError(pointer, f"this {what} was rejected: {(upload.error or {}).get('detail', '')}")]
+    return []
+
+
+def _trigger_faults(triggers: Any, num_classes: int) -> list[FieldError]:
+    return [
+        FieldError(f"/triggers/{index}/target_label", f"the teacher has the classes 0 to {num_classes - 1}")
+        for index, trigger in enumerate(triggers)
+        if not 0 <= trigger["target_label"] < num_classes
+    ]

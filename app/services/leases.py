@@ -1,0 +1,225 @@
+"""Leases: who holds a job, for how long, and what happens when nobody does.
+
+Every write of a worker goes through a compare-and-set on identifier, token and status. When it touches no
+row, the lease is gone (reaped, or the job canceled and ended), and the worker has to stop.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy.orm import Session
+
+from app.core.errors import LeaseLost
+from app.core.states import EventKind, JobStatus, Outcome
+from app.db.tables import Attempt, Job
+from app.db.types import db_now
+from app.infra import queue
+from app.services import endings, events
+
+CANCELED = {"code": "canceled", "detail": "The job was canceled.", "hint": "Retry it to go on where it was."}
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One worker's hold on one job."""
+
+    job_id: str
+    token: str
+    attempt: int
+
+
+def claim(session: Session, job_id: str, *, worker: str, lease_s: float) -> Lease | None:
+    """Take a queued job; None when another worker was first, or it is not queued any more."""
+    token = secrets.token_hex(16)
+    attempt = session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.status == JobStatus.QUEUED)
+        .values(
+            status=JobStatus.RUNNING,
+            attempt=Job.attempt + 1,
+            lease_token=token,
+            lease_until=db_now(lease_s),
+            heartbeat_at=db_now(),
+        )
+        .returning(Job.attempt)
+        .execution_options(synchronize_session=False)
+    ).scalar()
+    if attempt is None:
+        return None
+    session.execute(update(Job).where(Job.id == job_id, Job.started_at.is_(None)).values(started_at=db_now()))
+    session.add(Attempt(lease_token=token, job_id=job_id, number=attempt, worker=worker[:128]))
+    events.append(session, job_id, EventKind.STATUS, {"status": JobStatus.RUNNING, "attempt": attempt})
+    return Lease(job_id, token, attempt)
+
+
+def hold(session: Session, lease: Lease, **columns: Any) -> None:
+    """Set columns of the job if the lease still holds; call it first in every writing transaction.
+
+    On both databases the row stays locked until the transaction ends, so what follows is covered as well.
+
+    Raises:
+        LeaseLost: It does not; nothing was written.
+    """
+    _compare_and_set(session, lease, {"lease_token": lease.token, **columns})
+
+
+def renew(session: Session, lease: Lease, lease_s: float) -> None:
+    """Hold the job for another ``lease_s`` seconds from now.
+
+    Raises:
+        LeaseLost: Another worker has it, or nobody.
+    """
+    hold(session, lease, lease_until=db_now(lease_s), heartbeat_at=db_now())
+
+
+def cancel_requested(session: Session, lease: Lease) -> bool:
+    """Whether somebody asked to cancel the job.
+
+    Raises:
+        LeaseLost: The job is not this worker's any more.
+    """
+    wanted = session.scalar(select(Job.cancel_requested).where(_held(lease)))
+    if wanted is None:
+        raise LeaseLost(lease.job_id)
+    return wanted
+
+
+def spent_s(session: Session, lease: Lease) -> float:
+    """Return how many seconds earlier attempts at the job took, until they ended or were reaped."""
+    earlier = session.execute(
+        select(Attempt.started_at, Attempt.finished_at).where(
+            Attempt.job_id == lease.job_id, Attempt.finished_at.is_not(None)
+        )
+    )
+    return sum((finished - started).total_seconds() for started, finished in earlier if finished is not None)
+
+
+def end(
+    session: Session, lease: Lease, status: JobStatus, *, error: dict[str, Any] | None = None, **columns: Any
+) -> None:
+    """Give the job its last status and the lease back.
+
+    Raises:
+        LeaseLost: The job is not this worker's any more; nothing was written.
+    """
+    _compare_and_set(
+        session,
+        lease,
+        {
+            "status": status,
+            "lease_token": None,
+            "lease_until": None,
+            "finished_at": db_now(),
+            "error": error,
+            **columns,
+        },
+    )
+    _close_attempt(session, lease.token, Outcome(status.value), error)
+    endings.tell(session, lease.job_id)
+
+
+def release(session: Session, lease: Lease) -> None:
+    """Put the job back, because this worker was told to stop. The attempt does not count.
+
+    Raises:
+        LeaseLost: The job is not this worker's any more.
+    """
+    if cancel_requested(session, lease):
+        end(session, lease, JobStatus.CANCELED, error=CANCELED)
+        return
+    _compare_and_set(
+        session,
+        lease,
+        {"status": JobStatus.QUEUED, "lease_token": None, "lease_until": None, "attempt": Job.attempt - 1},
+    )
+    _close_attempt(session, lease.token, Outcome.RELEASED, None)
+    _queue_again(session, lease.job_id)
+
+
+def reap(session: Session, *, max_attempts: int) -> Sequence[str]:
+    """Take jobs from workers that fell silent: queue them again, or fail them after the last attempt.
+
+    Returns:
+        The jobs that were taken.
+    """
+    expired = and_(Job.status == JobStatus.RUNNING, Job.lease_until < db_now())
+    silent = session.execute(
+        select(Job.id, Job.lease_token, Job.attempt, Job.cancel_requested)
+        .where(expired)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for job_id, token, attempt, canceled in silent:
+        lease = Lease(job_id, str(token), attempt)
+        if canceled:
+            end(session, lease, JobStatus.CANCELED, error=CANCELED)
+        elif attempt >= max_attempts:
+            end(session, lease, JobStatus.FAILED, error=_infrastructure(attempt))
+        else:
+            columns = {"status": JobStatus.QUEUED, "lease_token": None, "lease_until": None}
+            _compare_and_set(session, lease, columns)
+            _close_attempt(session, lease.token, Outcome.LEASE_EXPIRED, None)
+            _queue_again(session, job_id)
+    return [job_id for job_id, *_ in silent]
+
+
+def ring_again(session: Session, *, older_than_s: float, at_most: int) -> Sequence[str]:
+    """Ring for queued jobs that nobody claimed since they were rung: the broker may have lost the message.
+
+    Only the oldest ``at_most`` of each queue: a worker that is busy for an hour would otherwise find its
+    queue full of the same identifiers. The next ones follow as those get claimed.
+    """
+    waiting = session.scalars(select(Job).where(Job.status == JobStatus.QUEUED).order_by(Job.id))
+    by_queue: dict[str, list[Job]] = {}
+    for job in waiting:
+        by_queue.setdefault(queue.queue_of(job), []).append(job)
+    rung = []
+    for jobs in by_queue.values():
+        oldest = [job.id for job in jobs[:at_most]]
+        stale = (Job.rung_at < db_now(-older_than_s)) | Job.rung_at.is_(None)
+        for job in session.scalars(select(Job).where(Job.id.in_(oldest), stale)):
+            queue.ring(session, job)
+            rung.append(job.id)
+    return rung
+
+
+def _held(lease: Lease) -> ColumnElement[bool]:
+    return and_(Job.id == lease.job_id, Job.lease_token == lease.token, Job.status == JobStatus.RUNNING)
+
+
+def _compare_and_set(session: Session, lease: Lease, columns: dict[str, Any]) -> None:
+    touched = session.execute(
+        update(Job)
+        .where(_held(lease))
+        .values(**columns)
+        .returning(Job.id)
+        .execution_options(synchronize_session=False)
+    ).first()
+    if touched is None:
+        raise LeaseLost(lease.job_id)
+
+
+def _close_attempt(session: Session, token: str, outcome: Outcome, error: dict[str, Any] | None) -> None:
+    session.execute(
+        update(Attempt)
+        .where(Attempt.lease_token == token)
+        .values(outcome=outcome, finished_at=db_now(), error=error)
+    )
+
+
+def _queue_again(session: Session, job_id: str) -> None:
+    job = session.get_one(Job, job_id, populate_existing=True)
+    events.append(session, job_id, EventKind.STATUS, {"status": JobStatus.QUEUED, "attempt": job.attempt})
+    queue.ring(session, job)
+
+
+def _infrastructure(attempts: int) -> dict[str, Any]:
+    return {
+        "code": "infrastructure",
+        "detail": f"The worker disappeared in each of {attempts} attempts.",
+        "hint": "Retry the job; if it fails again, look at the worker's log and at the memory it had.",
+    }

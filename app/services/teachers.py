@@ -1,0 +1,99 @@
+"""Teachers: received, inspected, listed, deleted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.core.ids import new_id
+from app.core.states import UploadStatus
+from app.db.tables import Teacher
+from app.infra.blobs import BlobStore, StoredBlob
+from app.services import jobs, uploads
+from app.services.pages import Page, newest_first
+from app.services.principal import Principal
+
+
+def receive(
+    session: Session,
+    blobs: BlobStore,
+    principal: Principal,
+    stored: StoredBlob,
+    *,
+    filename: str,
+    declared: Mapping[str, Any],
+) -> tuple[Teacher, bool]:
+    """Register uploaded bytes and submit their inspection.
+
+    Args:
+        session: The caller's transaction.
+        blobs: Where the bytes are.
+        principal: Who uploads.
+        stored: What the blob writer returned.
+        filename: The uploader's name for it; only shown.
+        declared: What the uploader said about it; absent and None mean the same.
+
+    Returns:
+        The teacher, and whether it is new. The same bytes with the same declarations are the tenant's
+        existing teacher, unless that one was rejected: then it is replaced.
+    """
+    said = {name: value for name, value in declared.items() if value is not None}
+    declared_sha256 = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    existing = select(Teacher).where(
+        Teacher.tenant == principal.tenant,
+        Teacher.sha256 == stored.sha256,
+        Teacher.declared_sha256 == declared_sha256,
+    )
+    found = session.scalar(existing)
+    if found is not None and found.status == UploadStatus.REJECTED:
+        uploads.delete(session, blobs, found)
+        found = None
+    if found is not None:
+        return found, False
+    teacher = Teacher(
+        id=new_id("tch"),
+        tenant=principal.tenant,
+        filename=filename,
+        status=UploadStatus.INSPECTING,
+        sha256=stored.sha256,
+        size_bytes=stored.size_bytes,
+        declared=said,
+        declared_sha256=declared_sha256,
+    )
+    try:
+        with session.begin_nested():
+            session.add(teacher)
+    except IntegrityError:  # the same upload came twice at the same time; the other was first
+        return session.scalars(existing).one(), False
+    teacher.job_id = jobs.submit_inspection(session, teacher).id
+    return teacher, True
+
+
+def get(session: Session, tenant: str, teacher_id: str) -> Teacher:
+    """Return one teacher.
+
+    Raises:
+        NotFound: There is none of that identifier for this tenant.
+    """
+    return uploads.get(session, Teacher, tenant, teacher_id)
+
+
+def page(session: Session, tenant: str, after: str | None = None, limit: int = 20) -> Page[Teacher]:
+    """Return a page of teachers, newest first."""
+    return newest_first(session, select(Teacher).where(Teacher.tenant == tenant), Teacher.id, after, limit)
+
+
+def delete(session: Session, blobs: BlobStore, tenant: str, teacher_id: str) -> None:
+    """Delete a teacher and its files; jobs that used it keep their results.
+
+    Raises:
+        NotFound: There is none of that identifier for this tenant.
+        Conflict: A job that has not ended uses it.
+    """
+    uploads.delete(session, blobs, get(session, tenant, teacher_id))

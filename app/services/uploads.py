@@ -1,0 +1,72 @@
+"""What teachers and datasets have in common: received, inspected, used, deleted."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import Session
+
+from app.core.errors import Conflict, NotFound
+from app.core.states import JobKind, JobStatus, UploadStatus
+from app.db.tables import Dataset, Job, Teacher
+from app.infra.blobs import BlobStore
+from app.services import blob_references
+
+UploadRow = TypeVar("UploadRow", Teacher, Dataset)
+
+LIVE = (JobStatus.QUEUED, JobStatus.RUNNING)
+
+
+def get(session: Session, table: type[UploadRow], tenant: str, upload_id: str) -> UploadRow:
+    """Return a tenant's teacher or dataset.
+
+    Raises:
+        NotFound: There is none of that identifier, or it is another tenant's.
+    """
+    found = session.scalar(select(table).where(table.tenant == tenant, table.id == upload_id))
+    if found is None:
+        raise NotFound(table.__name__.lower())
+    return found
+
+
+def delete(session: Session, blobs: BlobStore, upload: Teacher | Dataset) -> None:
+    """Delete an upload with its inspection; its files go once the transaction has committed.
+
+    Raises:
+        Conflict: ``upload_in_use``, when a job that has not ended needs it.
+    """
+    if session.scalar(select(Job.id).where(_uses(upload), Job.status.in_(LIVE)).limit(1)) is not None:
+        raise Conflict(
+            "upload_in_use", "A job that has not finished uses it.", "Cancel that job, or wait until it ends."
+        )
+    if upload.job_id is not None:
+        inspection = session.get(Job, upload.job_id)
+        if inspection is not None:
+            session.delete(inspection)
+    session.delete(upload)
+    blob_references.forget(session, blobs, (upload.sha256, upload.canonical_sha256))
+
+
+def inspected(session: Session, job: Job) -> Teacher | Dataset | None:
+    """Return what an ``inspect`` job is about; None for other jobs, or when it was deleted."""
+    if job.kind != JobKind.INSPECT:
+        return None
+    if job.teacher_id is not None:
+        return session.get(Teacher, job.teacher_id)
+    return None if job.dataset_id is None else session.get(Dataset, job.dataset_id)
+
+
+def reject(session: Session, job: Job, error: dict[str, Any]) -> None:
+    """Mark what ``job`` inspected as rejected; other jobs reject nothing."""
+    upload = inspected(session, job)
+    if upload is not None:
+        upload.status = UploadStatus.REJECTED
+        upload.error = error
+
+
+def _uses(upload: Teacher | Dataset) -> ColumnElement[bool]:
+    if isinstance(upload, Teacher):
+        return Job.teacher_id == upload.id
+    named = (Job.data[use].as_string() == upload.id for use in ("labelled", "unlabelled", "surrogate"))
+    return or_(Job.dataset_id == upload.id, *named)

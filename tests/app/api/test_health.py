@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from app.core.states import JobKind
+
+
+@pytest.mark.parametrize(
+    ("route", "expected"),
+    [("/livez", {"status": "ok"}), ("/readyz", {"status": "ok", "database": "ok", "blobs": "ok"})],
+)
+def test_health_needs_no_key(api, route, expected):
+    answer = api("GET", route, key=None)
+    assert (answer.status_code, answer.json()) == (200, expected)
+
+
+def test_it_is_not_ready_without_its_database(api):
+    api.edge.engine.dispose()
+    (api.edge.settings.absolute_home / "proctor.db").write_bytes(b"not a database" * 1000)
+    answer = api("GET", "/readyz", key=None)
+    assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
+
+
+def test_it_is_not_ready_without_its_blob_store(api):
+    folder = api.edge.settings.absolute_home / "blobs"
+    folder.rename(folder.with_name("gone"))
+    answer = api("GET", "/readyz", key=None)
+    assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
+
+
+def test_metrics_count_jobs_and_requests_by_route(api):
+    job_id = api.job("audit")
+    api("GET", f"/v1/jobs/{job_id}")
+    text = api("GET", "/metrics", key=None).text
+    assert 'proctor_jobs{kind="audit",status="queued"} 1.0' in text
+    assert 'proctor_http_requests_total{method="GET",route="/v1/jobs/{job_id}",status="200"} 1.0' in text
+    assert job_id not in text
+
+
+def test_metrics_hold_one_series_for_all_unknown_routes(api):
+    for number in range(3):
+        api("BREW", f"/coffee/{number}")
+    text = api("GET", "/metrics", key=None).text
+    assert 'proctor_http_requests_total{method="OTHER",route="unmatched",status="404"} 3.0' in text
+    assert "coffee" not in text
+
+
+def test_every_kind_of_job_has_a_series_from_the_start(api):
+    text = api("GET", "/metrics", key=None).text
+    assert all(f'kind="{kind}"' in text for kind in JobKind)
+
+
+def test_the_version_is_the_packages(api):
+    answer = api("GET", "/version", key=None).json()
+    assert (answer["name"], answer["api"]) == ("proctor", "v1")

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import base64
+import json
+import threading
+
+import pytest
+
+from app.core.ids import new_id
+from app.core.states import JobStatus, Stage
+from app.db import tables
+
+JSON = {"Content-Type": "application/json"}
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
+
+
+def post(api, **fields):
+    return api("POST", "/v1/jobs", json={"kind": "clean", "teacher": api.teacher(), **fields})
+
+
+def test_a_job_is_accepted_with_every_default_filled_in(api):
+    answer = post(api, recipe={"seed": 7}, labels={"team": "vision"})
+    job = answer.json()
+    assert answer.status_code == 202
+    assert answer.headers["location"] == job["links"]["self"] == f"/v1/jobs/{job['id']}"
+    assert answer.headers["retry-after"].isdigit()
+    assert (job["status"], job["kind"], job["device"], job["timeout_s"]) == ("queued", "clean", "cpu", 600.0)
+    assert (job["recipe"]["seed"], job["recipe"]["defense"]) == (7, "auto")
+    assert api.inspector.rang[-1] == job["id"]
+
+
+def test_a_job_reads_the_same_afterwards(api):
+    job = post(api).json()
+    assert api("GET", job["links"]["self"]).json() == job
+
+
+def test_a_picture_of_a_trigger_is_kept_but_not_repeated(api):
+    trigger = {"name": "square", "target_label": 3, "png": PNG, "kind": "blend", "opacity": 0.2}
+    job = post(api, triggers=[trigger]).json()
+    assert job["triggers"] == [
+        {"name": "square", "target_label": 3, "kind": "blend", "catalog": None, "opacity": 0.2}
+    ]
+    with api.edge.reading() as session:
+        assert session.get_one(tables.Job, job["id"]).triggers[0]["png"] == PNG
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"kind": "inspect"}, "/kind"),
+        ({"kind": "protect"}, "/kind"),
+        ({"tenant": "theirs"}, "/tenant"),
+        ({"status": "succeeded"}, "/status"),
+        ({"recipe": {"seed": -1}}, "/recipe/seed"),
+        ({"recipe": {"abd": {"a/b~c": 1}}}, "/recipe/abd/a~1b~0c"),
+        ({"timeout_s": 0}, "/timeout_s"),
+        ({"device": "tpu"}, "/device"),
+        ({"labels": {"a b": "c"}}, "/labels/a b/[key]"),
+        ({"triggers": [{"name": "t", "target_label": 1, "png": "!!!"}]}, "/triggers/0/png"),
+        ({"triggers": [{"name": "t", "target_label": 1, "png": "AAAA"}]}, "/triggers/0/png"),
+        ({"triggers": [{"name": "t", "target_label": 1}]}, "/triggers/0"),
+        ({"triggers": [{"name": "t", "target_label": 1, "catalog": "ring"}] * 9}, "/triggers"),
+        ({"triggers": [{"name": "t", "target_label": 10, "catalog": "ring"}]}, "/triggers/0/target_label"),
+        ({"teacher": new_id("tch")}, "/teacher"),
+        ({"data": {"labelled": new_id("ds")}}, "/data/labelled"),
+    ],
+)
+def test_a_wrong_field_is_named(api, fields, pointer):
+    answer = post(api, **fields)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert pointer in [error["pointer"] for error in answer.json()["errors"]]
+
+
+def test_a_dataset_in_another_role_is_refused(api):
+    answer = post(api, data={"labelled": api.dataset("surrogate")})
+    assert answer.json()["errors"][0]["pointer"] == "/data/labelled"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "code"),
+    [
+        ({"method": "robustkd"}, "data_missing"),
+        ({"method": "vanilla", "defense": "abd"}, "data_missing"),
+        ({"student": {"architecture": "wrn-9-1"}}, "architecture_unknown"),
+    ],
+)
+def test_a_recipe_that_cannot_work_is_refused_at_once(api, recipe, code):
+    answer = post(api, recipe=recipe)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert answer.json()["hint"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+def test_text_that_no_database_can_hold_is_refused(api):
+    for text in ("\0", "\ud800"):
+        body = {"kind": "audit", "teacher": api.teacher(), "labels": {"key": text}}
+        assert api("POST", "/v1/jobs", content=json.dumps(body), headers=JSON).status_code == 422
+        body = {"kind": "audit", "teacher": api.teacher(), "recipe": {"student": {"architecture": text}}}
+        assert api("POST", "/v1/jobs", content=json.dumps(body), headers=JSON).status_code == 422
+    for parameters in ({"label": "key:\0"}, {"after": "\0"}):
+        assert api("GET", "/v1/jobs", params=parameters).status_code == 422
+    answer = api("PUT", "/v1/teachers/a.pt", params={"state_dict_key": "\0"}, content=b"weights")
+    assert answer.status_code == 422
+
+
+def test_an_audit_does_not_mind_how_a_student_would_be_made(api):
+    assert post(api, kind="audit", recipe={"method": "robustkd"}).status_code == 202
+
+
+def test_a_job_for_an_upload_that_is_still_inspected_may_be_sent_again(api, settings):
+    api.inspector.idle = True
+    object.__setattr__(api.edge, "settings", settings.model_copy(update={"inspect_wait_s": 0.0}))
+    teacher_id = api("PUT", "/v1/teachers/a.pt", content=b"weights").json()["id"]
+    answer = api("POST", "/v1/jobs", json={"kind": "audit", "teacher": teacher_id})
+    assert (answer.status_code, answer.json()["code"]) == (409, "upload_not_ready")
+    assert answer.headers["retry-after"]
+
+
+def test_retry_after_ends_with_the_job(api):
+    job_id = api.job()
+    api.change(job_id, status=JobStatus.RUNNING, progress_done=1, progress_total=9, progress_eta_s=100.0)
+    running = api("GET", f"/v1/jobs/{job_id}")
+    assert (running.headers["retry-after"], running.json()["progress"]["eta_s"]) == ("10", 100.0)
+    api.finish(job_id)
+    assert "retry-after" not in api("GET", f"/v1/jobs/{job_id}").headers
+
+
+def test_a_job_is_sent_again_only_after_it_changed(api):
+    job_id = api.job()
+    etag = api("GET", f"/v1/jobs/{job_id}").headers["etag"]
+    assert api("GET", f"/v1/jobs/{job_id}", headers={"If-None-Match": etag}).status_code == 304
+    api.change(job_id, status=JobStatus.RUNNING)
+    assert api("GET", f"/v1/jobs/{job_id}", headers={"If-None-Match": etag}).status_code == 200
+
+
+def test_a_succeeded_job_links_to_its_results(api):
+    job_id = api.job()
+    student = api.publish(job_id, "student.safetensors", b"weights")
+    other = api.publish(job_id, "undefended.safetensors", b"other weights")
+    with api.edge.sessions.begin() as session:
+        for role, artifact_id in (("defended", student), ("undefended", other)):
+            session.add(
+                tables.Student(
+                    job_id=job_id,
+                    role=role,
+                    method="ood",
+                    defense="abd",
+                    architecture="w",
+                    artifact_id=artifact_id,
+                )
+            )
+    api.finish(job_id, verdict="detected", target_label=3, accepted=True, result={"probe": {}})
+    links = api("GET", f"/v1/jobs/{job_id}").json()["links"]
+    assert links["student"] == f"/v1/artifacts/{student}/content"
+    assert links["report"] == f"/v1/jobs/{job_id}/report"
+    assert (links["cancel"], links["retry"]) == (None, None)
+    assert api("GET", "/v1/jobs").json()["data"][0]["links"] == links
+
+
+def test_a_failed_job_says_why_in_the_form_of_a_problem(api):
+    job_id = api.job()
+    error = {"code": "non_finite", "detail": "The loss is NaN.", "hint": "Lower the learning rate."}
+    api.finish(job_id, JobStatus.FAILED, error=error, stage=Stage.DISTILL)
+    job = api("GET", f"/v1/jobs/{job_id}").json()
+    assert (job["status"], job["error"]) == ("failed", error)
+    assert job["links"]["retry"] == f"/v1/jobs/{job_id}/retry"
+
+
+def test_waiting_ends_when_the_job_does(api):
+    job_id = api.job()
+    finisher = threading.Timer(0.1, api.finish, [job_id])
+    finisher.start()
+    answer = api("GET", f"/v1/jobs/{job_id}", headers={"Prefer": "wait=30"})
+    finisher.join()
+    assert answer.json()["status"] == "succeeded"
+    assert answer.headers["preference-applied"] == "wait=30"
+
+
+def test_waiting_ends_when_its_time_is_over(api):
+    answer = post_waiting(api, "wait=1")
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    assert answer.headers["preference-applied"] == "wait=1"
+
+
+def post_waiting(api, prefer):
+    request = {"kind": "audit", "teacher": api.teacher()}
+    return api("POST", "/v1/jobs", json=request, headers={"Prefer": prefer})
+
+
+def test_canceling_stops_a_queued_job_and_leaves_a_finished_one(api):
+    job_id = api.job()
+    answer = api("POST", f"/v1/jobs/{job_id}/cancel")
+    assert (answer.status_code, answer.json()["status"]) == (202, "canceled")
+    again = api("POST", f"/v1/jobs/{job_id}/cancel")
+    assert (again.status_code, again.json()) == (202, answer.json())
+
+
+def test_an_inspection_cannot_be_canceled(api):
+    api.teacher()
+    inspection = api("GET", "/v1/jobs", params={"kind": "inspect"}).json()["data"][0]
+    answer = api("POST", f"/v1/jobs/{inspection['id']}/cancel")
+    assert (answer.status_code, answer.json()["code"]) == (409, "job_not_cancelable")
+
+
+def test_a_retry_is_a_new_job(api):
+    job_id = api.job()
+    assert api("POST", f"/v1/jobs/{job_id}/retry").json()["code"] == "job_not_finished"
+    api.finish(job_id, JobStatus.FAILED, error={"code": "c", "detail": "d", "hint": "h"})
+    answer = api("POST", f"/v1/jobs/{job_id}/retry")
+    assert (answer.status_code, answer.json()["retry_of"]) == (202, job_id)
+    assert answer.headers["location"] != f"/v1/jobs/{job_id}"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+def test_jobs_are_found_by_status_kind_and_label(api):
+    teacher_id = api.teacher()
+    audit, clean = (
+        api("POST", "/v1/jobs", json={"kind": kind, "teacher": teacher_id, "labels": {"k": kind}}).json()[
+            "id"
+        ]
+        for kind in ("audit", "clean")
+    )
+    api.finish(audit)
+    for parameters, expected in (
+        ({"status": "succeeded"}, [audit]),
+        ({"kind": "clean"}, [clean]),
+        ({"label": "k:audit"}, [audit]),
+        ({"label": "k:none"}, []),
+        ({}, [clean, audit]),
+    ):
+        assert [job["id"] for job in api("GET", "/v1/jobs", params=parameters).json()["data"]] == expected
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"status": "done"}, {"limit": 0}, {"limit": 101}, {"after": "x"}, {"q": "1"}]
+)
+def test_a_wrong_filter_is_refused(api, parameters):
+    assert api("GET", "/v1/jobs", params=parameters).json()["code"] == "invalid_request"

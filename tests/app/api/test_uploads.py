@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.core.states import Scope
+
+
+def put(api, content, **headers):
+    return api(
+        "PUT",
+        "/v1/teachers/a.pt",
+        content=content,
+        headers={name.replace("_", "-"): v for name, v in headers.items()},
+    )
+
+
+async def pieces(*parts):
+    for part in parts:
+        yield part
+
+
+def refused(api, answer, status, code):
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert api.blobs() == []
+    return True
+
+
+def test_a_body_without_a_length_is_refused(api):
+    assert refused(api, put(api, pieces(b"weights")), 411, "length_required")
+
+
+@pytest.mark.parametrize("length", ["-1", "1e3", "0x10", "", "7, 7", "9" * 30])
+def test_a_length_that_is_no_number_is_refused(api, length):
+    assert refused(api, put(api, pieces(b"weights"), Content_Length=length), 400, "content_length_invalid")
+
+
+@pytest.mark.parametrize("length", ["6", "8", "0"])
+def test_a_length_that_lies_is_refused(api, length):
+    assert refused(api, put(api, pieces(b"weights"), Content_Length=length), 400, "content_length_mismatch")
+
+
+def test_a_body_at_the_limit_is_taken(api):
+    assert put(api, b"x" * 100_000).status_code == 201
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_read(api):
+    async def unread():
+        raise AssertionError("the body was read")
+        yield b""
+
+    assert refused(api, put(api, unread(), Content_Length="100001"), 413, "body_too_large")
+
+
+def test_a_form_is_refused_with_a_hint(api):
+    answer = put(api, b"--x", Content_Type="multipart/form-data; boundary=x")
+    assert refused(api, answer, 415, "unsupported_media_type")
+    assert "raw bytes" in answer.json()["hint"]
+
+
+def test_a_compressed_body_is_refused(api):
+    assert refused(api, put(api, b"x", Content_Encoding="gzip"), 415, "unsupported_media_type")
+
+
+def test_a_body_that_stalls_is_given_up(api, monkeypatch):
+    monkeypatch.setattr("app.api.uploads.IDLE_TIMEOUT_S", 0.05)
+
+    async def stalling():
+        yield b"wei"
+        await asyncio.Event().wait()
+
+    assert refused(api, put(api, stalling(), Content_Length="7"), 408, "upload_timed_out")
+
+
+def test_a_key_that_may_not_upload_is_told_before_the_body_is_read(api):
+    async def unread():
+        raise AssertionError("the body was read")
+        yield b""
+
+    answer = api("PUT", "/v1/teachers/a.pt", key=api.make_key(Scope.READ), content=unread())
+    assert answer.status_code == 403
+
+
+def test_a_row_that_cannot_be_made_leaves_no_bytes(api, monkeypatch):
+    def fail(*_arguments, **_named):
+        raise RuntimeError
+
+    monkeypatch.setattr("app.services.teachers.receive", fail)
+    assert refused(api, put(api, b"weights"), 500, "internal_error")

@@ -1,0 +1,181 @@
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.client import DownloadCorruptError, ProblemError, ProctorClient, UnreachableError
+
+Handler = Callable[[httpx.Request], httpx.Response]
+CONTENT = b"weights" * 1000
+ARTIFACT = {"id": "art_1", "name": "student.safetensors", "sha256": hashlib.sha256(CONTENT).hexdigest()}
+
+
+def client_of(handler: Handler, pauses: list[float] | None = None) -> ProctorClient:
+    sleep = pauses.append if pauses is not None else lambda s: None
+    return ProctorClient("http://server", "prk_x", httpx.MockTransport(handler), sleep=sleep)
+
+
+def in_turn(*answers: httpx.Response | Exception) -> tuple[Handler, list[httpx.Request]]:
+    """Make a handler that gives the answers in turn, and the list of requests it saw."""
+    left, seen = list(answers), []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        request.read()
+        seen.append(request)
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return handler, seen
+
+
+def sse(*messages: tuple[int, str, dict], cut: bool = False) -> httpx.Response:
+    text = "".join(f"id: {n}\nevent: {kind}\ndata: {json.dumps(data)}\n\n" for n, kind, data in messages)
+
+    def body():
+        yield text.encode()
+        if cut:
+            raise httpx.ReadError("reset")
+
+    return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, content=body())
+
+
+@pytest.fixture
+def teacher_file(tmp_path: Path) -> Path:
+    path = tmp_path / "my teacher.pt"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def test_every_request_carries_the_key() -> None:
+    handler, seen = in_turn(httpx.Response(200, json={"id": "job_1"}))
+    client_of(handler).job("job_1")
+    assert seen[0].headers["Authorization"] == "Bearer prk_x"
+
+
+def test_an_upload_sends_the_bytes_with_their_length(teacher_file: Path) -> None:
+    handler, seen = in_turn(httpx.Response(201, json={"id": "tch_1", "status": "ready"}))
+    moved: list[int] = []
+    client_of(handler).upload_teacher(teacher_file, {"architecture": "wrn-10-2"}, moved.append)
+    assert seen[0].content == CONTENT
+    assert seen[0].headers["Content-Length"] == str(len(CONTENT))
+    assert seen[0].url.raw_path == b"/v1/teachers/my%20teacher.pt?architecture=wrn-10-2"
+    assert sum(moved) == len(CONTENT)
+
+
+def test_an_upload_is_sent_whole_again_after_a_passing_error(teacher_file: Path) -> None:
+    ready = httpx.Response(201, json={"id": "tch_1", "status": "ready"})
+    handler, seen = in_turn(httpx.Response(503), httpx.ReadError("reset"), ready)
+    moved: list[int] = []
+    client_of(handler).upload_teacher(teacher_file, {}, moved.append)
+    assert [request.content for request in seen] == [CONTENT] * 3
+    assert sum(moved) == len(CONTENT)
+
+
+def test_an_upload_waits_for_its_inspection(teacher_file: Path) -> None:
+    headers = {"Location": "/v1/teachers/tch_1", "Retry-After": "2"}
+    handler, seen = in_turn(
+        httpx.Response(202, json={"id": "tch_1", "status": "inspecting"}, headers=headers),
+        httpx.Response(200, json={"id": "tch_1", "status": "ready"}),
+    )
+    pauses: list[float] = []
+    assert client_of(handler, pauses).upload_teacher(teacher_file, {})["status"] == "ready"
+    assert (pauses, seen[1].url.path) == ([2.0], "/v1/teachers/tch_1")
+
+
+def test_a_late_rejection_is_raised_like_an_early_one(teacher_file: Path) -> None:
+    error = {"code": "zip_torn", "detail": "The file ends early.", "hint": "Copy it again."}
+    handler, _ = in_turn(
+        httpx.Response(202, json={"status": "inspecting"}, headers={"Location": "/v1/teachers/tch_1"}),
+        httpx.Response(200, json={"status": "rejected", "error": error}),
+    )
+    with pytest.raises(ProblemError) as caught:
+        client_of(handler).upload_teacher(teacher_file, {})
+    assert caught.value.code == "zip_torn"
+
+
+def test_a_submit_repeated_after_a_lost_answer_keeps_its_idempotency_key() -> None:
+    handler, seen = in_turn(httpx.ReadError("reset"), httpx.Response(202, json={"id": "job_1"}))
+    client_of(handler).submit({"kind": "audit"})
+    assert seen[0].headers["Idempotency-Key"] == seen[1].headers["Idempotency-Key"]
+
+
+def test_two_submits_are_two_jobs() -> None:
+    handler, seen = in_turn(*[httpx.Response(202, json={"id": "job_1"})] * 2)
+    client = client_of(handler)
+    client.submit({"kind": "audit"})
+    client.submit({"kind": "audit"})
+    assert seen[0].headers["Idempotency-Key"] != seen[1].headers["Idempotency-Key"]
+
+
+def test_jobs_are_paged_up_to_the_limit() -> None:
+    handler, seen = in_turn(
+        httpx.Response(200, json={"data": [{"id": "a"}, {"id": "b"}], "has_more": True, "next_after": "b"}),
+        httpx.Response(200, json={"data": [{"id": "c"}, {"id": "d"}], "has_more": True, "next_after": "d"}),
+    )
+    assert [job["id"] for job in client_of(handler).jobs(limit=3, status="running")] == ["a", "b", "c"]
+    assert seen[1].url.params["after"] == "b"
+    assert seen[1].url.params["status"] == "running"
+
+
+def test_events_end_with_the_job() -> None:
+    handler, _ = in_turn(sse((1, "stage", {"stage": "probe"}), (2, "done", {"status": "succeeded"})))
+    assert [event.type for event in client_of(handler).events("job_1")] == ["stage", "done"]
+
+
+def test_events_go_on_after_a_break_without_repeating() -> None:
+    handler, seen = in_turn(
+        sse((1, "stage", {}), (2, "progress", {}), cut=True),
+        httpx.Response(503),
+        sse((2, "progress", {}), (3, "done", {})),
+    )
+    assert [event.seq for event in client_of(handler).events("job_1")] == [1, 2, 3]
+    assert [request.headers["Last-Event-ID"] for request in seen] == ["0", "2", "2"]
+
+
+def test_a_stream_that_ends_behind_the_last_event_ends_the_following() -> None:
+    handler, _ = in_turn(sse(), httpx.Response(200, json={"id": "job_1", "status": "succeeded"}))
+    assert list(client_of(handler).events("job_1", after=9)) == []
+
+
+def test_a_stream_that_breaks_forever_is_given_up() -> None:
+    with pytest.raises(UnreachableError):
+        list(client_of(lambda request: sse(cut=True)).events("job_1"))
+
+
+def test_events_of_an_unknown_job_raise_the_problem() -> None:
+    handler, _ = in_turn(httpx.Response(404, json={"code": "not_found", "detail": "No such job."}))
+    with pytest.raises(ProblemError, match="No such job"):
+        list(client_of(handler).events("job_0"))
+
+
+def test_a_download_resumes_after_a_break(tmp_path: Path) -> None:
+    def broken():
+        yield CONTENT[:3000]
+        raise httpx.ReadError("reset")
+
+    rest = {"Content-Range": f"bytes 3000-{len(CONTENT) - 1}/{len(CONTENT)}"}
+    handler, seen = in_turn(
+        httpx.Response(200, content=broken()), httpx.Response(206, content=CONTENT[3000:], headers=rest)
+    )
+    moved: list[int] = []
+    client_of(handler).download(ARTIFACT, tmp_path / "student.safetensors", moved.append)
+    assert (tmp_path / "student.safetensors").read_bytes() == CONTENT
+    assert seen[1].headers["Range"] == "bytes=3000-"
+    assert sum(moved) == len(CONTENT)
+
+
+def test_a_corrupt_download_is_fetched_once_more(tmp_path: Path) -> None:
+    handler, _ = in_turn(httpx.Response(200, content=b"noise"), httpx.Response(200, content=CONTENT))
+    client_of(handler).download(ARTIFACT, tmp_path / "student.safetensors")
+    assert (tmp_path / "student.safetensors").read_bytes() == CONTENT
+
+
+def test_a_download_corrupt_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DownloadCorruptError):
+        client_of(lambda request: httpx.Response(200, content=b"noise")).download(ARTIFACT, tmp_path / "s")
+    assert list(tmp_path.iterdir()) == []

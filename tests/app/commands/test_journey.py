@@ -1,0 +1,171 @@
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from app.client.errors import ProblemError
+from app.client.events import Event
+from app.client.transfer import OnBytes, ignore_bytes
+from app.commands import journey
+from app.commands.options import JobOptions
+from app.commands.outcome import CommandError, ExitCode, Output
+
+SUCCEEDED = {
+    "id": "job_1",
+    "kind": "clean",
+    "status": "succeeded",
+    "accepted": True,
+    "verdict": "detected",
+    "finished_at": "2026-01-01T00:00:00Z",
+}
+
+
+class FakeService:
+    """Remembers what it was asked."""
+
+    def __init__(self, job: Mapping[str, Any] = SUCCEEDED) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.finished = dict(job)
+        self.names = ["student.safetensors", "report.html"]
+        self.refusal: ProblemError | None = None
+        self.interrupt = False
+
+    def upload_teacher(
+        self, path: Path, options: Mapping[str, str], on_bytes: OnBytes = ignore_bytes
+    ) -> dict:
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append(("teacher", path.name, dict(options)))
+        return {"id": "tch_1"}
+
+    def upload_dataset(self, path: Path, role: str, on_bytes: OnBytes = ignore_bytes) -> dict:
+        self.asked.append(("dataset", path.name, role))
+        return {"id": f"ds_{role}"}
+
+    def submit(self, request: Mapping[str, Any]) -> dict:
+        self.asked.append(("job", dict(request)))
+        return {"id": "job_1"}
+
+    def job(self, job_id: str) -> dict:
+        return self.finished
+
+    def events(self, job_id: str) -> Iterator[Event]:
+        yield Event(1, "stage", {"stage": "probe"})
+        if self.interrupt:
+            raise KeyboardInterrupt
+        yield Event(2, "done", {"status": self.finished["status"]})
+
+    def artifacts(self, job_id: str) -> list[dict]:
+        return [
+            {"id": f"art_{name}", "name": name, "size_bytes": 3, "sha256": "0" * 64} for name in self.names
+        ]
+
+    def download(
+        self, artifact: Mapping[str, Any], destination: Path, on_bytes: OnBytes = ignore_bytes
+    ) -> Path:
+        destination.write_bytes(b"abc")
+        return destination
+
+
+@pytest.fixture
+def output() -> Output:
+    return Output(as_json=True, console=Console(file=io.StringIO(), width=200))
+
+
+def said(output: Output) -> str:
+    assert isinstance(output.console.file, io.StringIO)
+    return output.console.file.getvalue()
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> str:
+    path = tmp_path / "teacher.pt"
+    path.write_bytes(b"weights")
+    return str(path)
+
+
+def test_files_are_uploaded_in_their_roles_and_named_in_the_job(output: Output, teacher: str) -> None:
+    service = FakeService()
+    options = JobOptions({"mean": "0,0,0"}, {"labelled": teacher, "surrogate": "ds_old"}, {"kind": "clean"})
+    journey.submit(service, output, teacher, options)
+    data = {"labelled": "ds_clean_labelled", "surrogate": "ds_old"}
+    assert service.asked == [
+        ("teacher", "teacher.pt", {"mean": "0,0,0"}),
+        ("dataset", "teacher.pt", "clean_labelled"),
+        ("job", {"kind": "clean", "teacher": "tch_1", "data": data}),
+    ]
+
+
+def test_a_teacher_uploaded_before_is_not_uploaded_again(output: Output) -> None:
+    service = FakeService()
+    journey.submit(service, output, "tch_7", JobOptions({}, {}, {"kind": "audit"}))
+    assert service.asked == [("job", {"kind": "audit", "teacher": "tch_7", "data": {}})]
+
+
+@pytest.mark.parametrize(("status", "exit_code"), [(422, 3), (413, 3), (415, 3)])
+def test_a_refused_file_is_an_unsupported_one(
+    output: Output, teacher: str, status: int, exit_code: int
+) -> None:
+    service = FakeService()
+    service.refusal = ProblemError(
+        status, {"code": "torn", "detail": "It ends early.", "hint": "Copy it again."}
+    )
+    with pytest.raises(CommandError, match=r"teacher.pt: It ends early.") as caught:
+        journey.submit(service, output, teacher, JobOptions({}, {}, {}))
+    assert (caught.value.exit_code, caught.value.code, caught.value.hint) == (
+        exit_code,
+        "torn",
+        "Copy it again.",
+    )
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "unauthenticated"), (422, "invalid_request")])
+def test_an_upload_that_fails_otherwise_says_nothing_about_the_file(
+    output: Output, teacher: str, status: int, code: str
+) -> None:
+    service = FakeService()
+    service.refusal = ProblemError(status, {"code": code})
+    with pytest.raises(ProblemError):
+        journey.submit(service, output, teacher, JobOptions({}, {}, {}))
+
+
+def test_a_finished_job_is_fetched_and_judged(output: Output, tmp_path: Path) -> None:
+    code = journey.finish(FakeService(), output, "job_1", tmp_path / "out")
+    assert code == ExitCode.ACCEPTED
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "report.html",
+        "student.safetensors",
+    ]
+
+
+def test_a_failed_job_has_nothing_to_fetch(output: Output, tmp_path: Path) -> None:
+    service = FakeService({**SUCCEEDED, "status": "failed", "accepted": None})
+    assert journey.finish(service, output, "job_1", tmp_path / "out") == ExitCode.ERROR
+    assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_come_back(output: Output) -> None:
+    service = FakeService()
+    service.interrupt = True
+    assert journey.finish(service, output, "job_1", None) == ExitCode.CANCELED
+    assert "proctor watch job_1" in said(output)
+    assert service.asked == []
+
+
+def test_one_file_may_be_fetched_alone(output: Output, tmp_path: Path) -> None:
+    paths = journey.fetch(FakeService(), output, "job_1", tmp_path, only="report.html")
+    assert paths == [tmp_path / "report.html"]
+
+
+def test_fetching_what_is_not_there_is_an_error(output: Output, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"no file named 'weights.pt'; it is succeeded"):
+        journey.fetch(FakeService(), output, "job_1", tmp_path, only="weights.pt")
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/passwd", ".bashrc", "a\\b", "", "a\0b"])
+def test_file_names_cannot_leave_the_folder(name: str) -> None:
+    with pytest.raises(CommandError):
+        journey.plain_name(name)

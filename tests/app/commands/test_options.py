@@ -1,0 +1,130 @@
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from app.commands.options import JobOptions, job_options, settings_of
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
+
+
+@click.command()
+@job_options
+def collect(**given: Any) -> JobOptions:
+    return JobOptions.of(given)
+
+
+def options(*arguments: str) -> JobOptions:
+    found: JobOptions = collect.main(list(arguments), standalone_mode=False)
+    return found
+
+
+@pytest.fixture
+def png(tmp_path: Path) -> Path:
+    path = tmp_path / "gray ring.png"
+    path.write_bytes(PNG)
+    return path
+
+
+def test_without_options_the_job_is_a_clean_one_with_an_empty_recipe() -> None:
+    assert options().request == {"kind": "clean", "device": "cpu", "recipe": {}}
+
+
+def test_a_trigger_picture_travels_in_base64(png: Path) -> None:
+    arguments = [
+        "--trigger",
+        str(png),
+        "--trigger-kind",
+        "blend",
+        "--trigger-target",
+        "2",
+        "--trigger-opacity",
+        "0.2",
+    ]
+    assert options(*arguments).request["triggers"] == [
+        {
+            "name": "gray ring",
+            "target_label": 2,
+            "kind": "blend",
+            "opacity": 0.2,
+            "png": base64.b64encode(PNG).decode(),
+        }
+    ]
+
+
+def test_a_trigger_that_is_no_file_is_one_of_the_catalog() -> None:
+    found = options("--trigger", "badnets_square", "--trigger-target", "8").request["triggers"]
+    assert found == [{"name": "badnets_square", "target_label": 8, "catalog": "badnets_square"}]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--trigger", "ring"],
+        ["--trigger", "missing.png", "--trigger-target", "1"],
+        ["--trigger-target", "1"],
+        ["--trigger-opacity", "0.5"],
+        ["--labelled", "missing.zip"],
+        ["--method", "magic"],
+    ],
+)
+def test_contradictions_are_usage_errors(arguments: list[str]) -> None:
+    with pytest.raises(click.UsageError):
+        options(*arguments)
+
+
+def test_a_trigger_must_be_a_png(tmp_path: Path) -> None:
+    path = tmp_path / "ring.png"
+    path.write_bytes(b"GIF89a")
+    with pytest.raises(click.UsageError, match="not a PNG"):
+        options("--trigger", str(path), "--trigger-target", "1")
+
+
+def test_a_trigger_must_be_small(tmp_path: Path) -> None:
+    path = tmp_path / "ring.png"
+    path.write_bytes(PNG + bytes(256 * 1024))
+    with pytest.raises(click.UsageError, match="256 KiB"):
+        options("--trigger", str(path), "--trigger-target", "1")
+
+
+def test_options_win_over_the_recipe_file(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text(
+        json.dumps({"method": "ood", "zskt": {"steps": 5}, "student": {"architecture": "wrn-16-1"}})
+    )
+    found = options("--recipe", str(path), "--method", "zskt", "--seed", "7", "--student", "wrn-10-1")
+    assert found.request["recipe"] == {
+        "method": "zskt",
+        "zskt": {"steps": 5},
+        "seed": 7,
+        "student": {"architecture": "wrn-10-1"},
+    }
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{"])
+def test_a_recipe_must_be_a_json_object(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text(text)
+    with pytest.raises(click.UsageError):
+        options("--recipe", str(path))
+
+
+def test_data_may_be_a_file_or_an_id(png: Path) -> None:
+    found = options("--surrogate", str(png), "--labelled", "ds_01JD0R1C4H8P6Q2S7V5X3Z9YKE")
+    assert found.data == {"surrogate": str(png), "labelled": "ds_01JD0R1C4H8P6Q2S7V5X3Z9YKE"}
+
+
+def test_what_is_said_about_the_teacher_becomes_its_query() -> None:
+    found = options("--architecture", "wrn-10-2", "--num-classes", "10", "--mean", "0.1,0.2,0.3")
+    assert found.teacher == {"architecture": "wrn-10-2", "num_classes": "10", "mean": "0.1,0.2,0.3"}
+
+
+def test_settings_take_what_was_given_and_the_environment_for_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROCTOR_PORT", "9000")
+    settings = settings_of(home=tmp_path, host=None)
+    assert (settings.home, settings.port, settings.host) == (tmp_path, 9000, "127.0.0.1")

@@ -1,0 +1,74 @@
+import json
+
+import click
+import pytest
+
+from app.client.errors import UnreachableError
+from app.commands.outcome import CommandError, ExitCode, Output, exit_code_of, proctor_command
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        ({"status": "succeeded", "accepted": True, "verdict": "detected"}, ExitCode.ACCEPTED),
+        ({"status": "succeeded", "accepted": False, "verdict": "not_detected"}, ExitCode.NOT_ACCEPTED),
+        ({"status": "succeeded", "accepted": None, "verdict": "not_detected"}, ExitCode.ACCEPTED),
+        ({"status": "succeeded", "accepted": None, "verdict": "detected"}, ExitCode.NOT_ACCEPTED),
+        ({"status": "succeeded", "accepted": None, "verdict": "suspected"}, ExitCode.NOT_ACCEPTED),
+        ({"status": "succeeded", "accepted": None, "verdict": "inconclusive"}, ExitCode.NOT_ACCEPTED),
+        ({"status": "failed", "accepted": None, "verdict": None}, ExitCode.ERROR),
+        ({"status": "canceled", "accepted": None, "verdict": None}, ExitCode.CANCELED),
+    ],
+)
+def test_a_job_is_judged_by_its_student_else_by_its_verdict(job: dict, expected: ExitCode) -> None:
+    assert exit_code_of(job) == expected
+
+
+def test_results_go_to_stdout_and_remarks_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(as_json=True)
+    output.remark("working [on it]")
+    output.emit({"id": "job_1"}, "job_1")
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"id": "job_1"}
+    assert captured.err == "working [on it]\n"
+
+
+def test_text_is_written_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    Output(as_json=False).emit({"id": "job_1"}, "job_1")
+    assert capsys.readouterr().out == "job_1\n"
+
+
+@proctor_command("broken")
+@click.option("--how")
+def broken(*, output: Output, how: str) -> int:
+    if how == "interrupted":
+        raise KeyboardInterrupt
+    if how == "unreachable":
+        raise UnreachableError("Nobody answers.", hint="Start it.")
+    raise CommandError(
+        "No such thing.", code="thing_missing", hint="Look again.", exit_code=ExitCode.UNSUPPORTED_FILE
+    )
+
+
+def invoke(*arguments: str) -> int:
+    code: int = broken.main(list(arguments), standalone_mode=False)
+    return code
+
+
+def test_an_error_is_one_line_and_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke() == 3
+    assert capsys.readouterr().err == "Error: No such thing.\nHint:  Look again.\n"
+
+
+def test_an_error_as_json_is_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke("--json") == 3
+    expected = {"code": "thing_missing", "detail": "No such thing.", "hint": "Look again."}
+    assert json.loads(capsys.readouterr().out) == {"error": expected}
+
+
+def test_an_unreachable_server_is_an_error() -> None:
+    assert invoke("--how", "unreachable") == 2
+
+
+def test_ctrl_c_is_130() -> None:
+    assert invoke("--how", "interrupted") == 130

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import NotFound, TooLarge, Unavailable
+from app.infra.blobs import make_blob_store
+from app.infra.local_blobs import LocalBlobStore, LocalBlobWriter
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalBlobStore:
+    return LocalBlobStore(tmp_path / "blobs")
+
+
+def files_in(store: LocalBlobStore) -> list[Path]:
+    return [path for path in store.writing_folder.parent.rglob("*") if path.is_file()]
+
+
+def put(store: LocalBlobStore, content: bytes) -> str:
+    writer = store.open_for_write(limit_bytes=len(content))
+    writer.write(content)
+    return writer.finish().sha256
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**20, 2**20 + 1])
+def test_a_blob_is_what_was_written_under_its_hash(store: LocalBlobStore, size: int) -> None:
+    content = os.urandom(size)
+    sha256 = put(store, content)
+    assert sha256 == hashlib.sha256(content).hexdigest()
+    with store.open(sha256) as file:
+        assert file.read() == content
+
+
+def test_equal_bytes_are_one_file(store: LocalBlobStore) -> None:
+    assert put(store, b"same") == put(store, b"same")
+    assert len(files_in(store)) == 1
+
+
+def test_too_many_bytes_leave_nothing(store: LocalBlobStore) -> None:
+    writer = store.open_for_write(limit_bytes=3)
+    writer.write(b"abc")
+    with pytest.raises(TooLarge) as caught:
+        writer.write(b"d")
+    assert caught.value.code == "body_too_large"
+    assert files_in(store) == []
+
+
+def test_a_discarded_blob_leaves_nothing(store: LocalBlobStore) -> None:
+    writer = store.open_for_write(limit_bytes=3)
+    writer.write(b"abc")
+    writer.discard()
+    writer.discard()
+    assert files_in(store) == []
+
+
+def test_discarding_after_the_end_keeps_the_blob(store: LocalBlobStore) -> None:
+    writer = store.open_for_write(limit_bytes=3)
+    writer.write(b"abc")
+    stored = writer.finish()
+    writer.discard()
+    assert store.path(stored.sha256).exists()
+
+
+def test_a_full_disk_is_said_so_and_leaves_nothing(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    writer = store.open_for_write(limit_bytes=3)
+    writer.write(b"abc")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Unavailable) as caught:
+        writer.finish()
+    assert caught.value.code == "storage_full"
+    assert files_in(store) == []
+
+
+def test_another_input_output_error_stays_what_it_is(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    writer = store.open_for_write(limit_bytes=3)
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        writer.finish()
+
+
+def test_files_and_folders_are_private(store: LocalBlobStore) -> None:
+    path = store.path(put(store, b"secret"))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(store.writing_folder.stat().st_mode) == 0o700
+
+
+def test_a_fetched_copy_can_be_changed_without_changing_the_blob(
+    store: LocalBlobStore, tmp_path: Path
+) -> None:
+    sha256 = put(store, b"original")
+    store.fetch(sha256, tmp_path / "copy")
+    (tmp_path / "copy").write_bytes(b"changed!")
+    assert store.path(sha256).read_bytes() == b"original"
+
+
+def test_a_missing_blob_is_not_found(store: LocalBlobStore) -> None:
+    with pytest.raises(NotFound):
+        store.open("0" * 64)
+
+
+def test_deleting_twice_is_deleting(store: LocalBlobStore) -> None:
+    sha256 = put(store, b"gone")
+    store.delete(sha256)
+    store.delete(sha256)
+    assert files_in(store) == []
+
+
+def test_only_abandoned_temporary_files_are_cleared_away(store: LocalBlobStore) -> None:
+    kept = put(store, b"blob")
+    abandoned, current = (LocalBlobWriter(store, 9) for _ in range(2))
+    assert abandoned._path is not None
+    os.utime(abandoned._path, (0, 0))
+    assert store.delete_abandoned(older_than_s=3600) == 1
+    assert {path.name for path in files_in(store)} == {kept, Path(str(current._path)).name}
+    abandoned.discard()
+    current.discard()
+
+
+def test_a_url_names_a_folder_with_spaces(tmp_path: Path) -> None:
+    store = make_blob_store(f"file://{tmp_path}/my%20blobs")
+    writer = store.open_for_write(limit_bytes=1)
+    writer.write(b"x")
+    writer.finish()
+    assert (tmp_path / "my blobs").is_dir()
+
+
+def test_an_unknown_scheme_is_named() -> None:
+    with pytest.raises(ValueError, match="ftp"):
+        make_blob_store("ftp://host/folder")

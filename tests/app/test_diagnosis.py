@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+
+from app.core.settings import Settings
+from app.diagnosis import (
+    CHECKS,
+    Finding,
+    check_blobs,
+    check_broker,
+    check_database,
+    check_key,
+    check_sandbox,
+    examine,
+)
+from app.home import write_private
+from app.preparation import ensure_key, prepare_database
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path)
+
+
+def test_a_fresh_home_has_no_tables_and_no_key(settings: Settings) -> None:
+    assert check_database(settings)[0] == "warning"
+    assert check_key(settings)[0] == "warning"
+
+
+def test_a_prepared_home_is_in_order(settings: Settings) -> None:
+    prepare_database(settings)
+    ensure_key(settings)
+    assert [check(settings)[0] for check in (check_database, check_key, check_blobs, check_broker)] == [
+        "ok"
+    ] * 4
+
+
+def test_a_key_of_another_database_is_noticed(settings: Settings) -> None:
+    prepare_database(settings)
+    write_private(settings.key_file, "prk_other\n")
+    assert "not valid" in check_key(settings)[1]
+
+
+def test_a_check_leaves_no_blob_behind(settings: Settings) -> None:
+    check_blobs(settings)
+    assert [path for path in (settings.absolute_home / "blobs").rglob("*") if path.is_file()] == []
+
+
+def test_a_database_that_is_away_is_a_finding_without_its_password(tmp_path: Path, free_port: int) -> None:
+    url = f"postgresql://proctor:secret@127.0.0.1:{free_port}/proctor"
+    finding = examine(("database", check_database), Settings(home=tmp_path, database_url=url))
+    assert finding.state == "failed"
+    assert "secret" not in finding.detail
+
+
+def test_a_broker_that_is_away_is_a_finding(tmp_path: Path, free_port: int) -> None:
+    settings = Settings(home=tmp_path, broker_url=f"redis://127.0.0.1:{free_port}/0")
+    assert examine(("queue", check_broker), settings).state == "failed"
+
+
+def test_the_sandbox_is_described_not_judged(settings: Settings) -> None:
+    state, detail, _ = check_sandbox(settings)
+    assert state == "ok"
+    assert "Landlock" in detail
+
+
+def test_a_key_is_kept_as_long_as_it_is_valid(settings: Settings) -> None:
+    prepare_database(settings)
+    assert ensure_key(settings) == ensure_key(settings)
+    write_private(settings.key_file, "prk_other\n")
+    assert ensure_key(settings) != "prk_other"
+
+
+def test_findings_are_plain_documents() -> None:
+    assert Finding("python", "ok", "3.11").document() == {
+        "name": "python",
+        "state": "ok",
+        "detail": "3.11",
+        "hint": "",
+    }
+
+
+def test_every_check_has_a_name_of_its_own() -> None:
+    assert len({name for name, _ in CHECKS}) == len(CHECKS)
