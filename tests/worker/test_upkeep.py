@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.core.states import JobStatus
+from app.services import leases
+from tests.service_room import ServiceRoom
+from worker import scratch, upkeep
+from worker.worker_context import WorkerContext
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
+@pytest.fixture
+def context(room: ServiceRoom) -> WorkerContext:
+    settings = room.settings.model_copy(update={"rering_s": 0.001})
+    return WorkerContext(settings, room.sessions, room.readers, room.blobs, (sys.executable,), threads=1)
+
+
+def test_a_silent_workers_job_is_queued_and_rung_for(room: ServiceRoom, context: WorkerContext) -> None:
+    job = room.submit()
+    with room.sessions.begin() as session:
+        leases.claim(session, job.id, worker="w", lease_s=-1)
+    room.rung.clear()
+    upkeep.tick(context)
+    assert room.job(job.id).status == JobStatus.QUEUED
+    assert set(room.rung) == {(job.id, "cpu")}
+
+
+def test_a_job_whose_message_was_lost_is_rung_for(room: ServiceRoom, context: WorkerContext) -> None:
+    job = room.submit()
+    room.rung.clear()
+    while not room.rung:  # at once, but for the millisecond that makes a ring old
+        upkeep.tick(context)
+    assert room.rung == [(job.id, "cpu")]
+
+
+def test_folders_of_live_jobs_are_kept_and_others_deleted(room: ServiceRoom, context: WorkerContext) -> None:
+    job = room.submit()
+    for name in (job.id, "job_over"):
+        (context.settings.scratch_folder / name / "token").mkdir(parents=True)
+    upkeep.tick(context)
+    assert [path.name for path in context.settings.scratch_folder.iterdir()] == [job.id]
+
+
+def test_the_brokers_leftovers_are_cleared_away(
+    context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = context.settings.broker_folder
+    for name in ("processed/old.msg", "messages/writing-old", "messages/waiting.cpu.msg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    monkeypatch.setattr("worker.upkeep.time.time", lambda: (folder / "messages").stat().st_ctime + 7200)
+    upkeep.tick(context)
+    assert sorted(path.name for path in folder.rglob("*.*")) == ["waiting.cpu.msg"]
+
+
+def test_an_attempt_starts_from_the_newest_state_of_an_earlier_one(room: ServiceRoom, tmp_path: Path) -> None:
+    root = tmp_path / "scratch"
+    for age, token in enumerate(("new", "old")):
+        resume = root / "job_x" / token / "resume"
+        resume.mkdir(parents=True)
+        (resume / "distill-0.json").write_text(token)
+        os.utime(resume, (1e9 - age, 1e9 - age))
+    lease = leases.Lease("job_x", "token", 2)
+    folder = scratch.prepare(root, lease, {}, {}, room.blobs)
+    assert (folder / "resume" / "distill-0.json").read_text() == "new"
+
+
+def test_inputs_are_copies(room: ServiceRoom, tmp_path: Path) -> None:
+    sha256 = room.store(b"weights").sha256
+    lease = leases.Lease("job_x", "token", 1)
+    folder = scratch.prepare(tmp_path / "scratch", lease, {}, {"in/probe/x": sha256}, room.blobs)
+    (folder / "in/probe/x").write_bytes(b"changed")
+    assert room.read(sha256) == b"weights"

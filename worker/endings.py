@@ -1,0 +1,68 @@
+"""How a hold on a job can end, and what is written then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy.orm import Session
+
+from app.core.states import JobStatus
+from app.services import leases, publication
+from app.services.leases import CANCELED, Lease
+
+How = Literal["done", "failed", "canceled", "stopped"]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """``stopped`` means that the worker was told to stop: the job goes back to its queue."""
+
+    how: How
+    error: dict[str, Any] | None = None
+
+    def write(self, session: Session, lease: Lease) -> None:
+        """Write it into the caller's transaction.
+
+        Raises:
+            LeaseLost: Somebody else has the job; nothing was written.
+        """
+        match self.how:
+            case "done":
+                publication.publish(session, lease)
+            case "failed":
+                leases.end(session, lease, JobStatus.FAILED, error=self.error)
+            case "canceled":
+                leases.end(session, lease, JobStatus.CANCELED, error=CANCELED)
+            case "stopped":
+                leases.release(session, lease)
+
+
+def failed(code: str, detail: str, hint: str) -> Ending:
+    """Make the ending of a job that cannot be done; it is not tried again."""
+    return Ending("failed", {"code": code, "detail": detail, "hint": hint})
+
+
+def crashed(status: int) -> Ending:
+    """Make the ending of a job whose process ended without a word."""
+    if status == -9:
+        return failed(
+            "child_killed",
+            "The job's process was killed, most likely because the machine ran out of memory.",
+            "Choose smaller batches in the recipe, or a worker with more memory, and retry.",
+        )
+    how = f"by signal {-status}" if status < 0 else f"with status {status}"
+    return failed(
+        "child_crashed",
+        f"The job's process ended {how} before it was done.",
+        "Retry the job; if it fails again, report it with the job's id.",
+    )
+
+
+def timed_out(timeout_s: float) -> Ending:
+    """Make the ending of a job that took too long."""
+    return failed(
+        "time_limit",
+        f"The job was not done after {timeout_s:g} s.",
+        "Give it a larger timeout_s, or a smaller budget in the recipe.",
+    )

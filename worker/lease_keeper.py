@@ -1,0 +1,77 @@
+"""Keeps the hold on a job while its process computes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+
+from app.core.errors import LeaseLost
+from app.services import leases
+from app.services.leases import Lease
+from worker.worker_context import WorkerContext
+
+T = TypeVar("T")
+
+CANCEL_POLL_S = 0.5
+RETRY_S = 1.0
+
+
+class LeaseKeeper:
+    """Renews the lease, asks whether the job was canceled, and writes under the lease."""
+
+    def __init__(self, context: WorkerContext, lease: Lease) -> None:
+        """Keep ``lease``, which was claimed just now."""
+        self.lease = lease
+        self.grace_s = context.settings.cancel_grace_s
+        self._context = context
+        self._renewed_at = self._asked_at = time.monotonic()
+        self._canceled = False
+
+    def renew_if_due(self) -> None:
+        """Renew the lease every ``heartbeat_s``.
+
+        Raises:
+            LeaseLost: Somebody else has the job. This holds for every method here.
+        """
+        settings = self._context.settings
+        if time.monotonic() - self._renewed_at >= settings.heartbeat_s:
+            self.write(lambda session: leases.renew(session, self.lease, settings.lease_s))
+            self._renewed_at = time.monotonic()
+
+    def canceled(self) -> bool:
+        """Whether somebody asked to cancel the job; asks the database twice a second."""
+        if time.monotonic() - self._asked_at >= CANCEL_POLL_S:
+            self._canceled = self._patiently(self._ask)
+            self._asked_at = time.monotonic()
+        return self._canceled
+
+    def stopping(self) -> bool:
+        """Whether the worker was told to stop."""
+        return self._context.stopping.is_set()
+
+    def write(self, operation: Callable[[Session], None]) -> None:
+        """Run ``operation`` in a transaction; when it commits, the lease was still held."""
+
+        def commit() -> None:
+            with self._context.sessions.begin() as session:
+                operation(session)
+
+        self._patiently(commit)
+
+    def _ask(self) -> bool:
+        with self._context.readers() as session:
+            return leases.cancel_requested(session, self.lease)
+
+    def _patiently(self, operation: Callable[[], T]) -> T:
+        """Wait for a database that is away, but no longer than the lease can last."""
+        while True:
+            try:
+                return operation()
+            except (OperationalError, InterfaceError):
+                if time.monotonic() - self._renewed_at > self._context.settings.lease_s:
+                    raise LeaseLost(self.lease.job_id) from None
+                time.sleep(RETRY_S)

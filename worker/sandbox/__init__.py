@@ -1,0 +1,1 @@
+"""The job's own process: how it is started, and how it talks."""

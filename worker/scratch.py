@@ -1,0 +1,53 @@
+"""Scratch folders: one per hold on a job, so that a worker which lost it writes nowhere that counts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Container, Mapping
+from pathlib import Path
+from typing import Any
+
+from app.infra.blobs import BlobStore
+from app.services.leases import Lease
+from worker.child_job import DESCRIPTION, INPUTS, OUTPUTS, RESUME
+
+
+def prepare(
+    root: Path, lease: Lease, description: Mapping[str, Any], inputs: Mapping[str, str], blobs: BlobStore
+) -> Path:
+    """Make the folder of one attempt.
+
+    Args:
+        root: Where all scratch folders are.
+        lease: The hold on the job.
+        description: Becomes ``job.json``.
+        inputs: SHA-256 of each blob that is copied in, by path in the folder.
+        blobs: Where they come from.
+
+    Returns:
+        The folder. States that an earlier attempt on this host left to resume from are copied into it.
+    """
+    folder = root / lease.job_id / lease.token
+    for name in (INPUTS, OUTPUTS):
+        (folder / name).mkdir(mode=0o700, parents=True)
+    for name, sha256 in inputs.items():
+        (folder / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        blobs.fetch(sha256, folder / name)
+    (folder / DESCRIPTION).write_text(json.dumps(description), "utf-8")
+    earlier = [path for path in folder.parent.glob(f"*/{RESUME}") if any(path.iterdir())]
+    if earlier:
+        shutil.copytree(max(earlier, key=lambda path: path.stat().st_mtime), folder / RESUME)
+    return folder
+
+
+def delete(root: Path, job_id: str) -> None:
+    """Delete all folders of a job."""
+    shutil.rmtree(root / job_id, ignore_errors=True)
+
+
+def delete_all_but(root: Path, job_ids: Container[str]) -> None:
+    """Delete the folders of jobs that are over, or that nobody knows."""
+    for folder in root.iterdir() if root.exists() else ():
+        if folder.name not in job_ids:
+            delete(root, folder.name)

@@ -1,0 +1,1 @@
+"""Stages: each loads its inputs, calls one function of the library, and writes files."""

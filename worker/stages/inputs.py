@@ -1,0 +1,128 @@
+"""What stages load from a job's folder."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from pydantic import TypeAdapter
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from app.core.artifact_names import RECOVERED_TRIGGERS
+from app.core.states import Stage
+from models.architectures import PixelClassifier, build
+from models.checkpoints.load import Teacher, load_teacher
+from models.data.bundle import AuditData
+from models.data.dataset import load_images, load_photographs
+from models.recipes.architecture import ArchitectureSpec, Normalization
+from models.recipes.job import Recipe
+from models.results.inspection import CheckpointInspection
+from models.triggers import Trigger
+from models.triggers.catalog import make_trigger
+from models.triggers.image_file import load_trigger_png
+from worker.child_job import ChildJob, OutputFile
+
+T = TypeVar("T")
+
+
+def revive(kind: type[T], content: Any) -> T:
+    """Make a recipe or result again from its JSON form.
+
+    Raises:
+        ValueError: It does not have that form.
+    """
+    return TypeAdapter(kind).validate_python(content)
+
+
+def load_recipe(job: ChildJob) -> Recipe:
+    """Read the recipe."""
+    return revive(Recipe, job.recipe)
+
+
+def load_inspection(job: ChildJob) -> CheckpointInspection:
+    """Read what the intake found in the teacher."""
+    return revive(CheckpointInspection, job.teacher["inspection"])
+
+
+def load_job_teacher(job: ChildJob) -> Teacher:
+    """Load the teacher's weights."""
+    return load_teacher(job.teacher["path"], load_inspection(job))
+
+
+def load_data(job: ChildJob, size: int) -> AuditData:
+    """Load all images the job was given; of two sets of clean ones, the labelled."""
+    data = AuditData()
+    if "surrogate" in job.data:
+        data = replace(data, photographs=load_photographs(job.data["surrogate"]["path"]))
+    clean = job.data.get("labelled") or job.data.get("unlabelled")
+    if clean is None:
+        return data
+    images = load_images(clean["path"], size=size)
+    return replace(data, images=images.images, labels=images.labels if "labelled" in job.data else None)
+
+
+def load_given_triggers(job: ChildJob, size: int) -> list[Trigger]:
+    """Make the triggers of the request, at the network's input size.
+
+    Raises:
+        RecipeError: A catalog name is unknown or does not fit.
+        DataRejected: A picture is none.
+    """
+    return [_given_trigger(trigger, size) for trigger in job.triggers]
+
+
+def _given_trigger(described: Mapping[str, Any], size: int) -> Trigger:
+    name, target, opacity = described["name"], described["target_label"], described.get("opacity")
+    if described.get("catalog") is None:
+        return load_trigger_png(
+            base64.b64decode(described["png"]),
+            kind=described["kind"],
+            opacity=1.0 if opacity is None else opacity,
+            target_label=target,
+            name=name,
+            size=size,
+        )
+    trigger = replace(make_trigger(described["catalog"], size, target), name=name)
+    return trigger if opacity is None else replace(trigger, mask=trigger.mask * opacity)
+
+
+def save_triggers(triggers: Sequence[Trigger], path: Path) -> OutputFile:
+    """Write triggers with their exact values, which a PNG would round."""
+    tensors = {}
+    for index, trigger in enumerate(triggers):
+        tensors[f"{index}.pattern"] = trigger.pattern.detach().cpu().contiguous()
+        tensors[f"{index}.mask"] = trigger.mask.detach().cpu().contiguous()
+    described = [
+        {"name": trigger.name, "kind": trigger.kind, "target_label": trigger.target_label}
+        for trigger in triggers
+    ]
+    save_file(tensors, path, metadata={"triggers": json.dumps(described)})
+    return OutputFile(path.name, "application/octet-stream", path)
+
+
+def load_recovered_triggers(job: ChildJob) -> list[Trigger]:
+    """Read the triggers that the probe stage recovered; none without such a stage."""
+    path = job.file(Stage.PROBE, RECOVERED_TRIGGERS)
+    if path is None:
+        return []
+    with safe_open(path, framework="pt") as file:
+        described = json.loads(file.metadata()["triggers"])
+        return [
+            Trigger(
+                pattern=file.get_tensor(f"{index}.pattern"), mask=file.get_tensor(f"{index}.mask"), **facts
+            )
+            for index, facts in enumerate(described)
+        ]
+
+
+def load_student(path: Path, spec: ArchitectureSpec, normalization: Normalization) -> PixelClassifier:
+    """Load a student that the distill stage wrote."""
+    network = build(spec)
+    network.load_state_dict(load_file(path), strict=True)
+    return PixelClassifier(network.eval().to(torch.float32), normalization)

@@ -1,0 +1,32 @@
+"""Inspect an upload: is it a checkpoint or an archive that we read, and what is in it? Loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from models.checkpoints.inspect import InspectOptions
+from models.checkpoints.isolated import inspect_isolated
+from models.data.isolated import inspect_dataset_isolated
+from worker.child_job import ChildJob, OutputFile, StageOutput
+from worker.context import JobMonitor
+
+CANONICAL = "canonical.safetensors"
+
+
+def run(job: ChildJob, monitor: JobMonitor) -> StageOutput:
+    """Inspect, and leave the canonical file.
+
+    Raises:
+        Rejected: With the reader's code and hint.
+    """
+    out = job.out(CANONICAL)
+    if job.upload["table"] == "teacher":
+        declared = dict(job.upload["declared"])
+        for name in ("mean", "std"):  # JSON has no tuples
+            if name in declared:
+                declared[name] = tuple(declared[name])
+        result = asdict(inspect_isolated(job.upload["path"], out, InspectOptions(**declared)))
+    else:
+        result = asdict(inspect_dataset_isolated(job.upload["path"], out, job.upload["role"]))
+    monitor.progress(1, 1)
+    return StageOutput(result, (OutputFile(CANONICAL, "application/octet-stream", out),))

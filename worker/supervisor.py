@@ -1,0 +1,163 @@
+"""Watches over one job's process: passes on what it says, keeps the lease, ends it when it must end.
+
+This side holds the database and the blobs and never loads torch; the process computes and holds nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Sequence
+
+from app.core.errors import Invalid, LeaseLost, ServiceError
+from app.core.states import Stage
+from app.services import leases
+from models.errors import Interrupted
+from worker import scratch
+from worker.endings import Ending, crashed, failed, timed_out
+from worker.lease_keeper import LeaseKeeper
+from worker.pipeline import Plan, make_plan
+from worker.reporter import Reporter
+from worker.sandbox.launch import Child, launch
+from worker.sandbox.protocol import Done, Failed, ProtocolError, StageDone
+from worker.worker_context import WorkerContext
+
+#: How often the loop turns when the process is silent.
+TURN_S = 0.25
+#: From closing its pipe to being gone; more than this and it is killed.
+EXIT_S = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+def run_job(context: WorkerContext, job_id: str) -> None:
+    """Claim a job and see it through; return at once when it is not there to be claimed."""
+    settings = context.settings
+    with context.sessions.begin() as session:
+        lease = leases.claim(session, job_id, worker=context.name, lease_s=settings.lease_s)
+    if lease is None:
+        return
+    logger.info("%s: attempt %d", job_id, lease.attempt)
+    keeper = LeaseKeeper(context, lease)
+    try:
+        ending = _attempt(context, keeper)
+        keeper.write(lambda session: ending.write(session, lease))
+    except LeaseLost:
+        logger.warning("%s: the lease was lost; nothing more is written", job_id)
+        return
+    logger.info("%s: %s %s", job_id, ending.how, ending.error or "")
+    if ending.how != "stopped":
+        scratch.delete(settings.scratch_folder, job_id)
+
+
+def _attempt(context: WorkerContext, keeper: LeaseKeeper) -> Ending:
+    lease, settings = keeper.lease, context.settings
+    try:
+        with context.readers() as session:
+            plan = make_plan(session, lease.job_id, context)
+            spent_s = leases.spent_s(session, lease)
+        folder = scratch.prepare(settings.scratch_folder, lease, plan.description, plan.inputs, context.blobs)
+        if not plan.stages:
+            return Ending("done")
+        log = folder / "stderr.log"
+        with launch(context.child, folder, threads=context.threads, log=log) as child:
+            watch = _Watch(child, keeper, Reporter(context, keeper, folder), plan, plan.timeout_s - spent_s)
+            ending = watch.until_ended()
+        complaint = log.read_text("utf-8", "replace")[-4000:]
+        if ending.how == "failed" and complaint:
+            logger.warning("%s: the process said:\n%s", lease.job_id, complaint)
+    except LeaseLost:
+        raise
+    except ServiceError as error:
+        return failed(error.code, error.detail, error.hint)
+    return ending
+
+
+class _Watch:
+    """The loop over one process."""
+
+    def __init__(
+        self, child: Child, keeper: LeaseKeeper, reporter: Reporter, plan: Plan, left_s: float
+    ) -> None:
+        self._child = child
+        self._keeper = keeper
+        self._reporter = reporter
+        self._plan = plan
+        self._deadline = time.monotonic() + left_s
+
+    def until_ended(self) -> Ending:
+        """Turn the loop until the job is done, failed or to be stopped.
+
+        Raises:
+            LeaseLost: Somebody else has the job; the caller kills the process.
+        """
+        while True:
+            try:
+                ending = self._listen()
+            except ProtocolError as error:
+                logger.exception("%s: the process spoke nonsense", self._keeper.lease.job_id)
+                self._child.kill()
+                return failed(
+                    "child_protocol", f"The job's process said something invalid: {error}"[:500], "Report it."
+                )
+            if ending is not None:
+                return ending
+            self._reporter.flush(force=False)
+            self._keeper.renew_if_due()
+            if self._keeper.canceled():
+                return self._stop(Ending("canceled"))
+            if self._keeper.stopping():
+                return self._stop(Ending("stopped"))
+            if time.monotonic() > self._deadline:
+                self._child.kill()
+                return timed_out(self._plan.timeout_s)
+
+    def _listen(self) -> Ending | None:
+        for message in self._child.messages.poll(TURN_S):
+            match message:
+                case Failed(code=Interrupted.code):
+                    return Ending("stopped")  # service managers signal the whole group, not only the worker
+                case Failed():
+                    return failed(message.code, message.detail, message.hint)
+                case Done():
+                    return self._complete()
+                case StageDone():
+                    self._expect(message.stage)
+                    self._reporter.stage_done(message)
+                case _:
+                    self._reporter.take(message)
+        if self._child.messages.closed:
+            status = self._child.wait(EXIT_S)
+            return Ending("stopped") if status == -signal.SIGTERM else crashed(status)
+        return None
+
+    def _expect(self, stage: Stage) -> None:
+        """Refuse a stage that is not the next one."""
+        remaining: Sequence[Stage] = self._plan.stages[len(self._reporter.finished) :]
+        if not remaining or stage != remaining[0]:
+            raise ProtocolError(f"the stage {stage} was not due")
+
+    def _complete(self) -> Ending:
+        if tuple(self._reporter.finished) != self._plan.stages:
+            raise ProtocolError("done before all stages were")
+        self._reporter.flush(force=True)
+        return Ending("done")
+
+    def _stop(self, ending: Ending) -> Ending:
+        """Ask the process to stop at a step boundary, and wait for it no longer than the grace allows.
+
+        A stage that it has finished by then is kept, for the next attempt or a retry.
+        """
+        self._child.ask_to_stop()
+        patience = time.monotonic() + self._keeper.grace_s
+        while not self._child.messages.closed and time.monotonic() < patience:
+            try:
+                for message in self._child.messages.poll(TURN_S):
+                    if isinstance(message, StageDone):
+                        self._expect(message.stage)
+                        self._reporter.stage_done(message)
+            except (ProtocolError, Invalid):
+                break
+        self._child.kill()
+        return ending

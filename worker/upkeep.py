@@ -1,0 +1,52 @@
+"""What somebody has to do every quarter of a minute."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from sqlalchemy import select
+
+from app.core.states import JobStatus
+from app.db.tables import Job
+from app.services import idempotency, leases
+from worker import scratch
+from worker.worker_context import WorkerContext
+
+#: Messages rung again at once per queue; see ``leases.ring_again``.
+RINGS_AT_ONCE = 8
+#: No upload takes so long: the API closes slow ones after a minute.
+ABANDONED_S = 3600.0
+
+logger = logging.getLogger(__name__)
+
+
+def tick(context: WorkerContext) -> None:
+    """Reap expired leases, ring for jobs nobody claimed, and clear away what nobody needs."""
+    settings = context.settings
+    with context.sessions.begin() as session:
+        reaped = leases.reap(session, max_attempts=settings.max_attempts)
+        rung = leases.ring_again(session, older_than_s=settings.rering_s, at_most=RINGS_AT_ONCE)
+        idempotency.expire(session)
+    if reaped or rung:
+        logger.info("took back %s; rang again for %s", list(reaped), list(rung))
+    with context.readers() as session:
+        live = set(
+            session.scalars(select(Job.id).where(Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))))
+        )
+    scratch.delete_all_but(settings.scratch_folder, live)
+    context.blobs.delete_abandoned(older_than_s=ABANDONED_S)
+    for name in ("processed", "messages"):
+        _empty(settings.broker_folder / name, all_files=name == "processed")
+
+
+def _empty(folder: Path, *, all_files: bool) -> None:
+    """Delete messages that were taken; from the others, only what a sender that died left unfinished."""
+    horizon = time.time() - (60.0 if all_files else ABANDONED_S)
+    for path in folder.glob("*" if all_files else "writing-*") if folder.exists() else ():
+        try:
+            if path.stat().st_ctime < horizon:
+                path.unlink()
+        except FileNotFoundError:  # another worker's upkeep was faster
+            continue
