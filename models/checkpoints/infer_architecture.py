@@ -18,6 +18,7 @@ FAMILIES: tuple[Family, ...] = (WideResNetFamily(), ResNetCifarFamily(), VggSmal
 
 DEFAULT_INPUT_SIZE = 32
 _MAX_DIFFERENCES = 20
+_ASSUMED_CLASSES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def infer_architecture(
         family, reading = _recognize(shapes)
     else:
         family = _family_of(declared)
-        reading = family.read(shapes) or Reading(declared, num_classes or 0, None, {})
+        reading = family.read(shapes) or _unread(declared, num_classes, shapes)
     if num_classes is not None and reading.num_classes not in {0, num_classes}:
         raise _mismatch(
             f"the classifier has {reading.num_classes:,} outputs, not the declared {num_classes:,}"
@@ -107,7 +108,23 @@ def _family_of(declared: str) -> Family:
     )
 
 
+def _unread(declared: str, num_classes: int | None, shapes: Mapping[str, Shape]) -> Reading:
+    """Name the family the weights do belong to, else let every difference to the declared one be listed."""
+    for family in FAMILIES:
+        other = family.read(shapes)
+        if other is not None:
+            raise rejection(
+                "architecture_mismatch",
+                f"The weights are not those of {printable(declared)}: they look like {other.name}.",
+                hint=f"Declare {other.name}, or leave the architecture out: it is then inferred.",
+            )
+    # The names of the declared family are not there, so its number of classes cannot be read either.
+    return Reading(declared, num_classes or _ASSUMED_CLASSES, None, {})
+
+
 def _check_numbers(spec: ArchitectureSpec) -> None:
+    if spec.num_classes == 0:
+        raise _mismatch("the last layer, the classifier, is missing; a whole network is needed")
     if not 2 <= spec.num_classes <= 1000:
         raise _mismatch(f"the classifier has {spec.num_classes:,} outputs; between 2 and 1,000 are accepted")
     if not 8 <= spec.input_size <= 256:

@@ -132,11 +132,25 @@ def test_a_declared_architecture_is_checked_against_the_weights() -> None:
     assert "block1.layer.0.conv1.weight is [32, 16, 3, 3] instead of [16, 16, 3, 3]" in error.detail
 
 
-def test_at_most_twenty_differences_are_listed() -> None:
-    error = refusal(lay_out("resnet-20").shapes, declared="wrn-16-2", num_classes=10)
+def test_a_wrong_declaration_is_answered_with_what_the_weights_look_like() -> None:
+    error = refusal(lay_out("resnet-20").shapes, declared="wrn-16-2")
     assert error.code == "architecture_mismatch"
+    assert "look like resnet-20" in error.detail
+    assert error.hint is not None and "leave the architecture out" in error.hint
+
+
+def test_at_most_twenty_differences_are_listed() -> None:
+    shapes = {f"encoder.{index}.weight": (8, 8) for index in range(30)}
+    error = refusal(shapes, declared="wrn-16-2")
+    assert error.code == "architecture_mismatch"
+    assert "conv1.weight [16, 3, 3, 3] is missing" in error.detail
     assert error.detail.count(";") == 20
     assert "more" in error.detail
+
+
+def test_a_network_without_its_classifier_is_told_so() -> None:
+    shapes = {name: shape for name, shape in lay_out("wrn-16-2").shapes.items() if not name.startswith("fc.")}
+    assert "the classifier, is missing" in refusal(shapes).detail
 
 
 def test_missing_and_unexpected_tensors_are_named() -> None:
