@@ -22,7 +22,6 @@ from pathlib import Path
 from app.core.settings import Settings
 from app.embedded import background_children, make_child
 from app.home import announced_server, enter_home, sole_owner
-from app.preparation import ensure_key, prepare_database
 from app.processes import ChildSpec, Supervisor
 
 API_START_S = 30.0
@@ -142,11 +141,10 @@ def serve(settings: Settings, *, announce: Announce, on_ready: Callable[[Ready],
     """
     home = enter_home(settings)
     with stop_on_signals() as stop, sole_owner(home), open_socket(settings.host, settings.port) as listener:
-        prepare_database(settings)
-        key = ensure_key(settings)
         supervisor = Supervisor(announce)
         try:
             supervisor.start(api_child(settings, listener))
+            key = _prepare(settings)
             _wait_for_api(supervisor, listener, stop)
             if stop.is_set():
                 return
@@ -158,6 +156,17 @@ def serve(settings: Settings, *, announce: Announce, on_ready: Callable[[Ready],
                     supervisor.tick()
         finally:
             supervisor.stop()
+
+
+def _prepare(settings: Settings) -> str:
+    """Bring the database up to date while the API's process imports; ``/livez`` needs no table.
+
+    Imported here, so that the API's process is started before this one imports SQLAlchemy and Alembic.
+    """
+    from app.preparation import ensure_key, prepare_database  # noqa: PLC0415
+
+    prepare_database(settings)
+    return ensure_key(settings)
 
 
 def _wait_for_api(supervisor: Supervisor, listener: socket.socket, stop: threading.Event) -> None:

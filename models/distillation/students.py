@@ -172,6 +172,7 @@ def _ood(run: _Run) -> Distilled:
         size=run.teacher.spec.input_size,
         seed=derive_seed(run.recipe.seed, "training patches"),
         style=run.recipe.ood.patch_style,
+        sharp_share=run.recipe.ood.sharp_share,
     )
     return distill_ood(
         run.teacher,

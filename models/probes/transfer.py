@@ -1,8 +1,8 @@
 """Does a trigger move to a student that never saw it? Distill a throw-away student and look.
 
 The student learns from out-of-distribution patches, without any defense, while each trigger's success on it
-is followed. A trigger shows early: a watermark reached a success of .64 while the student's accuracy was
-still .28, after 20,000 patches of one street scene; with the builtin photographs it was .40. With A_T, A_S
+is followed. A trigger shows early: a public watermark reached a success of .94 and more within the first
+24,000 patches of the builtin photographs, long before the student is accurate (docs/results.md). With A_T, A_S
 and A_0 the success of the trigger on teacher and student and of the matched control on the student,
 
     index = (A_S - A_0) / max(A_T - A_0, 0.05), clipped to [-1, 1],
@@ -184,6 +184,7 @@ def _learn(
         size=teacher.spec.input_size,
         seed=derive_seed(recipe.seed, "transfer patches"),
         style=channel.patch_style,
+        sharp_share=channel.sharp_share,
     )
     watch = StudentWatch(monitor, student, watched, most_images)
     try:

@@ -16,11 +16,14 @@ LearningRateSchedule = Literal["cosine", "steps", "constant"]
 class OodRecipe:
     """One-image distillation (Asano and Saeed, ICLR 2023) at a budget of minutes on two cores."""
 
-    patches: Annotated[int, Interval(ge=64, le=1_000_000)] = 10_000
+    patches: Annotated[int, Interval(ge=64, le=1_000_000)] = 20_000
     """Patches cut from the photographs, once; the original cuts 50,000 and trains on each 300 times."""
     patch_style: PatchStyle = "photo"
     """``photo`` keeps the patches; ``strokes`` draws bright lines on black, for teachers of digits."""
-    images: Annotated[int, Interval(ge=64, le=1_000_000_000)] = 60_000
+    sharp_share: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.5
+    """Share of patches shrunk without smoothing. They keep fine detail, by which small triggers move: without
+    them the transfer probe misses a watermark."""
+    images: Annotated[int, Interval(ge=64, le=1_000_000_000)] = 100_000
     """Images the student sees in all, counting repetitions."""
     batch_size: Annotated[int, Interval(ge=2, le=4_096)] = 128
     """Images per step; ABD's code takes 512, too few steps for a budget of minutes."""

@@ -80,3 +80,22 @@ def test_nothing_to_cut_from_is_refused(photographs):
     with pytest.raises(DataRejected) as caught:
         make_patches(photographs, count=10, size=16, seed=0)
     assert caught.value.code == "photograph_too_small"
+
+
+def test_sharp_patches_keep_the_detail_that_smoothing_removes():
+    board = ((torch.arange(2048)[:, None] + torch.arange(2048)) % 2 * 255).to(torch.uint8).expand(3, -1, -1)
+
+    def flat(share):
+        patches = make_patches([board], count=60, size=16, seed=0, sharp_share=share)[:, 1, 5:11, 5:11]
+        return (patches.float().flatten(1).std(dim=1) < 20).float().mean()
+
+    assert flat(1.0) < 0.1
+    assert 0.2 < flat(0.5) < 0.8
+
+
+def test_strokes_are_never_sharp(photographs):
+    smooth, sharp = (
+        make_patches(photographs, count=20, size=16, seed=0, style="strokes", sharp_share=share)
+        for share in (0.0, 1.0)
+    )
+    assert smooth.equal(sharp)
