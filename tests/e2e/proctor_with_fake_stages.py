@@ -1,4 +1,4 @@
-"""The command line, but for the worker that computes: ``python proctor_with_fake_stages.py run ...``."""
+"""The command line, but for the worker that computes: ``proctor_with_fake_stages.py run|serve ...``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from app import cli, embedded
+from app import cli, embedded, launcher
 from app.commands import run
 from app.core.settings import Settings
 from app.processes import ChildSpec
@@ -19,5 +19,5 @@ def children(settings: Settings) -> list[ChildSpec]:
 
 
 if __name__ == "__main__":
-    run.background_children = children
+    run.background_children = launcher.background_children = children
     cli.main()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +56,9 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def start(home: Path, environment: Mapping[str, str] = NOTHING) -> Running:
+def start(home: Path, environment: Mapping[str, str] = NOTHING, program: Sequence[str] = PROCTOR) -> Running:
     """Start a service and wait until it says that it is ready."""
-    command = [*PROCTOR, "serve", "--json", "--port=0", f"--home={home}"]
+    command = [*program, "serve", "--json", "--port=0", f"--home={home}"]
     with (home.parent / "serve.log").open("w") as log:
         process = subprocess.Popen(
             command,
@@ -79,9 +79,11 @@ def start(home: Path, environment: Mapping[str, str] = NOTHING) -> Running:
 
 
 @contextmanager
-def serving(home: Path, environment: Mapping[str, str] = NOTHING) -> Iterator[Running]:
+def serving(
+    home: Path, environment: Mapping[str, str] = NOTHING, program: Sequence[str] = PROCTOR
+) -> Iterator[Running]:
     """Run a service for a while; afterwards none of it may be left."""
-    running = start(home, environment)
+    running = start(home, environment, program)
     try:
         yield running
     finally:
