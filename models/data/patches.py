@@ -7,9 +7,9 @@ patch's. Departures:
 - The original resamples twice, bicubically, through JPEG files.
 - Some patches are *sharp*: sampled from the full photograph, however coarsely, so that fine detail stays as
   aliasing instead of being averaged away. A teacher answers differently to thin lines and single bright
-  pixels, and a student that never meets any does not learn what a small trigger does. On a watermarked
-  network 30,000 smooth patches moved the backdoor with a success of .32, half of them sharp with .99
-  (docs/results.md).
+  pixels, and a student that never meets any does not learn what a small trigger does. Smooth patches of
+  one street scene moved a watermark with a success of .44 (25,000 images), half sharp ones with .99
+  (30,000; docs/results.md).
 - The square a cut is placed in is half the photograph's shorter side, as in the original, but no less than
   960 pixels where the photograph has them: that is the original's square in its own photograph.
 
