@@ -12,7 +12,8 @@ images have it within .03 up to 6 pixels. The distance is the symmetric Kullback
 both normal distributions, its median over channels, so that dead ones do not count.
 
 On five public checkpoints (docs/results.md) the right normalization has .12 to .21 and a grossly wrong one
-2.4 to 15 (.5 for mean and deviation .5 against plain pixels: too near to be called wrong); statistics as near as CIFAR-10's and ImageNet's are not told apart. Source: ours.
+2.4 to 15 (.5 for mean and deviation .5 against plain pixels: too near to be called wrong); statistics as
+near as CIFAR-10's and ImageNet's are not told apart. Source: ours.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class Perturbations:
         for _ in range(rounds):
             delta = self.delta[playing].requires_grad_(True)
             with autocast(x.device, fast):
-                logits = answer(x + delta[place]).float()
+                logits = answer(x + delta.index_select(0, place)).float()
             loss = _objective(before, logits, goal)
             loss = loss + self.recipe.norm_penalty * delta.square().sum()
             (gradient,) = torch.autograd.grad(loss, delta)

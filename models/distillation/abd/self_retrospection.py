@@ -117,10 +117,12 @@ class SelfRetrospection:
         # The square root leans towards full length: density 2a.
         amplitude[order] = torch.rand(perturbed, 1, 1, 1, generator=generator).sqrt().to(x.device)
         delta = perturbations.delta[playing].requires_grad_(True)
+        # Not delta[place]: on two threads its gradient is summed in whatever order they come to it.
+        shifts = delta.index_select(0, place)
         with torch.no_grad():
             clean = self.student(x)
-        outer = batch_divergence(clean, self.student(x + amplitude * delta[place])) * (len(x) / perturbed)
-        inner = -batch_divergence(clean, self.student(x + delta[place]))
+        outer = batch_divergence(clean, self.student(x + amplitude * shifts)) * (len(x) / perturbed)
+        inner = -batch_divergence(clean, self.student(x + shifts))
         inner = inner + recipe.norm_penalty * delta.square().sum()
         result = hypergradient(
             inner,

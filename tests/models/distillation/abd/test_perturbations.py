@@ -83,3 +83,29 @@ def test_more_classes_than_images_are_served_in_turns() -> None:
     played = torch.cat([perturbations.in_play(32, turn) for turn in range(3)])
     assert len(perturbations.in_play(32, 0)) == 8
     assert set(played.tolist()) == set(range(20))
+
+
+def test_two_threads_climb_to_the_same_bits() -> None:
+    class Linear(torch.nn.Module):
+        """Deterministic by itself, so that only the shifts' own gradient is tested."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.randn(3 * 16 * 16, 10, generator=torch.Generator().manual_seed(0))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x.flatten(1)[:, :, None] * self.weight).sum(dim=1)
+
+    x = torch.randn(128, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        reached = set()
+        for _ in range(20):
+            shifts = Perturbations(RetrospectionRecipe(), 10, x.shape[1:], x.device)
+            shifts.restart(slice(None), torch.Generator().manual_seed(2))
+            shifts.climb(Linear(), x, 3)
+            reached.add(shifts.delta.numpy().tobytes())
+    finally:
+        torch.set_num_threads(threads)
+    assert len(reached) == 1
