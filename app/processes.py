@@ -198,6 +198,45 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+class Interruption:
+    """A Ctrl-C or SIGTERM that waits until the program asks for it."""
+
+    def __init__(self) -> None:
+        """Start without one."""
+        self._asked = False
+
+    def take(self, number: int, frame: object) -> None:
+        """Note a signal; raise if the one before it still waits, because then nobody asks."""
+        del number, frame
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    def raise_if_asked(self) -> None:
+        """Raise ``KeyboardInterrupt`` once for a signal that came."""
+        if self._asked:
+            self._asked = False
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def holding_back_ctrl_c() -> Iterator[Interruption]:
+    """Turn SIGINT and SIGTERM into something to ask for.
+
+    Python raises ``KeyboardInterrupt`` wherever it happens to be, also where exceptions are only printed and
+    forgotten: in finalizers and weak references' callbacks, of which database pools have many. A Ctrl-C that
+    fell there was lost, and the job went on.
+    """
+    interruption = Interruption()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, interruption.take) for number in numbers}
+    try:
+        yield interruption
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
 @contextmanager
 def terminating_like_ctrl_c() -> Iterator[None]:
     """Let SIGTERM cancel and clean up as SIGINT does."""

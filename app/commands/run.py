@@ -18,7 +18,7 @@ from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
 from app.embedded import background_children
 from app.home import HomeBusyError, sole_owner
 from app.preparation import prepare_database
-from app.processes import ChildFailedError, Supervisor, terminating_like_ctrl_c
+from app.processes import ChildFailedError, Interruption, Supervisor, holding_back_ctrl_c
 
 #: A running job stops at its next step, within seconds; what does not is killed with its worker.
 CANCEL_S = 8.0
@@ -44,7 +44,7 @@ def command(*, output: Output, teacher: str, folder: Path, home: Path | None, **
     """
     options = JobOptions.of(given)
     folder = folder.absolute()
-    with terminating_like_ctrl_c(), local_service(output, home) as service:
+    with holding_back_ctrl_c() as interruption, local_service(output, home, interruption) as service:
         job = journey.submit(service, output, teacher, options)
         try:
             job = journey.follow(service, output, str(job["id"]))
@@ -67,8 +67,8 @@ def _cancel(service: LocalService, output: Output, job_id: str) -> None:
 
 
 @contextmanager
-def local_service(output: Output, home: Path | None) -> Iterator[LocalService]:
-    """Open a home, start its workers, and stop them at the end.
+def local_service(output: Output, home: Path | None, interruption: Interruption) -> Iterator[LocalService]:
+    """Open a home, start its workers, and stop them at the end; while waiting, obey ``interruption``.
 
     Raises:
         CommandError: If a server runs on the home, or a worker does not stay up.
@@ -90,11 +90,12 @@ def local_service(output: Output, home: Path | None) -> Iterator[LocalService]:
         for spec in background_children(settings):
             supervisor.start(spec)
         engine = stack.enter_context(open_engine(settings))
-        yield LocalService(settings, engine, _ticker(supervisor, output))
+        yield LocalService(settings, engine, _ticker(supervisor, output, interruption))
 
 
-def _ticker(supervisor: Supervisor, output: Output) -> Callable[[], None]:
+def _ticker(supervisor: Supervisor, output: Output, interruption: Interruption) -> Callable[[], None]:
     def tick() -> None:
+        interruption.raise_if_asked()
         try:
             supervisor.tick()
         except ChildFailedError as error:

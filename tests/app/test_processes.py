@@ -14,6 +14,7 @@ from app.processes import (
     ChildFailedError,
     ChildSpec,
     Supervisor,
+    holding_back_ctrl_c,
     start_child,
     tail,
 )
@@ -190,3 +191,34 @@ def test_a_tail_holds_whole_lines(tmp_path: Path) -> None:
     text = tail(path, 100)
     assert text.startswith("line 9")
     assert text.endswith("line 999\n")
+
+
+def test_ctrl_c_waits_until_it_is_asked_for() -> None:
+    with holding_back_ctrl_c() as interruption:
+        interruption.raise_if_asked()
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interruption.raise_if_asked()
+        interruption.raise_if_asked()
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            interruption.raise_if_asked()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_does_not_wait() -> None:
+    with holding_back_ctrl_c():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_ctrl_c_inside_of_a_finalizer_is_not_lost() -> None:
+    class Dying:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with holding_back_ctrl_c() as interruption:
+        Dying()
+        with pytest.raises(KeyboardInterrupt):
+            interruption.raise_if_asked()
