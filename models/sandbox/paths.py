@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -29,6 +30,13 @@ _SYSTEM = (
 
 #: Writing here is like writing nowhere.
 SINKS = (Path("/dev/null"),)
+
+
+def accelerator() -> tuple[list[Path], list[Path]]:
+    """List what CUDA reads, and the device files it reads and writes. Not tried on a machine that has one."""
+    searched = filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":"))
+    facts = ("/proc/driver/nvidia", "/sys/bus/pci", "/sys/devices", "/sys/module/nvidia", "/usr/local/cuda")
+    return [*map(Path, searched), *map(Path, facts)], sorted(Path("/dev").glob("nvidia*"))
 
 
 def libraries() -> list[Path]:

@@ -19,10 +19,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from app.core.states import Stage
+from app.core.states import Device, Stage
 from models.errors import ProctorError
 from models.sandbox.bounds import Bounds
 from models.sandbox.level import level_of
+from models.sandbox.paths import accelerator
 from models.sandbox.profiles import TRAIN, confine, require, seal
 from worker.child_job import ChildBounds, ChildJob, StageOutput
 from worker.context import JobMonitor, Outbox
@@ -51,18 +52,27 @@ def enter_sandbox(job: ChildJob, function_of: FunctionOf) -> ChildJob:
     """
     if Stage.INSPECT in job.stages:
         return job
-    missing = confine(write=[job.folder])
+    on_gpu = job.facts["device"] == Device.GPU
+    read, devices = accelerator() if on_gpu else ([], [])
+    missing = confine(read=read, write=[job.folder, *devices])
     for stage in job.stages:
         function_of(stage)  # loads torch, which the sealed process could do too, but not before its limits
-    missing += seal(TRAIN, train_bounds(job.bounds))
+    missing += seal(TRAIN, train_bounds(job.bounds, on_gpu=on_gpu))
     require(job.bounds.sandbox, missing)
     return replace(job, sandbox=str(level_of(missing)))
 
 
-def train_bounds(allowed: ChildBounds) -> Bounds:
-    """Choose the kernel's limits. Processor time has none: the supervisor watches the clock."""
+def train_bounds(allowed: ChildBounds, *, on_gpu: bool) -> Bounds:
+    """Choose the kernel's limits. Processor time has none: the supervisor watches the clock.
+
+    Nor has a GPU job's memory: CUDA reserves more addresses than any machine has memory.
+    """
     memory_bytes = allowed.memory_bytes or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return Bounds(memory_bytes=memory_bytes, file_bytes=allowed.scratch_bytes, open_files=TRAIN_OPEN_FILES)
+    return Bounds(
+        memory_bytes=None if on_gpu else memory_bytes,
+        file_bytes=allowed.scratch_bytes,
+        open_files=TRAIN_OPEN_FILES,
+    )
 
 
 def stay_outside(job: ChildJob, function_of: FunctionOf) -> ChildJob:

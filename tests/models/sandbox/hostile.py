@@ -71,7 +71,7 @@ def files(folder: Path, victim: int) -> Attempts:
         "victims_environment": read(f"/proc/{victim}/environ"),
         "victims_memory": functools.partial(open_memory, victim),
         "overwrite": lambda: outside.open("ab").close(),
-        "create": lambda: (folder / "planted").touch(),
+        "create": (folder / "planted").touch,
     }
 
 
