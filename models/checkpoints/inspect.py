@@ -11,14 +11,17 @@ from models.checkpoints.codes import rejection
 from models.checkpoints.infer_architecture import InferredArchitecture, infer_architecture
 from models.checkpoints.layouts.layout import COUNTER
 from models.checkpoints.limits import Limits
+from models.checkpoints.normalization_fit import IDENTITY, fit_normalization
 from models.checkpoints.scan import ScannedCheckpoint, scan_checkpoint
 from models.recipes.architecture import Normalization
-from models.results.inspection import CheckpointInspection
+from models.results.inspection import CheckpointInspection, NormalizationSource
 
 _IDENTITY_WARNING = (
     "No normalization was declared: the network is given pixels in [0, 1] as they are. If it was trained on "
     "(pixels - mean) / std, declare mean and std, or every figure will be wrong."
 )
+#: bfloat16 arrives as bare bits; such checkpoints are rare enough to be asked for their normalization.
+_COMPARABLE = ("F16", "F32", "F64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def inspect_checkpoint(
     Raises:
         CheckpointRejected: With one of ``codes.CODES``.
     """
-    normalization = _normalization(options)
+    declared = _normalization(options)
     scanned = scan_checkpoint(path, limits=limits, state_dict_key=options.state_dict_key)
     inferred = infer_architecture(
         scanned.shapes,
@@ -61,13 +64,13 @@ def inspect_checkpoint(
     )
     _require_weight_types(scanned, inferred)
     canonical_sha256 = write_canonical(scanned, inferred.key_map, out_path)
-    undeclared = () if normalization else (_IDENTITY_WARNING,)
+    normalization, source, remarks = _settle(scanned, inferred, declared)
     return CheckpointInspection(
         format=scanned.format,
         architecture=inferred.spec,
         architecture_source=inferred.source,
-        normalization=normalization or Normalization(),
-        normalization_source="declared" if normalization else "assumed",
+        normalization=normalization,
+        normalization_source=source,
         parameters=inferred.layout.parameters,
         buffers=inferred.layout.buffers,
         macs=inferred.layout.macs,
@@ -79,8 +82,34 @@ def inspect_checkpoint(
         stripped_prefix=scanned.stripped_prefix,
         dropped=scanned.dropped,
         subnormals_flushed=scanned.subnormals_flushed,
-        warnings=(*scanned.warnings, *inferred.warnings, *undeclared),
+        warnings=(*scanned.warnings, *inferred.warnings, *remarks),
     )
+
+
+def _settle(
+    scanned: ScannedCheckpoint, inferred: InferredArchitecture, declared: Normalization | None
+) -> tuple[Normalization, NormalizationSource, tuple[str, ...]]:
+    """Decide which normalization is used, and say what the weights say about it.
+
+    A declared one is used even when the weights speak against it: the user may know what we do not.
+    """
+    arrays = {
+        name: scanned.tensors[source].array
+        for name, source in inferred.key_map.items()
+        if source is not None and scanned.tensors[source].dtype.tag in _COMPARABLE
+    }
+    fit = fit_normalization(arrays, declared or IDENTITY)
+    if fit is None or not fit.wrong:
+        return (declared, "declared", ()) if declared else (IDENTITY, "assumed", (_IDENTITY_WARNING,))
+    also = f", {' and '.join(fit.also)} about as well," if fit.also else ""
+    told = (
+        f"The first BatchNorm fits {fit.best_name} (distance {fit.best_distance:.2f}){also} and not "
+        f"{'the declared normalization' if declared else 'pixels in [0, 1] as they are'} "
+        f"({fit.distance:.2f})."
+    )
+    if declared:
+        return declared, "declared", (f"{told} Check mean and std: every figure depends on them.",)
+    return fit.best, "estimated", (f"{told} It is used, because no normalization was declared.",)
 
 
 def _normalization(options: InspectOptions) -> Normalization | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors.torch
+import torch
 
 from models.architectures import PixelClassifier, StagedClassifier, build
 from models.checkpoints.codes import rejection
@@ -19,16 +20,23 @@ class Teacher:
     """A network with everything one must know to use it."""
 
     network: StagedClassifier
-    """In evaluation mode, float32, on the CPU; takes normalized images."""
+    """In evaluation mode, float32; takes normalized images."""
     normalization: Normalization
     spec: ArchitectureSpec
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and so where every search and student of it computes."""
+        return next(self.network.parameters()).device
 
     def pixel_classifier(self) -> PixelClassifier:
         """Return the network behind its normalization, taking pixels in [0, 1]; weights are shared."""
         return PixelClassifier(self.network, self.normalization)
 
 
-def load_teacher(canonical_path: Path, inspection: CheckpointInspection) -> Teacher:
+def load_teacher(
+    canonical_path: Path, inspection: CheckpointInspection, *, device: torch.device | str = "cpu"
+) -> Teacher:
     """Build the inspected architecture and load the canonical weights strictly.
 
     float16, bfloat16 and float64 weights become float32.
@@ -36,6 +44,7 @@ def load_teacher(canonical_path: Path, inspection: CheckpointInspection) -> Teac
     Args:
         canonical_path: What ``inspect_checkpoint`` wrote.
         inspection: What it returned for that file.
+        device: Where to put the weights.
 
     Raises:
         CheckpointRejected: ``canonical_changed`` if the file is not the one that was inspected.
@@ -45,4 +54,4 @@ def load_teacher(canonical_path: Path, inspection: CheckpointInspection) -> Teac
         raise rejection("canonical_changed", "The canonical file has not the SHA-256 of its inspection.")
     network = build(inspection.architecture)
     network.load_state_dict(safetensors.torch.load(content), strict=True)
-    return Teacher(network.eval(), inspection.normalization, inspection.architecture)
+    return Teacher(network.eval().to(device), inspection.normalization, inspection.architecture)

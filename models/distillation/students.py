@@ -115,7 +115,7 @@ def train_student(
         TrainingFailed: If a loss is not finite.
         RecipeError: If the recipe does not fit the networks or the data.
     """
-    student = _initialized(order.architecture, recipe.seed)
+    student = _initialized(order.architecture, recipe.seed).to(teacher.device)
     run = _Run(teacher, student, data, recipe, order, monitor, tuple(recovered), resume)
     distilled = _METHODS[order.method](run)
     result = StudentResult(

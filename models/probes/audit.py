@@ -62,6 +62,10 @@ class _Audit:
     transfers: tuple[TransferResult, ...] = ()
     failures: list[str] = field(default_factory=list)
 
+    def generator(self, stream: str) -> torch.Generator:
+        """Make a probe's source of randomness; its device is where the probe computes."""
+        return make_generator(self.recipe.seed, stream, self.teacher.device)
+
 
 def run_audit(
     teacher: Teacher, data: AuditData, triggers: Sequence[Trigger], recipe: Recipe, monitor: Monitor
@@ -162,7 +166,7 @@ def _probe_margins(audit: _Audit) -> None:
                 spec.input_size,
                 restarts=audit.effort.margin_restarts,
                 steps=audit.effort.margin_steps,
-                generator=make_generator(audit.recipe.seed, "margins"),
+                generator=audit.generator("margins"),
                 monitor=Portion(audit.monitor, 0, MARGINS_END),
             )
         )
@@ -186,7 +190,7 @@ def _compare(audit: _Audit) -> None:
                 classes=classes,
                 num_classes=audit.teacher.spec.num_classes,
                 effort=audit.effort,
-                generator=make_generator(audit.recipe.seed, f"compare {kind}"),
+                generator=audit.generator(f"compare {kind}"),
                 monitor=Portion(span, place / 4, (place + 1) / 4),
             )
         )
@@ -207,7 +211,7 @@ def _invert(audit: _Audit) -> None:
             kind,
             label,
             effort=audit.effort,
-            generator=make_generator(audit.recipe.seed, f"invert {kind} {label}"),
+            generator=audit.generator(f"invert {kind} {label}"),
             monitor=Portion(span, place / len(searches), (place + 1) / len(searches)),
         )
         if trigger is None:

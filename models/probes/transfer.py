@@ -2,8 +2,8 @@
 
 The student learns from out-of-distribution patches, without any defense, while each trigger's success on it
 is followed. A trigger shows early: a public watermark reached a success of .94 and more within the first
-24,000 patches of the builtin photographs, long before the student is accurate (docs/results.md). With A_T, A_S
-and A_0 the success of the trigger on teacher and student and of the matched control on the student,
+24,000 patches of the builtin photographs, long before the student is accurate (docs/results.md). With A_T,
+A_S and A_0 the success of the trigger on teacher and student and of the matched control on the student,
 
     index = (A_S - A_0) / max(A_T - A_0, 0.05), clipped to [-1, 1],
 
@@ -87,7 +87,7 @@ def transfer_probe(
     """
     classifier = teacher.pixel_classifier().eval()
     search = Portion(monitor, 0, CONTROLS_SHARE)
-    generator = make_generator(recipe.seed, "transfer control")
+    generator = make_generator(recipe.seed, "transfer control", teacher.device)
     controls = [
         matched_control(
             classifier,
@@ -207,7 +207,9 @@ def _new_student(teacher: Teacher, recipe: Recipe) -> StagedClassifier:
     name = recipe.student.architecture or smaller(teacher.spec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(recipe.seed, "transfer student"))
-        return build(ArchitectureSpec(name, teacher.spec.num_classes, teacher.spec.input_size))
+        return build(ArchitectureSpec(name, teacher.spec.num_classes, teacher.spec.input_size)).to(
+            teacher.device
+        )
 
 
 def _watched(teacher: PixelClassifier, trigger: Trigger, images: ProbeImages) -> Watched:

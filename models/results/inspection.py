@@ -8,6 +8,7 @@ from typing import Literal
 from models.recipes.architecture import ArchitectureSpec, Normalization
 
 CheckpointFormat = Literal["safetensors", "torch_zip", "torch_legacy"]
+NormalizationSource = Literal["declared", "assumed", "estimated"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class CheckpointInspection:
     architecture: ArchitectureSpec
     architecture_source: Literal["declared", "inferred"]
     normalization: Normalization
-    normalization_source: Literal["declared", "assumed"]
+    normalization_source: NormalizationSource
+    """``estimated``: none was declared, and the first BatchNorm speaks for one of the common ones."""
     parameters: int
     buffers: int
     macs: int | None

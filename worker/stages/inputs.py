@@ -20,6 +20,7 @@ from models.architectures import PixelClassifier, build
 from models.checkpoints.load import Teacher, load_teacher
 from models.data.bundle import AuditData
 from models.data.dataset import load_images, load_photographs
+from models.engine.device import choose_device
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.job import Recipe
 from models.results.inspection import CheckpointInspection
@@ -51,8 +52,13 @@ def load_inspection(job: ChildJob) -> CheckpointInspection:
 
 
 def load_job_teacher(job: ChildJob) -> Teacher:
-    """Load the teacher's weights."""
-    return load_teacher(job.teacher["path"], load_inspection(job))
+    """Load the teacher's weights onto the job's device; whatever is made of it computes there.
+
+    Raises:
+        TrainingFailed: ``gpu_missing``.
+    """
+    device = choose_device(job.facts["device"])
+    return load_teacher(job.teacher["path"], load_inspection(job), device=device)
 
 
 def load_data(job: ChildJob, size: int) -> AuditData:

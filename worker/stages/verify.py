@@ -37,5 +37,5 @@ def _candidates(job: ChildJob, teacher: Teacher, trained: DistillationResult) ->
         path = job.file(Stage.DISTILL, student_file(student.role, roles))
         assert path is not None, "the distill stage leaves a file for every student"  # noqa: S101
         network = inputs.load_student(path, student.architecture, teacher.normalization)
-        candidates.append(Candidate(student.role, network, student.architecture))
+        candidates.append(Candidate(student.role, network.to(teacher.device), student.architecture))
     return candidates

@@ -191,6 +191,9 @@ def test_public_checkpoints_are_read_untouched(file: str, spec: ArchitectureSpec
     path = public_checkpoints() / file
     inspection = inspect_checkpoint(path, tmp_path / "canonical", InspectOptions())
     assert inspection.architecture == spec
+    # Those of akamaster were trained on ImageNet's statistics, the others on pixels as they are.
+    expected = "estimated" if file.startswith("akamaster") else "assumed"
+    assert inspection.normalization_source == expected
     loaded = torch.load(path, map_location="cpu", weights_only=True)[inspection.state_dict_key]
     canonical = safetensors.torch.load_file(tmp_path / "canonical")
     for name, tensor in loaded.items():
