@@ -33,6 +33,8 @@ from worker.resume import ResumeStore
 TRAIN_OPEN_FILES = 1024
 #: How PyTorch says that its allocator got no memory.
 _NO_MEMORY = "can't allocate memory"
+#: How Python says that the kernel, or the limit on addresses, allows no further thread.
+_NO_THREAD = "can't start new thread"
 
 StageFunction = Callable[[ChildJob, JobMonitor], StageOutput]
 FunctionOf = Callable[[Stage], StageFunction]
@@ -148,6 +150,12 @@ def _unexpected(error: Exception) -> dict[str, str]:
             "code": "out_of_memory",
             "detail": "The job needed more memory than the worker has.",
             "hint": "Choose smaller batches in the recipe, or a worker with more memory.",
+        }
+    if _NO_THREAD in str(error):
+        return {
+            "code": "thread_limit",
+            "detail": "The job's process started more threads than it has room for.",
+            "hint": "Report it with the job's id.",
         }
     if isinstance(error, OSError) and error.errno in _LIMITS:
         code, detail, hint = _LIMITS[error.errno]
