@@ -19,7 +19,8 @@ from worker.worker_context import WorkerContext
 
 CHILD = (sys.executable, "-I", str(Path(__file__).with_name("hostile_child.py")))
 MIB = 1 << 20
-LIMIT_S = 10.0
+#: Only the attack on the processor runs into it; the others must find their own limit on a slow machine too.
+PATIENT_S, SHORT_S = 60.0, 5.0
 NEEDED = {"read_outside": "landlock", "fork_bomb": "seccomp"}
 
 
@@ -58,10 +59,11 @@ def test_it_ends_with_its_own_code_and_the_next_job_succeeds(
 ) -> None:
     if NEEDED.get(attack) in sandbox_level().missing:
         pytest.skip(f"this machine has no {NEEDED[attack]}: see `proctor doctor`")
-    job = room.submit(JobKind.AUDIT, timeout_s=LIMIT_S, attack=attack)
+    limit_s = SHORT_S if code == "time_limit" else PATIENT_S
+    job = room.submit(JobKind.AUDIT, timeout_s=limit_s, attack=attack)
     began = time.monotonic()
     run_job(context, job.id)
-    assert time.monotonic() - began < LIMIT_S + 5
+    assert time.monotonic() - began < limit_s + 5
     failed = room.job(job.id)
     assert failed.status == JobStatus.FAILED
     assert failed.error is not None and failed.error["code"] == code, failed.error

@@ -85,7 +85,7 @@ def test_a_flood_ends_at_its_limit_and_the_next_request_is_answered(flood: str, 
     assert caught.value.limit
     assert time.monotonic() - began < wall_s + 5
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 4 << 20
-    assert ask(FLOODING, {"flood": "", "folder": str(tmp_path)}, wall_s=30) == {"done": True}
+    assert ask(FLOODING, {"flood": "", "folder": str(tmp_path)}, wall_s=60) == {"done": True}
 
 
 def test_a_sandbox_that_is_missing_and_required_is_said_by_name(monkeypatch, capsys, tmp_path) -> None:
