@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib.metadata
 import json
 import platform
@@ -11,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
 from alembic.runtime.migration import MigrationContext
@@ -27,6 +25,8 @@ from app.home import read_key, read_server
 from app.infra.blobs import make_blob_store
 from app.infra.queue import make_celery
 from app.services import keys
+from models.sandbox.level import sandbox_level
+from models.sandbox.profiles import SandboxUnavailable
 
 State = Literal["ok", "warning", "failed"]
 _TORCH_PROBE = """
@@ -34,8 +34,6 @@ import json, torch
 print(json.dumps([torch.__version__, torch.get_num_threads(), torch.cuda.is_available()]))
 """
 _FREE_BYTES = 5 << 30
-_LANDLOCK_CREATE_RULESET = 444
-_LANDLOCK_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -150,17 +148,14 @@ def check_key(settings: Settings) -> tuple[State, str, str]:
 
 
 def check_sandbox(settings: Settings) -> tuple[State, str, str]:
-    """Tell what the kernel offers to lock a job's process in, and what is used of it."""
-    found = [f"Landlock ABI {abi}" if (abi := _landlock_abi()) > 0 else "no Landlock"]
-    actions = Path("/proc/sys/kernel/seccomp/actions_avail")
-    found.append("seccomp filters" if actions.exists() else "no seccomp filters")
-    return "ok", f"in use: {settings.sandbox}; the kernel has {' and '.join(found)} (not used yet)", ""
-
-
-def _landlock_abi() -> int:
-    if sys.platform != "linux":
-        return 0
-    return int(ctypes.CDLL(None).syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION))
+    """Try in another process how well this machine can lock in what reads uploads."""
+    found = sandbox_level()
+    landlock = f"Landlock version {found.landlock_version}" if found.landlock_version else "no Landlock"
+    detail = f"{found}; {landlock}; mode: {settings.sandbox}"
+    if found.level == "full":
+        return "ok", detail, ""
+    state: State = "failed" if settings.sandbox == "required" else "warning"
+    return state, detail, SandboxUnavailable(found.missing).hint
 
 
 def check_threads(settings: Settings) -> tuple[State, str, str]:

@@ -40,6 +40,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "PROCTOR_DATABASE_URL": settings.database_url,
         "PROCTOR_BROKER_URL": settings.broker_url,
         "PROCTOR_BLOB_URL": settings.blob_url,
+        "PROCTOR_SANDBOX": settings.sandbox,
         "PYTHONUNBUFFERED": "1",
     }
 

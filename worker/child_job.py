@@ -9,11 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from app.core.states import JobKind, Stage
+from models.sandbox.profiles import Mode
 
 DESCRIPTION = "job.json"
 INPUTS = "in"
 OUTPUTS = "out"
 RESUME = "resume"
+
+
+@dataclass(frozen=True)
+class ChildBounds:
+    """What the process may do and use."""
+
+    sandbox: Mode
+    """What happens when the machine lacks a part of the sandbox."""
+    memory_bytes: int | None
+    """Beyond its libraries; None is all that the machine has."""
+    scratch_bytes: int
+    """Sum of its files."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,9 @@ class ChildJob:
     """For an inspection: path, table (teacher or dataset), declared, role."""
     threads: int
     checkpoint_s: float
+    bounds: ChildBounds
+    sandbox: str = ""
+    """How well the process is locked in, in words for the report; known once it is."""
     outputs: dict[Stage, StageOutput] = field(default_factory=dict)
     """What finished stages left; grows while the job runs."""
 
@@ -78,6 +94,7 @@ class ChildJob:
             upload=_located(folder, content["upload"]),
             threads=content["threads"],
             checkpoint_s=content["checkpoint_s"],
+            bounds=ChildBounds(**content["bounds"]),
             outputs={
                 Stage(stage): StageOutput(
                     output["result"],

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.core.errors import NotFound
+from app.core.settings import Settings
 from app.core.states import STAGES, JobKind, Stage
 from app.db.tables import Dataset, Job, StageOutput, Teacher
 from app.services import stages, uploads
@@ -52,11 +53,20 @@ def make_plan(session: Session, job_id: str, context: WorkerContext) -> Plan:
         "upload": _upload(session, job, inputs),
         "threads": context.threads,
         "checkpoint_s": context.settings.checkpoint_s,
+        "bounds": _bounds(context.settings),
         "outputs": {stage: _output(output, inputs) for stage, output in outputs.items()},
     }
     settings = context.settings
     limit = settings.inspect_timeout_s if job.kind == JobKind.INSPECT else settings.job_timeout_s
     return Plan(left, description, inputs, job.timeout_s or limit)
+
+
+def _bounds(settings: Settings) -> dict[str, Any]:
+    return {
+        "sandbox": settings.sandbox,
+        "memory_bytes": settings.max_job_memory_bytes,
+        "scratch_bytes": settings.max_scratch_bytes,
+    }
 
 
 def _facts(job: Job) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from app.core.errors import Invalid, LeaseLost, ServiceError
 from app.core.states import Stage
+from app.processes import tail
 from app.services import leases
 from models.errors import Interrupted
 from worker import scratch
@@ -19,6 +20,7 @@ from worker.endings import Ending, crashed, failed, timed_out
 from worker.lease_keeper import LeaseKeeper
 from worker.pipeline import Plan, make_plan
 from worker.reporter import Reporter
+from worker.sandbox.appetite import Appetite
 from worker.sandbox.launch import Child, launch
 from worker.sandbox.protocol import Done, Failed, ProtocolError, StageDone
 from worker.worker_context import WorkerContext
@@ -62,9 +64,11 @@ def _attempt(context: WorkerContext, keeper: LeaseKeeper) -> Ending:
             return Ending("done")
         log = folder / "stderr.log"
         with launch(context.child, folder, threads=context.threads, log=log) as child:
-            watch = _Watch(child, keeper, Reporter(context, keeper, folder), plan, plan.timeout_s - spent_s)
+            appetite = Appetite(child.pid, folder, settings.max_scratch_bytes)
+            reporter = Reporter(context, keeper, folder)
+            watch = _Watch(child, keeper, reporter, appetite, plan=plan, left_s=plan.timeout_s - spent_s)
             ending = watch.until_ended()
-        complaint = log.read_text("utf-8", "replace")[-4000:]
+        complaint = tail(log, 4000)
         if ending.how == "failed" and complaint:
             logger.warning("%s: the process said:\n%s", lease.job_id, complaint)
     except LeaseLost:
@@ -78,11 +82,19 @@ class _Watch:
     """The loop over one process."""
 
     def __init__(
-        self, child: Child, keeper: LeaseKeeper, reporter: Reporter, plan: Plan, left_s: float
+        self,
+        child: Child,
+        keeper: LeaseKeeper,
+        reporter: Reporter,
+        appetite: Appetite,
+        *,
+        plan: Plan,
+        left_s: float,
     ) -> None:
         self._child = child
         self._keeper = keeper
         self._reporter = reporter
+        self._appetite = appetite
         self._plan = plan
         self._deadline = time.monotonic() + left_s
 
@@ -99,7 +111,7 @@ class _Watch:
                 logger.exception("%s: the process spoke nonsense", self._keeper.lease.job_id)
                 self._child.kill()
                 return failed(
-                    "child_protocol", f"The job's process said something invalid: {error}"[:500], "Report it."
+                    error.code, f"The job's process said something invalid: {error}"[:500], "Report it."
                 )
             if ending is not None:
                 return ending
@@ -109,6 +121,10 @@ class _Watch:
                 return self._stop(Ending("canceled"))
             if self._keeper.stopping():
                 return self._stop(Ending("stopped"))
+            excess = self._appetite.excess()
+            if excess is not None:
+                self._child.kill()
+                return excess
             if time.monotonic() > self._deadline:
                 self._child.kill()
                 return timed_out(self._plan.timeout_s)

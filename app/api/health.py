@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from app.api.deps import EdgeDep, ReadingSession
 from app.api.openapi import problems
 from app.core.errors import Unavailable
-from app.schemas.health import Alive, Ready, Version
+from app.schemas.health import Alive, Ready, SandboxState, Version
+from models.sandbox.level import sandbox_level
 
 router = APIRouter(tags=["health"])
 
@@ -31,6 +32,7 @@ async def get_livez() -> Alive:
 def get_readyz(edge: EdgeDep, session: ReadingSession) -> Ready:
     """Ask the database and write to the blob store. Needs no key.
 
+    The sandbox is that of the machine which answers; workers elsewhere check their own before they start.
     The broker is not asked: a job posted while it is away is kept in the database and runs when it is back.
     """
     try:
@@ -41,7 +43,9 @@ def get_readyz(edge: EdgeDep, session: ReadingSession) -> Ready:
         edge.blobs.open_for_write(limit_bytes=1).discard()
     except OSError:
         raise Unavailable("service_unavailable", "The blob store cannot be written to.") from None
-    return Ready()
+    found = sandbox_level()
+    sandbox = SandboxState(level=found.level, missing=list(found.missing), mode=edge.settings.sandbox)
+    return Ready(sandbox=sandbox)
 
 
 @router.get("/version", operation_id="get_version", summary="What is running?")

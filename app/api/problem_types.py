@@ -112,6 +112,11 @@ _OWN = {
     "service_unavailable": ProblemType(
         503, "The service is not ready", "Send the same request again shortly.", retry_after_s=5
     ),
+    "sandbox_unavailable": ProblemType(
+        503,
+        "The file may not be opened on this machine",
+        "Ask the operator: the worker lacks a part of its sandbox (docs/threat-model.md).",
+    ),
     "storage_full": ProblemType(
         507, "No space left", "Delete teachers or datasets, or ask the operator for space."
     ),

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from app.commands.options import teacher_options
+from app.commands.options import settings_of, teacher_options
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
 from models.checkpoints.child import ChildRejectedError, ChildStoppedError, ask_child
 
@@ -35,6 +35,7 @@ def command(*, output: Output, file: Path, **given: Any) -> int:
             "out_path": str(Path(folder) / "canonical.safetensors"),
             "options": options,
             "limits": {},
+            "sandbox": settings_of().sandbox,
         }
         try:
             inspection = ask_child("models.checkpoints.inspect_main", request, wall_s=WALL_S)

@@ -15,6 +15,7 @@ from app.commands import journey
 from app.commands.local import LocalService, open_engine
 from app.commands.options import JobOptions, home_option, job_options, settings_of
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
+from app.commands.sandbox import require_sandbox
 from app.embedded import background_children
 from app.home import HomeBusyError, sole_owner
 from app.preparation import prepare_database
@@ -78,6 +79,7 @@ def local_service(output: Output, home: Path | None, interruption: Interruption)
             temporary = tempfile.TemporaryDirectory(prefix="proctor-run-", ignore_cleanup_errors=True)
             home = Path(stack.enter_context(temporary))
         settings = settings_of(home=home)
+        require_sandbox(settings)
         settings.make_home()
         try:
             stack.enter_context(sole_owner(settings.absolute_home))

@@ -9,6 +9,7 @@ import click
 from app import launcher
 from app.commands.options import home_option, settings_of
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
+from app.commands.sandbox import require_sandbox
 from app.home import HomeBusyError
 from app.processes import ChildFailedError
 
@@ -23,6 +24,7 @@ def command(*, output: Output, host: str | None, port: int | None, home: Path | 
     Prints the address and a key, and runs until Ctrl-C. Everything it keeps lies in one folder.
     """
     settings = settings_of(home=home, host=host, port=port)
+    require_sandbox(settings)
 
     def on_ready(ready: launcher.Ready) -> None:
         document = {

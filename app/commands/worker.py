@@ -9,6 +9,7 @@ import click
 
 from app.commands.options import home_option, settings_of
 from app.commands.outcome import CommandError, Output, proctor_command
+from app.commands.sandbox import require_sandbox
 from app.embedded import child_environment, usable_cores, worker_command
 from app.home import enter_home
 from app.infra.queue import QUEUES
@@ -30,6 +31,7 @@ def command(*, output: Output, queues: str, threads: int | None, name: str | Non
     if unknown:
         raise click.UsageError(f"There is no queue {', '.join(unknown)}; there are {', '.join(QUEUES)}.")
     settings = settings_of(home=home)
+    require_sandbox(settings)
     enter_home(settings)
     arguments = worker_command(wanted, name=name or wanted[0], threads=threads or usable_cores())
     return become(arguments, child_environment(settings))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import platformdirs
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.sandbox.profiles import Mode
 
 MIB = 1024 * 1024
 
@@ -20,6 +23,15 @@ def _url(name: str) -> AliasChoices:
 def _in_home(template: str) -> Any:
     """Make a default from the folder that ``home`` turned out to be."""
     return lambda fields: template.format(home=Path(fields["home"]).expanduser().absolute())
+
+
+def _default_mode(host: str) -> Mode:
+    """Take ``degraded`` only where no other machine can reach the service."""
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    return "degraded" if local else "required"
 
 
 class Settings(BaseSettings):
@@ -62,8 +74,18 @@ class Settings(BaseSettings):
     inspect_timeout_s: float = Field(default=120.0, gt=0)
     inspect_wait_s: float = Field(default=30.0, ge=0)
     """How long an upload's answer waits for the inspection."""
-    sandbox: Literal["process"] = "process"
-    """How a job is separated from its worker: a process of its own, without credentials."""
+    sandbox: Mode = Field(default_factory=lambda fields: _default_mode(fields.get("host", "")))
+    """What happens on a machine that cannot lock a job's process in completely (docs/threat-model.md).
+
+    ``required``: nothing starts. ``degraded``: the service uses what there is, and /readyz, `proctor doctor`,
+    inspections and reports say what is missing. The default depends on who can upload: a service that listens
+    beyond this machine takes strangers' files, so it is ``required`` there. One that listens on this machine
+    alone takes its owner's files, and must run in the containers and laptops where people try it first.
+    """
+    max_job_memory_bytes: int | None = Field(default=None, ge=64 * MIB)
+    """Of a job's process beyond its libraries. Unset, all that the machine or the container has."""
+    max_scratch_bytes: int = Field(default=8192 * MIB, ge=MIB)
+    """Sum of a job's files while it runs: inputs, outputs, two generations of states to resume from."""
 
     @property
     def broker_folder(self) -> Path:

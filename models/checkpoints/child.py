@@ -1,24 +1,34 @@
 """One question to a fresh process that reads hostile bytes: JSON in, JSON out, nothing shared but two paths.
 
-``python -I`` with an empty environment; the child bounds its own processor time, memory and file size before
-it touches the file. What it answers is parsed again by the parent.
+``python -I`` with an empty environment; the child enters the sandbox's ``parse`` profile before it touches
+the file. What it answers is parsed again by the parent, and cut off if it is too long.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
-import resource
+import os
+import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from models.errors import Rejected
+from models.sandbox.bounds import Bounds
+from models.sandbox.profiles import PARSE, SandboxUnavailable, confine, require, seal
 
 _MAX_ANSWER_BYTES = 1024 * 1024
-_PAGE_BYTES = resource.getpagesize()
+_READ_BYTES = 65536
+#: NumPy starts no threads of its own then; they would come before Landlock, which does not reach them.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+#: What the kernel says when a limit on files is reached.
+_LIMIT_ERRORS = frozenset({errno.EMFILE, errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM})
 
 Document = Mapping[str, Any]
 
@@ -48,24 +58,62 @@ def ask_child(module: str, request: Document, *, wall_s: float) -> dict[str, Any
         ChildRejectedError: The child refused the file.
         ChildStoppedError: It crashed, ran into a limit, or answered nonsense.
     """
-    command = [sys.executable, "-I", "-m", module]
-    try:
-        done = subprocess.run(
-            command,
-            input=json.dumps(request).encode(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={},
-            timeout=wall_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ChildStoppedError(f"Reading took longer than {wall_s:g} s.", limit=True) from None
-    if done.returncode in {-signal.SIGXCPU, -signal.SIGKILL}:
+    return ask([sys.executable, "-I", "-m", module], request, wall_s=wall_s)
+
+
+def ask(command: list[str], request: Document, *, wall_s: float) -> dict[str, Any]:
+    """Do what ``ask_child`` does with any command."""
+    status, raw = _converse(command, json.dumps(request).encode(), wall_s)
+    if len(raw) > _MAX_ANSWER_BYTES:
+        raise ChildStoppedError("The reader's answer is longer than any true one.", limit=True)
+    if status in {-signal.SIGXCPU, -signal.SIGKILL}:
         raise ChildStoppedError("Reading used more processor time or memory than allowed.", limit=True)
-    if done.returncode or len(done.stdout) > _MAX_ANSWER_BYTES:
-        raise ChildStoppedError(f"The reader ended with status {done.returncode}.", limit=False)
-    return _parse_answer(done.stdout)
+    if status:
+        raise ChildStoppedError(f"The reader ended with status {status}.", limit=False)
+    return _parse_answer(raw)
+
+
+def _converse(command: list[str], request: bytes, wall_s: float) -> tuple[int, bytes]:
+    """Run a process on one request; return its status and answer, the latter cut off when it is too long."""
+    deadline = time.monotonic() + wall_s
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=_ENVIRONMENT,
+        bufsize=0,
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None, "pipes"  # noqa: S101
+        try:
+            with contextlib.suppress(BrokenPipeError):  # it died early; its status says of what
+                process.stdin.write(request)
+            process.stdin.close()
+            answer = _read_until(process.stdout.fileno(), deadline)
+            if len(answer) > _MAX_ANSWER_BYTES:
+                process.kill()
+            return process.wait(max(0.0, deadline - time.monotonic())), answer
+        except (TimeoutError, subprocess.TimeoutExpired):
+            raise ChildStoppedError(f"Reading took longer than {wall_s:g} s.", limit=True) from None
+        finally:
+            process.kill()
+
+
+def _read_until(descriptor: int, deadline: float) -> bytes:
+    """Read a pipe to its end, or a little beyond the longest answer.
+
+    Raises:
+        TimeoutError: The deadline came first.
+    """
+    parts: list[bytes] = []
+    while sum(map(len, parts)) <= _MAX_ANSWER_BYTES:
+        if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise TimeoutError
+        part = os.read(descriptor, _READ_BYTES)
+        if not part:
+            break
+        parts.append(part)
+    return b"".join(parts)
 
 
 class ChildRejectedError(Exception):
@@ -102,29 +150,39 @@ def answer_request(handle: Callable[[Document], Document]) -> None:
     """Read one request from standard input, handle it, and write the answer to standard output.
 
     Args:
-        handle: Returns what was accepted, or raises ``Rejected``. It calls ``bound_process`` first.
+        handle: Returns what was accepted, or raises ``Rejected``. It calls ``lock_in`` first.
     """
     try:
         answer: Document = {"accepted": handle(json.load(sys.stdin))}
-    except Rejected as error:
+    except (Rejected, SandboxUnavailable) as error:
         answer = {"rejected": {"code": error.code, "detail": error.detail, "hint": error.hint}}
     except MemoryError:
         answer = {"stopped": "Reading used more memory than allowed.", "limit": True}
     except Exception as error:  # a fault of ours, told by name: the bytes may hold anything, so no message
-        answer = {"stopped": f"The reader failed with {type(error).__name__}.", "limit": False}
+        if isinstance(error, OSError) and error.errno in _LIMIT_ERRORS:
+            answer = {"stopped": "Reading used more files or disk than allowed.", "limit": True}
+        else:
+            answer = {"stopped": f"The reader failed with {type(error).__name__}.", "limit": False}
     json.dump(answer, sys.stdout)
 
 
-def bound_process(*, cpu_s: int, memory_bytes: int, file_bytes: int) -> None:
-    """Limit this process from now on. The interpreter and its libraries are already loaded and do not count.
+def lock_in(request: Document, *, read: Path, write: Path, bounds: Bounds) -> tuple[str, ...]:
+    """Enter the ``parse`` profile. The libraries are loaded by now; the file has not been opened.
 
     Args:
-        cpu_s: Seconds of processor time; the process is killed beyond them.
-        memory_bytes: Address space on top of what is mapped already; beyond it, MemoryError.
-        file_bytes: Longest file it may write.
+        request: Its ``sandbox`` says what happens when something is missing; see ``profiles.Mode``.
+        read: The upload.
+        write: The folder of the canonical file.
+        bounds: On everything it may use.
+
+    Returns:
+        A warning for the inspection if this machine lacks something.
+
+    Raises:
+        SandboxUnavailable: It does, and must not.
     """
-    mapped_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * _PAGE_BYTES
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (mapped_bytes + memory_bytes,) * 2)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    missing = (*confine(read=[read], write=[write]), *seal(PARSE, bounds))
+    require(request.get("sandbox", "degraded"), missing)
+    if not missing:
+        return ()
+    return (f"The file was read in a degraded sandbox: this machine has no {', no '.join(missing)}.",)

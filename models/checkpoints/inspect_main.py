@@ -1,32 +1,36 @@
 """The parser process: ``python -I -m models.checkpoints.inspect_main``, one JSON request in, one answer out.
 
-The request is ``{"path", "out_path", "options", "limits"}``, the last two with the fields of
-``InspectOptions`` and ``Limits``. The answer is ``{"accepted": inspection}``,
-``{"rejected": {"code", "detail", "hint"}}`` or ``{"stopped": detail, "limit": bool}``. NumPy is the only
-library it imports.
+The request is ``{"path", "out_path", "options", "limits", "sandbox"}``: the third and fourth have the
+fields of ``InspectOptions`` and ``Limits``, the last is a ``sandbox.profiles.Mode``. The answer is
+``{"accepted": inspection}``, ``{"rejected": {"code", "detail", "hint"}}`` or ``{"stopped": detail,
+"limit": bool}``. NumPy is the only library it imports.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from models.checkpoints.child import Document, answer_request, bound_process
+from models.checkpoints.child import Document, answer_request, lock_in
 from models.checkpoints.inspect import InspectOptions, inspect_checkpoint
 from models.checkpoints.limits import MEBIBYTE, Limits
+from models.sandbox.bounds import Bounds
 
 
 def inspect_request(request: Document) -> Document:
     """Handle one request; see the module."""
     limits = Limits(**request["limits"])
-    path = Path(request["path"])
-    bound_process(
+    path, out_path = Path(request["path"]), Path(request["out_path"])
+    bounds = Bounds(
         cpu_s=limits.cpu_s,
         memory_bytes=limits.memory_bytes + 2 * min(path.stat().st_size, limits.file_bytes),
         file_bytes=limits.materialized_bytes + MEBIBYTE,
+        open_files=limits.open_files,
     )
+    warnings = lock_in(request, read=path, write=out_path.parent, bounds=bounds)
     options = InspectOptions(**request["options"])
-    return asdict(inspect_checkpoint(path, Path(request["out_path"]), options, limits=limits))
+    made = inspect_checkpoint(path, out_path, options, limits=limits)
+    return asdict(replace(made, warnings=(*made.warnings, *warnings)))
 
 
 if __name__ == "__main__":

@@ -13,21 +13,28 @@ from models.checkpoints.limits import Limits
 from models.errors import CheckpointRejected
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.results.inspection import CheckpointInspection
+from models.sandbox.profiles import Mode
 
 
 def inspect_isolated(
-    path: Path, out_path: Path, options: InspectOptions, *, limits: Limits | None = None
+    path: Path,
+    out_path: Path,
+    options: InspectOptions,
+    *,
+    limits: Limits | None = None,
+    sandbox: Mode = "degraded",
 ) -> CheckpointInspection:
-    """Do what ``inspect_checkpoint`` does, in a bounded child process that imports NumPy only.
+    """Do what ``inspect_checkpoint`` does, in a sandboxed child process that imports NumPy only.
 
     Args:
         path: The uploaded file.
         out_path: Where the canonical safetensors file goes; nothing is left there if the file is refused.
         options: The user's declarations.
         limits: Bounds on everything the file may ask for; None takes the defaults.
+        sandbox: What happens when this machine lacks a part of the sandbox.
 
     Raises:
-        CheckpointRejected: With one of ``codes.CODES``.
+        CheckpointRejected: With one of ``codes.CODES``, or ``sandbox_unavailable``.
     """
     limits = limits or Limits()
     request = {
@@ -35,6 +42,7 @@ def inspect_isolated(
         "out_path": str(out_path.absolute()),
         "options": asdict(options),
         "limits": asdict(limits),
+        "sandbox": sandbox,
     }
     try:
         return parse_inspection(ask_child("models.checkpoints.inspect_main", request, wall_s=limits.wall_s))

@@ -44,6 +44,8 @@ class Limits:
     """Processor time of the parser process."""
     wall_s: int = 15
     """Wall time of the parser process."""
+    open_files: int = 64
+    """Descriptors of the parser process, which needs about five."""
     memory_bytes: int = 512 * MEBIBYTE
     """Memory of the parser process beyond its interpreter and twice the file."""
 

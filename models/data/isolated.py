@@ -10,21 +10,28 @@ from models.data.codes import data_rejection
 from models.data.limits import ArchiveLimits, Role
 from models.errors import DataRejected
 from models.results.inspection import DatasetInspection
+from models.sandbox.profiles import Mode
 
 
 def inspect_dataset_isolated(
-    path: Path, out_path: Path, role: Role, *, limits: ArchiveLimits | None = None
+    path: Path,
+    out_path: Path,
+    role: Role,
+    *,
+    limits: ArchiveLimits | None = None,
+    sandbox: Mode = "degraded",
 ) -> DatasetInspection:
-    """Do what ``archive.inspect_dataset`` does, in a bounded child process without torch.
+    """Do what ``archive.inspect_dataset`` does, in a sandboxed child process without torch.
 
     Args:
         path: The uploaded file.
         out_path: Where the canonical file goes; nothing is left there if the file is refused.
         role: What the images are for.
         limits: Bounds on everything the file may ask for; None takes the defaults.
+        sandbox: What happens when this machine lacks a part of the sandbox.
 
     Raises:
-        DataRejected: With one of ``codes.DATA_CODES``.
+        DataRejected: With one of ``codes.DATA_CODES``, or ``sandbox_unavailable``.
     """
     limits = limits or ArchiveLimits()
     request = {
@@ -32,6 +39,7 @@ def inspect_dataset_isolated(
         "out_path": str(out_path.absolute()),
         "role": role,
         "limits": asdict(limits),
+        "sandbox": sandbox,
     }
     try:
         document = ask_child("models.data.inspect_main", request, wall_s=limits.wall_s)

@@ -38,6 +38,8 @@ class ArchiveLimits:
     """Processor time of the parser process: 50,000 CIFAR images take about 10 s."""
     wall_s: int = 180
     """Wall time of the parser process."""
+    open_files: int = 64
+    """Descriptors of the parser process, which needs about five."""
     memory_bytes: int = 1024 * MEBIBYTE
     """Memory of the parser process beyond its interpreter."""
 

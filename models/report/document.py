@@ -56,6 +56,8 @@ class Provenance:
     artifacts: dict[str, str]
     """SHA-256 of each artifact by name."""
     datasets: tuple[DatasetFacts, ...] = ()
+    sandbox: str = ""
+    """How well the process that computed all this was locked in."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from app.diagnosis import (
 )
 from app.home import write_private
 from app.preparation import ensure_key, prepare_database
+from models.sandbox.level import level_of
 
 
 @pytest.fixture
@@ -58,10 +59,21 @@ def test_a_broker_that_is_away_is_a_finding(tmp_path: Path, free_port: int) -> N
     assert examine(("queue", check_broker), settings).state == "failed"
 
 
-def test_the_sandbox_is_described_not_judged(settings: Settings) -> None:
-    state, detail, _ = check_sandbox(settings)
-    assert state == "ok"
-    assert "Landlock" in detail
+@pytest.mark.parametrize(
+    ("missing", "mode", "expected"),
+    [
+        ((), "required", "ok"),
+        (("landlock",), "degraded", "warning"),
+        (("landlock", "seccomp"), "required", "failed"),
+    ],
+)
+def test_the_sandbox_is_judged_by_what_is_required(
+    missing, mode, expected, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.diagnosis.sandbox_level", lambda: level_of(missing))
+    state, detail, hint = check_sandbox(settings.model_copy(update={"sandbox": mode}))
+    assert (state, all(name in detail for name in missing)) == (expected, True)
+    assert bool(hint) == bool(missing)
 
 
 def test_a_key_is_kept_as_long_as_it_is_valid(settings: Settings) -> None:

@@ -21,6 +21,7 @@ from app.client import ProctorClient
 from app.db.base import make_engine
 from models.architectures import build
 from models.recipes.architecture import ArchitectureSpec
+from models.sandbox.level import sandbox_level
 from tests.e2e.running_service import Running, serving
 
 RECIPE = {
@@ -91,7 +92,9 @@ def test_a_teacher_goes_in_and_a_student_comes_out(
     assert set(job["result"]) == {"probe", "distill", "verify"}
     roles = [row["role"] for row in job["result"]["verify"]["networks"]]
     assert roles == ["teacher", "undefended", "defended"]
-    assert "<script" not in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "<script" not in page
+    assert f"<th>sandbox</th><td>{sandbox_level()}</td>" in page
     assert rows_of(service, job["id"]) == {"attempts": 1, "students": 2, "artifacts": len(files)}
 
 

@@ -1,10 +1,14 @@
-"""The job's own process: runs stages, says what happens, and stops when asked to.
+"""The job's own process: enters the sandbox, runs stages, says what happens, and stops when asked to.
 
 python -I -m worker.sandbox.child SCRATCH_FOLDER
+
+All but inspections run in the ``train`` profile. An inspection's process opens no upload itself: it starts
+the parser, which enters the ``parse`` profile, and checks what that answers.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -12,15 +16,28 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from app.core.states import Stage
+from app.core.states import Device, Stage
 from models.errors import ProctorError
-from worker.child_job import ChildJob, StageOutput
+from models.sandbox.bounds import Bounds
+from models.sandbox.level import level_of
+from models.sandbox.paths import accelerator
+from models.sandbox.profiles import TRAIN, confine, require, seal
+from worker.child_job import ChildBounds, ChildJob, StageOutput
 from worker.context import JobMonitor, Outbox
 from worker.resume import ResumeStore
 
+#: PyTorch with its libraries holds about a hundred.
+TRAIN_OPEN_FILES = 1024
+#: How PyTorch says that its allocator got no memory.
+_NO_MEMORY = "can't allocate memory"
+#: How Python says that the kernel, or the limit on addresses, allows no further thread.
+_NO_THREAD = "can't start new thread"
+
 StageFunction = Callable[[ChildJob, JobMonitor], StageOutput]
+FunctionOf = Callable[[Stage], StageFunction]
 
 
 def stage_function(stage: Stage) -> StageFunction:
@@ -29,13 +46,54 @@ def stage_function(stage: Stage) -> StageFunction:
     return function
 
 
-def run(folder: Path, function_of: Callable[[Stage], StageFunction]) -> int:
+def enter_sandbox(job: ChildJob, function_of: FunctionOf) -> ChildJob:
+    """Lock this process in before it reads a byte that a stranger made; only ``job.json`` was read by now.
+
+    Raises:
+        SandboxUnavailable: This machine lacks something, and the job must not run without.
+    """
+    if Stage.INSPECT in job.stages:
+        return job
+    on_gpu = job.facts["device"] == Device.GPU
+    read, devices = accelerator() if on_gpu else ([], [])
+    missing = confine(read=read, write=[job.folder, *devices])
+    for stage in job.stages:
+        function_of(stage)  # loads torch, which the sealed process could do too, but not before its limits
+    missing += seal(TRAIN, train_bounds(job.bounds, on_gpu=on_gpu))
+    require(job.bounds.sandbox, missing)
+    return replace(job, sandbox=str(level_of(missing)))
+
+
+def train_bounds(allowed: ChildBounds, *, on_gpu: bool) -> Bounds:
+    """Choose the kernel's limits. Processor time has none: the supervisor watches the clock.
+
+    Nor has a GPU job's memory: CUDA reserves more addresses than any machine has memory.
+    """
+    memory_bytes = allowed.memory_bytes or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return Bounds(
+        memory_bytes=None if on_gpu else memory_bytes,
+        file_bytes=allowed.scratch_bytes,
+        open_files=TRAIN_OPEN_FILES,
+    )
+
+
+def stay_outside(job: ChildJob, function_of: FunctionOf) -> ChildJob:
+    """Enter no sandbox: for tests whose stages compute nothing."""
+    del function_of
+    return job
+
+
+def run(
+    folder: Path,
+    function_of: FunctionOf,
+    enter: Callable[[ChildJob, FunctionOf], ChildJob] = stay_outside,
+) -> int:
     """Run the stages that are left and return the exit status."""
     outbox = _take_standard_output()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
-        _run_stages(ChildJob.read(folder), function_of, outbox, stop)
+        _run_stages(enter(ChildJob.read(folder), function_of), function_of, outbox, stop)
     except ProctorError as error:
         outbox.say("failed", code=error.code, detail=error.detail[:4096], hint=error.hint[:4096])
         return 0
@@ -47,9 +105,7 @@ def run(folder: Path, function_of: Callable[[Stage], StageFunction]) -> int:
     return 0
 
 
-def _run_stages(
-    job: ChildJob, function_of: Callable[[Stage], StageFunction], outbox: Outbox, stop: threading.Event
-) -> None:
+def _run_stages(job: ChildJob, function_of: FunctionOf, outbox: Outbox, stop: threading.Event) -> None:
     resume = ResumeStore(job.resume_folder)
     for stage in job.stages:
         outbox.say("stage", stage=stage)
@@ -66,14 +122,44 @@ def _take_standard_output() -> Outbox:
     return Outbox(os.fdopen(descriptor, "w", encoding="utf-8"))
 
 
+_SMALLER = "Choose a smaller budget in the recipe, or raise PROCTOR_MAX_SCRATCH_BYTES."
+_FULL = ("disk_limit", "The job's files grew larger than allowed, or the disk is full.", _SMALLER)
+_FORBIDDEN = (
+    "sandbox_violation",
+    "The job's process was refused a file or a system call, as by its sandbox.",
+    "Report it with the job's id.",
+)
+_LIMITS = {
+    errno.EFBIG: _FULL,
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EMFILE: ("file_limit", "The job's process opened too many files.", "Report it with the job's id."),
+    errno.EPERM: _FORBIDDEN,
+    errno.EACCES: _FORBIDDEN,
+}
+
+
 def _unexpected(error: Exception) -> dict[str, str]:
     """Describe an error nobody raised on purpose; its text may hold paths, so only its name is told."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or _NO_MEMORY in str(error)
+    ):
         return {
             "code": "out_of_memory",
             "detail": "The job needed more memory than the worker has.",
             "hint": "Choose smaller batches in the recipe, or a worker with more memory.",
         }
+    if _NO_THREAD in str(error):
+        return {
+            "code": "thread_limit",
+            "detail": "The job's process started more threads than it has room for.",
+            "hint": "Report it with the job's id.",
+        }
+    if isinstance(error, OSError) and error.errno in _LIMITS:
+        code, detail, hint = _LIMITS[error.errno]
+        return {"code": code, "detail": detail, "hint": hint}
     return {
         "code": "internal_error",
         "detail": f"The job stopped with an unexpected {type(error).__name__}.",
@@ -82,4 +168,4 @@ def _unexpected(error: Exception) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(Path(sys.argv[1]), stage_function))
+    sys.exit(run(Path(sys.argv[1]), stage_function, enter_sandbox))

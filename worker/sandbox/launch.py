@@ -100,6 +100,8 @@ def _environment(folder: Path, threads: int) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        # joblib, which scikit-learn loads, would try shared memory and warn that the sandbox forbids it.
+        "JOBLIB_MULTIPROCESSING": "0",
     }
 
 

@@ -27,6 +27,8 @@ from app.core.states import Stage
 #: A distillation's result with two curves of a thousand points has about half a MiB.
 MAX_LINE_BYTES = 8 * 1024 * 1024
 READ_BYTES = 256 * 1024
+#: Of one attempt. Progress five times a second for four hours is 20 MiB.
+MAX_SAID_BYTES = 256 * 1024 * 1024
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[\w.@ /+-]+$")]
 FileName = Annotated[str, StringConstraints(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -39,6 +41,14 @@ Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 class ProtocolError(Exception):
     """The process said something that means nothing."""
+
+    code = "child_protocol"
+
+
+class TooMuchSaidError(ProtocolError):
+    """The process said more than any honest one."""
+
+    code = "output_limit"
 
 
 class _Message(BaseModel):
@@ -141,18 +151,22 @@ class MessageStream:
         """Read from ``descriptor``, which stays the caller's to close."""
         self._descriptor = descriptor
         self._rest = b""
+        self._said_bytes = 0
         self.closed = False
 
     def poll(self, timeout_s: float) -> Iterator[Message]:
         """Yield what was said, waiting at most ``timeout_s`` for the first byte.
 
         Raises:
-            ProtocolError: A line was no message, or too long.
+            ProtocolError: A line was no message, or too long, or all of them together were.
         """
         if self.closed or not select.select([self._descriptor], [], [], timeout_s)[0]:
             return
         chunk = os.read(self._descriptor, READ_BYTES)
         self.closed = not chunk
+        self._said_bytes += len(chunk)
+        if self._said_bytes > MAX_SAID_BYTES:
+            raise TooMuchSaidError(f"more than {MAX_SAID_BYTES} bytes")
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
             yield parse(line)

@@ -25,8 +25,12 @@ def run(job: ChildJob, monitor: JobMonitor) -> StageOutput:
         for name in ("mean", "std"):  # JSON has no tuples
             if name in declared:
                 declared[name] = tuple(declared[name])
-        result = asdict(inspect_isolated(job.upload["path"], out, InspectOptions(**declared)))
+        result = asdict(
+            inspect_isolated(job.upload["path"], out, InspectOptions(**declared), sandbox=job.bounds.sandbox)
+        )
     else:
-        result = asdict(inspect_dataset_isolated(job.upload["path"], out, job.upload["role"]))
+        result = asdict(
+            inspect_dataset_isolated(job.upload["path"], out, job.upload["role"], sandbox=job.bounds.sandbox)
+        )
     monitor.progress(1, 1)
     return StageOutput(result, (OutputFile(CANONICAL, "application/octet-stream", out),))

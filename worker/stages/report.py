@@ -76,6 +76,7 @@ def _provenance(job: ChildJob) -> Provenance:
         recipe=dict(job.recipe),
         versions=_versions(),
         threads=job.threads,
+        sandbox=job.sandbox,
         artifacts={file.name: hashlib.sha256(file.path.read_bytes()).hexdigest() for file in files},
         datasets=tuple(
             DatasetFacts(

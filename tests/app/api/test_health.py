@@ -3,14 +3,22 @@ from __future__ import annotations
 import pytest
 
 from app.core.states import JobKind
+from models.sandbox.level import level_of
+
+
+def test_being_alive_needs_no_key(api):
+    answer = api("GET", "/livez", key=None)
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
 @pytest.mark.parametrize(
-    ("route", "expected"),
-    [("/livez", {"status": "ok"}), ("/readyz", {"status": "ok", "database": "ok", "blobs": "ok"})],
+    ("missing", "level"), [((), "full"), (("landlock",), "degraded")], ids=["full", "degraded"]
 )
-def test_health_needs_no_key(api, route, expected):
-    answer = api("GET", route, key=None)
+def test_being_ready_needs_no_key_and_tells_how_good_the_sandbox_is(api, monkeypatch, missing, level):
+    monkeypatch.setattr("app.api.health.sandbox_level", lambda: level_of(missing))
+    answer = api("GET", "/readyz", key=None)
+    sandbox = {"level": level, "missing": list(missing), "mode": "degraded"}
+    expected = {"status": "ok", "database": "ok", "blobs": "ok", "sandbox": sandbox}
     assert (answer.status_code, answer.json()) == (200, expected)
 
 

@@ -85,3 +85,19 @@ def test_home_is_private(tmp_path: Path) -> None:
 )
 def test_the_student_to_take_has_the_plain_name(role: str, roles: list[str], name: str) -> None:
     assert student_file(role, roles) == name
+
+
+@pytest.mark.parametrize(
+    ("host", "mode"),
+    [
+        ("127.0.0.1", "degraded"),
+        ("localhost", "degraded"),
+        ("::1", "degraded"),
+        ("0.0.0.0", "required"),
+        ("::", "required"),
+        ("proctor.example", "required"),
+    ],
+)
+def test_a_service_that_others_can_reach_requires_the_whole_sandbox(host: str, mode: str) -> None:
+    assert Settings(host=host).sandbox == mode
+    assert Settings(host=host, sandbox="degraded").sandbox == "degraded"

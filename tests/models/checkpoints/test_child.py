@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
-from models.checkpoints.child import ChildRejectedError, ChildStoppedError, answer_request, ask_child
+from models.checkpoints.child import (
+    ChildRejectedError,
+    ChildStoppedError,
+    answer_request,
+    ask,
+    ask_child,
+    lock_in,
+)
 from models.errors import CheckpointRejected
+from models.sandbox.bounds import Bounds
 
 ECHO = "json.tool"  # a module of Python's own that answers with the request
 
@@ -63,19 +72,32 @@ def test_errors_become_answers_without_a_traceback(error, answer, monkeypatch, c
     assert json.loads(capsys.readouterr().out) == answer
 
 
-@pytest.mark.parametrize(
-    ("code", "status"),
-    [
-        ("bytearray(2**26)", 1),
-        ("open(path, 'wb', buffering=0).write(bytes(2**21))", 1),
-        ("while True: pass", -24),
-    ],
-    ids=["memory", "file", "processor"],
-)
-def test_a_process_can_bound_itself(code: str, status: int, tmp_path) -> None:
-    bound = "from models.checkpoints.child import bound_process; import signal; "
-    bound += f"signal.signal(signal.SIGXFSZ, signal.SIG_IGN); path = {str(tmp_path / 'out')!r}\n"
-    bound += "bound_process(cpu_s=1, memory_bytes=2**24, file_bytes=2**20)\n"
-    written = "assert open(path, 'wb', buffering=0).write(bytes(2**21)) == 2**21" if "open" in code else code
-    done = subprocess.run([sys.executable, "-I", "-c", bound + written], capture_output=True, check=False)
-    assert done.returncode == status
+FLOODING = [sys.executable, "-I", str(Path(__file__).with_name("flooding_parser.py"))]
+WALL_S = 10.0
+
+
+@pytest.mark.parametrize("flood", ["memory", "processor", "disk", "output", "descriptors", "sleep"])
+def test_a_flood_ends_at_its_limit_and_the_next_request_is_answered(flood: str, tmp_path) -> None:
+    wall_s = 2.0 if flood == "sleep" else WALL_S
+    began = time.monotonic()
+    with pytest.raises(ChildStoppedError) as caught:
+        ask(FLOODING, {"flood": flood, "folder": str(tmp_path)}, wall_s=wall_s)
+    assert caught.value.limit
+    assert time.monotonic() - began < wall_s + 5
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 4 << 20
+    assert ask(FLOODING, {"flood": "", "folder": str(tmp_path)}, wall_s=60) == {"done": True}
+
+
+def test_a_sandbox_that_is_missing_and_required_is_said_by_name(monkeypatch, capsys, tmp_path) -> None:
+    def handle(request):
+        bounds = Bounds(file_bytes=1, open_files=1)
+        return {"warnings": lock_in(request, read=tmp_path, write=tmp_path, bounds=bounds)}
+
+    monkeypatch.setattr("models.checkpoints.child.confine", lambda **_: ("landlock",))
+    monkeypatch.setattr("models.checkpoints.child.seal", lambda *_: ())
+    for mode, expected in (("required", "rejected"), ("degraded", "accepted")):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"sandbox": mode})))
+        answer_request(handle)
+        answer = json.loads(capsys.readouterr().out)
+        assert list(answer) == [expected]
+        assert "landlock" in str(answer)

@@ -16,7 +16,7 @@ from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.job import Recipe
 from models.triggers import Trigger
 from models.triggers.image_file import save_trigger_png
-from worker.child_job import ChildJob, OutputFile, StageOutput
+from worker.child_job import ChildBounds, ChildJob, OutputFile, StageOutput
 from worker.context import plain
 from worker.stages import inputs
 
@@ -35,6 +35,7 @@ def job_in(folder: Path, **changes: Any) -> ChildJob:
         upload={},
         threads=1,
         checkpoint_s=30,
+        bounds=ChildBounds("degraded", memory_bytes=None, scratch_bytes=2**30),
     )
     return dataclasses.replace(job, **changes)
 
