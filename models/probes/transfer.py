@@ -2,8 +2,8 @@
 
 The student learns from out-of-distribution patches, without any defense, while each trigger's success on it
 is followed. A trigger shows early: a public watermark reached a success of .94 and more within the first
-24,000 patches of the builtin photographs, long before the student is accurate (docs/results.md). With A_T, A_S
-and A_0 the success of the trigger on teacher and student and of the matched control on the student,
+24,000 patches of the builtin photographs, long before the student is accurate (docs/results.md). With A_T,
+A_S and A_0 the success of the trigger on teacher and student and of the matched control on the student,
 
     index = (A_S - A_0) / max(A_T - A_0, 0.05), clipped to [-1, 1],
 
@@ -33,7 +33,7 @@ from models.probes.probe_images import ProbeImages
 from models.probes.student_watch import StudentWatch, Watched
 from models.probes.transfer_control import matched_control
 from models.recipes.architecture import ArchitectureSpec
-from models.recipes.architecture_catalog import smaller
+from models.recipes.default_student import smaller
 from models.recipes.job import Recipe
 from models.results.audit import Hazard, Rate, TransferResult
 from models.triggers import Trigger
