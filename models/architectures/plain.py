@@ -17,7 +17,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from models.architectures.staged import StagedClassifier
+from models.architectures.staged import StagedClassifier, no_margins
 from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.architecture_catalog import validate_name
@@ -80,11 +80,7 @@ class PlainNetwork(StagedClassifier):
             RecipeError: ``stages_incompatible`` if the network has no BatchNorm.
         """
         if not self.norm:
-            raise RecipeError(
-                "Feature distillation reads the teacher's margins from its BatchNorm, and it has none.",
-                code="stages_incompatible",
-                hint="Choose method vanilla or ood.",
-            )
+            raise no_margins("this network has none")
         return cast(nn.BatchNorm2d, self.features[self._span(index).stop - 1])
 
     def stage_convolutions(self, index: int) -> list[nn.Conv2d]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from models.architectures.mobilenet_v2 import build_mobilenet_v2
 from models.architectures.plain import build_plain
 from models.architectures.preact_resnet import build_preact_resnet
+from models.architectures.pyramidnet import build_pyramidnet
 from models.architectures.resnet import build_resnet
 from models.architectures.resnet_cifar import build_resnet_cifar
+from models.architectures.shufflenet_v2 import build_shufflenet_v2
 from models.architectures.staged import StagedClassifier
 from models.architectures.vgg import build_vgg
 from models.architectures.wide_resnet import build_wide_resnet
@@ -26,6 +29,9 @@ BUILDERS: dict[str, Builder] = {
     "wide-resnet-biased": build_preact_resnet,
     "vgg": build_plain,
     "plain-cnn": build_plain,
+    "mobilenet-v2": build_mobilenet_v2,
+    "shufflenet-v2": build_shufflenet_v2,
+    "pyramidnet": build_pyramidnet,
     "vgg-small-elu": build_vgg,
 }
 

@@ -9,8 +9,10 @@ from typing import Literal
 from models.checkpoints.codes import printable, rejection
 from models.checkpoints.layouts.family import Family, Reading
 from models.checkpoints.layouts.layout import COUNTER, Layout, Shape
+from models.checkpoints.layouts.mobile import MobileNetV2Family, ShuffleNetV2Family
 from models.checkpoints.layouts.plain import PLAIN_CNN_FAMILY, VGG_FAMILY
 from models.checkpoints.layouts.preact import PreactFamily
+from models.checkpoints.layouts.pyramid import PyramidFamily
 from models.checkpoints.layouts.residual import RESNET_FAMILY, RESNEXT_FAMILY
 from models.checkpoints.layouts.resnet_cifar import ResNetCifarFamily
 from models.checkpoints.layouts.vgg_small import VggSmallFamily
@@ -23,6 +25,9 @@ FAMILIES: tuple[Family, ...] = (
     RESNET_FAMILY,
     RESNEXT_FAMILY,
     PreactFamily(),
+    PyramidFamily(),
+    MobileNetV2Family(),
+    ShuffleNetV2Family(),
     VGG_FAMILY,
     PLAIN_CNN_FAMILY,
     VggSmallFamily(),

@@ -7,8 +7,10 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from models.errors import RecipeError
+from models.recipes.blueprints.mobile import MOBILENET_V2, SHUFFLENETS
 from models.recipes.blueprints.plain import PLAIN_CNNS, VGGS
 from models.recipes.blueprints.preact import PREACT_RESNETS, preact
+from models.recipes.blueprints.pyramid import pyramid
 from models.recipes.blueprints.residual import RESNETS, RESNEXTS
 
 _WIDE_RESNET = re.compile(r"wrn-([1-9][0-9]{1,2})-([1-9][0-9]?)")
@@ -99,6 +101,30 @@ FAMILIES: tuple[ArchitectureFamily, ...] = (
         description="Residual network with grouped convolutions, in the layouts of kuangliu and prlz77.",
         input_sizes="any",
         members=RESNEXTS,
+    ),
+    ArchitectureFamily(
+        name="pyramidnet",
+        pattern="pyramidnet-D-A with D one of 110, 164, 200, 236, 272 and A, the widening, from 1 to 999",
+        examples=("pyramidnet-110-84", "pyramidnet-110-270", "pyramidnet-200-240"),
+        description="Residual network whose units widen steadily, in dyhan0920's layout.",
+        input_sizes="any",
+        members=lambda name: pyramid(name) is not None,
+    ),
+    ArchitectureFamily(
+        name="mobilenet-v2",
+        pattern=MOBILENET_V2,
+        examples=(MOBILENET_V2,),
+        description="MobileNetV2 with strides for small images, in kuangliu's layout.",
+        input_sizes="any",
+        members=(MOBILENET_V2,),
+    ),
+    ArchitectureFamily(
+        name="shufflenet-v2",
+        pattern="shufflenet-v2-xW with W one of 0.5, 1, 1.5, 2",
+        examples=tuple(SHUFFLENETS),
+        description="ShuffleNetV2 with strides for small images, in kuangliu's layout.",
+        input_sizes="any",
+        members=SHUFFLENETS,
     ),
     ArchitectureFamily(
         name="vgg",
