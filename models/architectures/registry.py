@@ -25,6 +25,7 @@ BUILDERS: dict[str, Builder] = {
     "resnet-cifar": build_resnet_cifar,
     "resnet": build_resnet,
     "resnext": build_resnet,
+    "torchvision-resnet": build_resnet,
     "preact-resnet": build_preact_resnet,
     "wide-resnet-biased": build_preact_resnet,
     "vgg": build_plain,

@@ -1,4 +1,4 @@
-"""ResNet-18 to ResNet-152 with a stem for small images, and ResNeXt-29.
+"""ResNet-18 to ResNet-152 with a stem for small or large images, and ResNeXt.
 
 A unit is two 3x3 convolutions, or 1x1-3x3-1x1 (whose 3x3 strides, and is grouped in ResNeXt), with BatchNorm;
 where width or size change the shortcut is a 1x1 convolution with BatchNorm ("option B"). Parameter names are

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.checkpoints.codes import printable, rejection
-from models.checkpoints.layouts.family import Family, Reading
+from models.checkpoints.layouts.family import USUAL_SIZE, Family, Reading
 from models.checkpoints.layouts.layout import COUNTER, Layout, Shape
 from models.checkpoints.layouts.mobile import MobileNetV2Family, ShuffleNetV2Family
 from models.checkpoints.layouts.plain import PLAIN_CNN_FAMILY, VGG_FAMILY
 from models.checkpoints.layouts.preact import PreactFamily
 from models.checkpoints.layouts.pyramid import PyramidFamily
-from models.checkpoints.layouts.residual import RESNET_FAMILY, RESNEXT_FAMILY
+from models.checkpoints.layouts.residual import LIBRARY_RESNET_FAMILY, RESNET_FAMILY, RESNEXT_FAMILY
 from models.checkpoints.layouts.resnet_cifar import ResNetCifarFamily
 from models.checkpoints.layouts.vgg_small import VggSmallFamily
 from models.checkpoints.layouts.wide_resnet import WideResNetFamily
@@ -24,6 +24,7 @@ FAMILIES: tuple[Family, ...] = (
     ResNetCifarFamily(),
     RESNET_FAMILY,
     RESNEXT_FAMILY,
+    LIBRARY_RESNET_FAMILY,
     PreactFamily(),
     PyramidFamily(),
     MobileNetV2Family(),
@@ -33,7 +34,6 @@ FAMILIES: tuple[Family, ...] = (
     VggSmallFamily(),
 )
 
-DEFAULT_INPUT_SIZE = 32
 _MAX_DIFFERENCES = 20
 _ASSUMED_CLASSES = 10
 
@@ -59,7 +59,8 @@ def infer_architecture(
         shapes: Shape of every tensor by the file's name, without wrapper prefixes.
         declared: Registry name that the user gives; None infers it.
         num_classes: The user's number of classes; None reads it from the classifier.
-        input_size: Side of the user's images in pixels; None reads it, or assumes 32.
+        input_size: Side of the user's images in pixels; None reads it, or assumes what the family
+            is usually given.
 
     Raises:
         CheckpointRejected: ``architecture_unknown``, ``architecture_ambiguous`` or ``architecture_mismatch``.
@@ -120,17 +121,14 @@ def _spec(reading: Reading, name: str, num_classes: int | None, input_size: int 
     return ArchitectureSpec(
         name=name,
         num_classes=reading.num_classes or num_classes or 0,
-        input_size=reading.input_size or input_size or DEFAULT_INPUT_SIZE,
+        input_size=reading.input_size or input_size or reading.usual_size,
     )
 
 
 def _family_of(declared: str) -> Family:
     for family in FAMILIES:
         # Any size that every family accepts will do: only the name is asked about here.
-        if (
-            family.lay_out(ArchitectureSpec(declared, num_classes=2, input_size=DEFAULT_INPUT_SIZE))
-            is not None
-        ):
+        if family.lay_out(ArchitectureSpec(declared, num_classes=2, input_size=USUAL_SIZE)) is not None:
             return family
     known = ", ".join(family.title for family in FAMILIES)
     raise rejection(
@@ -203,7 +201,7 @@ def _warnings(key_map: Mapping[str, str | None], reading: Reading, input_size: i
         )
     if reading.input_size is None and input_size is None:
         warnings.append(
-            f"The weights do not tell the input size; {DEFAULT_INPUT_SIZE} pixels a side are assumed. "
+            f"The weights do not tell the input size; {reading.usual_size} pixels a side are assumed. "
             "Declare input_size if the network was trained on another."
         )
     return tuple(warnings)

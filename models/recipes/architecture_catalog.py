@@ -11,7 +11,7 @@ from models.recipes.blueprints.mobile import MOBILENET_V2, SHUFFLENETS
 from models.recipes.blueprints.plain import PLAIN_CNNS, VGGS
 from models.recipes.blueprints.preact import PREACT_RESNETS, preact
 from models.recipes.blueprints.pyramid import pyramid
-from models.recipes.blueprints.residual import RESNETS, RESNEXTS
+from models.recipes.blueprints.residual import LIBRARY_RESNETS, RESNETS, RESNEXTS
 
 _WIDE_RESNET = re.compile(r"wrn-([1-9][0-9]{1,2})-([1-9][0-9]?)")
 _RESNET_DEPTHS = (20, 32, 44, 56, 110)
@@ -101,6 +101,15 @@ FAMILIES: tuple[ArchitectureFamily, ...] = (
         description="Residual network with grouped convolutions, in the layouts of kuangliu and prlz77.",
         input_sizes="any",
         members=RESNEXTS,
+    ),
+    ArchitectureFamily(
+        name="torchvision-resnet",
+        pattern="torchvision-NAME with NAME one of "
+        + ", ".join(name.removeprefix("torchvision-") for name in LIBRARY_RESNETS),
+        examples=("torchvision-resnet18", "torchvision-resnet50", "torchvision-resnext50_32x4d"),
+        description="Residual network with a 7x7 stem for large images, as in torchvision.",
+        input_sizes="any; usually 224",
+        members=LIBRARY_RESNETS,
     ),
     ArchitectureFamily(
         name="pyramidnet",

@@ -10,6 +10,8 @@ from typing import Protocol
 from models.checkpoints.layouts.layout import Layout, Shape
 from models.recipes.architecture import ArchitectureSpec
 
+USUAL_SIZE = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -22,6 +24,8 @@ class Reading:
     """None when the shapes do not tell, because the network pools globally."""
     renamed: Mapping[str, str]
     """Canonical name by the file's name, where they differ."""
+    usual_size: int = USUAL_SIZE
+    """What to assume when neither shapes nor user tell the input size."""
 
 
 class Family(Protocol):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from models.checkpoints.layouts.family import Reading, block_count, head_classes, rename
+from models.checkpoints.layouts.family import USUAL_SIZE, Reading, block_count, head_classes, rename
 from models.checkpoints.layouts.layout import Layout, LayoutBuilder, Shape
 from models.recipes.architecture import ArchitectureSpec
-from models.recipes.blueprints.residual import RESNETS, RESNEXTS, Residual
+from models.recipes.blueprints.residual import LIBRARY_RESNETS, RESNETS, RESNEXTS, Residual
 
 _PARTS = {"0": "conv1", "1": "bn1", "3": "conv2", "4": "bn2", "6": "conv3", "7": "bn3"}
 _NAMED_PARTS = {
@@ -57,9 +57,10 @@ def _signature(one: Residual) -> Signature:
 class ResidualFamily:
     """Members of a table of blueprints; see ``architectures.resnet`` for the networks."""
 
-    def __init__(self, title: str, members: Mapping[str, Residual]) -> None:
-        """Take the members by registry name."""
+    def __init__(self, title: str, members: Mapping[str, Residual], *, usual_size: int = USUAL_SIZE) -> None:
+        """Take the members by registry name, and the side of the images they are usually given."""
         self.title = title
+        self._usual_size = usual_size
         self._members = members
         self._signatures = {name: _signature(member) for name, member in members.items()}
 
@@ -81,7 +82,7 @@ class ResidualFamily:
         edited = any(_DOWNSAMPLE.fullmatch(name) for name in shapes)
         classes = head_classes(named, ("linear",))
         return tuple(
-            Reading(name, classes, None, renamed)
+            Reading(name, classes, None, renamed, self._usual_size)
             for name, signature in self._signatures.items()
             if signature == found and (edited or not self._members[name].maxpool)
         )
@@ -131,4 +132,7 @@ def _add_path(
 
 
 RESNET_FAMILY = ResidualFamily("ResNet for small images (resnet-18, 34, 50, 101 or 152)", RESNETS)
+LIBRARY_RESNET_FAMILY = ResidualFamily(
+    "torchvision's ResNet (torchvision-resnet18 and others)", LIBRARY_RESNETS, usual_size=224
+)
 RESNEXT_FAMILY = ResidualFamily("ResNeXt-29 (resnext-29-8x64d and others)", RESNEXTS)

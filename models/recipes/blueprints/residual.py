@@ -78,5 +78,31 @@ RESNEXTS: dict[str, Residual] = {
     for cardinality, width in _GROUPS
 }
 
-RESIDUAL: dict[str, Residual] = RESNETS | RESNEXTS
+
+def _library(depth: int, width_factor: int = 1, cardinality: int = 1, group_width: int = 64) -> Residual:
+    bases = (64, 128, 256, 512)
+    bottleneck = depth >= 50
+    scale = width_factor * cardinality * group_width / 64
+    widths = tuple(int(base * scale) for base in bases)
+    outputs = tuple(4 * base for base in bases) if bottleneck else bases
+    return Residual(
+        _COUNTS[depth], widths, outputs, bottleneck, stem_kernel=7, maxpool=True, groups=cardinality
+    )
+
+
+LIBRARY_RESNETS: dict[str, Residual] = {
+    "torchvision-resnet18": _library(18),
+    "torchvision-resnet34": _library(34),
+    "torchvision-resnet50": _library(50),
+    "torchvision-resnet101": _library(101),
+    "torchvision-resnet152": _library(152),
+    "torchvision-resnext50_32x4d": _library(50, cardinality=32, group_width=4),
+    "torchvision-resnext101_32x8d": _library(101, cardinality=32, group_width=8),
+    "torchvision-resnext101_64x4d": _library(101, cardinality=64, group_width=4),
+    "torchvision-wide_resnet50_2": _library(50, width_factor=2),
+    "torchvision-wide_resnet101_2": _library(101, width_factor=2),
+}
+"""With the stem for large images; torchvision's names after the prefix."""
+
+RESIDUAL: dict[str, Residual] = RESNETS | RESNEXTS | LIBRARY_RESNETS
 """Every member by its registry name."""
