@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from models.architectures.library import build_library
 from models.architectures.mobilenet_v2 import build_mobilenet_v2
 from models.architectures.plain import build_plain
 from models.architectures.preact_resnet import build_preact_resnet
@@ -26,6 +27,7 @@ BUILDERS: dict[str, Builder] = {
     "resnet": build_resnet,
     "resnext": build_resnet,
     "torchvision-resnet": build_resnet,
+    "torchvision": build_library,
     "preact-resnet": build_preact_resnet,
     "wide-resnet-biased": build_preact_resnet,
     "vgg": build_plain,

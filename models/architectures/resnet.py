@@ -2,7 +2,7 @@
 
 A unit is two 3x3 convolutions, or 1x1-3x3-1x1 (whose 3x3 strides, and is grouped in ResNeXt), with BatchNorm;
 where width or size change the shortcut is a 1x1 convolution with BatchNorm ("option B"). Parameter names are
-those of kuangliu/pytorch-cifar.
+those of kuangliu/pytorch-cifar, and torchvision's (``downsample``, ``fc``) where a pooling follows the stem.
 
 Every unit here starts with the ReLU that closes the previous one, so a stage ends before its last ReLU: what
 feature distillation reads is the sum itself, and no parameter name changes. A max pooling after the stem
@@ -27,14 +27,15 @@ from models.recipes.blueprints.residual import RESIDUAL, Residual
 class Unit(nn.Module):
     """ReLU, two 3x3 convolutions with BatchNorm, plus the shortcut; from ReLU input to ReLU input."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+    def __init__(self, channels_in: int, channels_out: int, stride: int, shortcut_name: str) -> None:
         """Make the unit."""
         super().__init__()
+        self.shortcut_name = shortcut_name
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels_out)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels_out)
-        self.shortcut = _shortcut(channels_in, channels_out, stride)
+        self.add_module(shortcut_name, _shortcut(channels_in, channels_out, stride))
 
     @property
     def last_norm(self) -> nn.BatchNorm2d:
@@ -45,22 +46,24 @@ class Unit(nn.Module):
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
         x = functional.relu(x)
         out = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)))))
-        return cast(Tensor, out + self.shortcut(x))
+        return cast(Tensor, out + self.get_submodule(self.shortcut_name)(x))
 
 
 class Bottleneck(nn.Module):
     """ReLU, 1x1-3x3-1x1 convolutions with BatchNorm, plus the shortcut; from ReLU input to ReLU input."""
 
-    def __init__(self, channels_in: int, width: int, channels_out: int, stride: int, groups: int) -> None:
-        """Make the unit; ``width`` is that of the 3x3 convolution."""
+    def __init__(self, blueprint: Residual, index: int, channels_in: int, stride: int) -> None:
+        """Make a unit of stage ``index``."""
         super().__init__()
+        width, channels_out, groups = blueprint.widths[index], blueprint.outputs[index], blueprint.groups
+        self.shortcut_name = shortcut_name = blueprint.shortcut_name
         self.conv1 = nn.Conv2d(channels_in, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, 1, groups=groups, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, channels_out, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(channels_out)
-        self.shortcut = _shortcut(channels_in, channels_out, stride)
+        self.add_module(shortcut_name, _shortcut(channels_in, channels_out, stride))
 
     @property
     def last_norm(self) -> nn.BatchNorm2d:
@@ -72,7 +75,7 @@ class Bottleneck(nn.Module):
         x = functional.relu(x)
         out = functional.relu(self.bn1(self.conv1(x)))
         out = self.bn3(self.conv3(functional.relu(self.bn2(self.conv2(out)))))
-        return cast(Tensor, out + self.shortcut(x))
+        return cast(Tensor, out + self.get_submodule(self.shortcut_name)(x))
 
 
 class ResNet(StagedClassifier):
@@ -94,7 +97,8 @@ class ResNet(StagedClassifier):
         for index, channels_out in enumerate(blueprint.outputs):
             self.add_module(f"layer{index + 1}", _layer(blueprint, index, channels))
             channels = channels_out
-        self.linear = nn.Linear(channels, num_classes)
+        self.head_name = blueprint.head_name
+        self.add_module(self.head_name, nn.Linear(channels, num_classes))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
@@ -114,7 +118,7 @@ class ResNet(StagedClassifier):
     def head(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map (N, C, H, W) to logits (N, K) and pooled features (N, C)."""
         pooled = functional.relu(x).mean(dim=(2, 3))
-        return self.linear(pooled), pooled
+        return self.get_submodule(self.head_name)(pooled), pooled
 
     def margin_norm(self, index: int) -> nn.BatchNorm2d:
         """Return the last unit's last BatchNorm, the one before the sum."""
@@ -133,14 +137,14 @@ def _shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Sequential
 
 
 def _layer(blueprint: Residual, index: int, channels_in: int) -> nn.Sequential:
-    width, channels_out = blueprint.widths[index], blueprint.outputs[index]
+    channels_out = blueprint.outputs[index]
     units: list[nn.Module] = []
     for unit in range(blueprint.counts[index]):
         stride = 2 if index > 0 and unit == 0 else 1
         if blueprint.bottleneck:
-            units.append(Bottleneck(channels_in, width, channels_out, stride, blueprint.groups))
+            units.append(Bottleneck(blueprint, index, channels_in, stride))
         else:
-            units.append(Unit(channels_in, channels_out, stride))
+            units.append(Unit(channels_in, channels_out, stride, blueprint.shortcut_name))
         channels_in = channels_out
     return nn.Sequential(*units)
 

@@ -9,6 +9,7 @@ from typing import Literal
 from models.checkpoints.codes import printable, rejection
 from models.checkpoints.layouts.family import USUAL_SIZE, Family, Reading
 from models.checkpoints.layouts.layout import COUNTER, Layout, Shape
+from models.checkpoints.layouts.library import LibraryFamily
 from models.checkpoints.layouts.mobile import MobileNetV2Family, ShuffleNetV2Family
 from models.checkpoints.layouts.plain import PLAIN_CNN_FAMILY, VGG_FAMILY
 from models.checkpoints.layouts.preact import PreactFamily
@@ -25,6 +26,7 @@ FAMILIES: tuple[Family, ...] = (
     RESNET_FAMILY,
     RESNEXT_FAMILY,
     LIBRARY_RESNET_FAMILY,
+    LibraryFamily(),
     PreactFamily(),
     PyramidFamily(),
     MobileNetV2Family(),
@@ -172,7 +174,11 @@ def _compare(
     layout: Layout, shapes: Mapping[str, Shape], renamed: Mapping[str, str]
 ) -> tuple[dict[str, str | None], list[str]]:
     """Pair every canonical name with the file's name, and tell every difference of the two tables."""
-    found = {renamed.get(name, name): name for name in shapes}
+    found: dict[str, str] = {}
+    surplus = []
+    for name in shapes:
+        if found.setdefault(renamed.get(name, name), name) != name:
+            surplus.append(name)
     differences: list[str] = []
     key_map: dict[str, str | None] = {}
     for name, shape in layout.shapes.items():
@@ -182,7 +188,9 @@ def _compare(
             differences.append(f"{name} {list(shape)} is missing")
         elif source is not None and tuple(shapes[source]) != shape:
             differences.append(f"{printable(source)} is {list(shapes[source])} instead of {list(shape)}")
-    differences += [f"{printable(source)} {list(shapes[source])} is unexpected" for source in found.values()]
+    differences += [
+        f"{printable(source)} {list(shapes[source])} is unexpected" for source in (*found.values(), *surplus)
+    ]
     return key_map, differences
 
 

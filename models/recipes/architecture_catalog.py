@@ -7,6 +7,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from models.errors import RecipeError
+from models.recipes.blueprints.library import LIBRARY, PREFIX
 from models.recipes.blueprints.mobile import MOBILENET_V2, SHUFFLENETS
 from models.recipes.blueprints.plain import PLAIN_CNNS, VGGS
 from models.recipes.blueprints.preact import PREACT_RESNETS, preact
@@ -110,6 +111,20 @@ FAMILIES: tuple[ArchitectureFamily, ...] = (
         description="Residual network with a 7x7 stem for large images, as in torchvision.",
         input_sizes="any; usually 224",
         members=LIBRARY_RESNETS,
+    ),
+    ArchitectureFamily(
+        name="torchvision",
+        pattern="torchvision-NAME with NAME one of "
+        + ", ".join(name.removeprefix(PREFIX) for name in LIBRARY),
+        examples=(
+            "torchvision-mobilenet_v3_small",
+            "torchvision-efficientnet_b0",
+            "torchvision-densenet121",
+            "torchvision-convnext_tiny",
+        ),
+        description="torchvision's own network of that name; feature distillation from it is not possible.",
+        input_sizes="any from 64; usually 224",
+        members=LIBRARY,
     ),
     ArchitectureFamily(
         name="pyramidnet",

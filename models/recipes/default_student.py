@@ -13,12 +13,18 @@ from models.recipes.blueprints.residual import RESNETS
 
 #: Below the smallest member of a family stands the network with fewest parameters of those worth training.
 _SMALLEST = "wrn-16-1"
-_STEPS = {"resnet-20": _SMALLEST, "shufflenet-v2-x0.5": _SMALLEST, "torchvision-resnet18": _SMALLEST}
+_STEPS = {
+    "torchvision-shufflenet_v2_x0_5": _SMALLEST,
+    "resnet-20": _SMALLEST,
+    "shufflenet-v2-x0.5": _SMALLEST,
+    "torchvision-resnet18": _SMALLEST,
+}
 _DEFAULTS = {
     "resnet-cifar": "resnet-20",
     "mobilenet-v2": "resnet-18-w16",
     "shufflenet-v2": "shufflenet-v2-x0.5",
     "pyramidnet": "wrn-16-1",
+    "torchvision": "torchvision-shufflenet_v2_x0_5",
     "torchvision-resnet": "torchvision-resnet18",
     "resnext": "wrn-16-2",
     "vgg-small-elu": _SMALLEST,

@@ -21,8 +21,8 @@ class Layout:
     spec: ArchitectureSpec
     shapes: dict[str, Shape]
     """Parameters and buffers by canonical name, in registration order."""
-    macs: int
-    """Multiply-accumulate operations of convolutions and linear layers for one image."""
+    macs: int | None
+    """Multiply-accumulate operations of convolutions and linear layers for one image; None if not known."""
 
     @property
     def parameters(self) -> int:

@@ -43,6 +43,8 @@ _RULES = (
     ),
 )
 _DOWNSAMPLE = re.compile(r"layer\d+\.\d+\.downsample\.0\.weight")
+_SHORTCUT = re.compile(r"^(layer\d+\.\d+)\.shortcut\.([01]\..+)$")
+_LINEAR = re.compile(r"^linear\.(weight|bias)$")
 
 #: What distinguishes members: units per stage, stem, first unit's second convolution, kind of unit.
 Signature = tuple[tuple[int, ...], Shape, Shape, bool]
@@ -67,7 +69,7 @@ class ResidualFamily:
     def read(self, shapes: Mapping[str, Shape]) -> tuple[Reading, ...]:
         """Compare depths, stem and first unit with those of every member.
 
-        The first ``shortcut`` layout never pools after the stem. Who edits torchvision's ResNet for small
+        Layouts with ``shortcut`` never pool after the stem. Who edits torchvision's ResNet for small
         images keeps ``downsample`` and may or may not keep the pooling, which has no weights: both are given.
         """
         renamed = rename(shapes, _RULES)
@@ -82,10 +84,22 @@ class ResidualFamily:
         edited = any(_DOWNSAMPLE.fullmatch(name) for name in shapes)
         classes = head_classes(named, ("linear",))
         return tuple(
-            Reading(name, classes, None, renamed, self._usual_size)
+            Reading(name, classes, None, self._canonical(name, named, shapes), self._usual_size)
             for name, signature in self._signatures.items()
             if signature == found and (edited or not self._members[name].maxpool)
         )
+
+    def _canonical(
+        self, member: str, named: Mapping[str, Shape], shapes: Mapping[str, Shape]
+    ) -> dict[str, str]:
+        """Pair the file's names with the member's, which depend on whether it pools."""
+        found = {}
+        for name, ours in zip(shapes, named, strict=True):
+            theirs = _LINEAR.sub(r"fc.\1", _SHORTCUT.sub(r"\1.downsample.\2", ours))
+            canonical = theirs if self._members[member].maxpool else ours
+            if canonical != name:
+                found[name] = canonical
+        return found
 
     def lay_out(self, spec: ArchitectureSpec) -> Layout | None:
         """Return the table."""
@@ -105,10 +119,12 @@ class ResidualFamily:
                 _add_path(builder, name, member, channels, index=index, stride=stride)
                 if stride > 1 or channels != output:
                     builder.size = size
-                    builder.convolution(f"{name}.shortcut.0", channels, output, kernel=1, stride=stride)
-                    builder.batch_norm(f"{name}.shortcut.1", output)
+                    builder.convolution(
+                        f"{name}.{member.shortcut_name}.0", channels, output, kernel=1, stride=stride
+                    )
+                    builder.batch_norm(f"{name}.{member.shortcut_name}.1", output)
                 channels = output
-        builder.linear("linear", channels, spec.num_classes)
+        builder.linear(member.head_name, channels, spec.num_classes)
         return builder.finish(spec)
 
 

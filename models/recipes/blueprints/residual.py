@@ -40,6 +40,19 @@ class Residual:
     groups: int = 1
 
     @property
+    def shortcut_name(self) -> str:
+        """What a unit calls its projection: torchvision's word where its pooling is, else kuangliu's.
+
+        The pooling has no weights, so a name must tell it, or a student saved here could not be read again.
+        """
+        return "downsample" if self.maxpool else "shortcut"
+
+    @property
+    def head_name(self) -> str:
+        """What the network calls its linear layer, as above."""
+        return "fc" if self.maxpool else "linear"
+
+    @property
     def stem_stride(self) -> int:
         """Stride of the first convolution."""
         return 2 if self.stem_kernel == 7 else 1

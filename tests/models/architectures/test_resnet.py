@@ -22,8 +22,8 @@ def _plain_forward(network, x):
             out = unit.bn2(unit.conv2(out))
             if hasattr(unit, "conv3"):
                 out = unit.bn3(unit.conv3(functional.relu(out)))
-            x = functional.relu(out + unit.shortcut(x))
-    return network.linear(x.mean(dim=(2, 3)))
+            x = functional.relu(out + unit.get_submodule(unit.shortcut_name)(x))
+    return network.get_submodule(network.head_name)(x.mean(dim=(2, 3)))
 
 
 @pytest.mark.parametrize("name", ["resnet-18-w16", "resnet-50-w16-maxpool", "resnext-29-1x64d-pointwise"])

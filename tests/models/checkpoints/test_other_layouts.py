@@ -90,14 +90,27 @@ def test_whether_an_edited_torchvision_resnet_pools_only_the_user_knows() -> Non
         infer(shapes)
     assert caught.value.code == "architecture_ambiguous"
     assert "resnet-18, resnet-18-maxpool" in caught.value.detail
-    for name in ("resnet-18", "resnet-18-maxpool"):
-        assert infer(shapes, declared=name).key_map["linear.weight"] == "fc.weight"
+    assert infer(shapes, declared="resnet-18").key_map["linear.weight"] == "fc.weight"
+    assert infer(shapes, declared="resnet-18-maxpool").key_map == {key: key for key in shapes}
+
+
+def test_a_saved_student_that_pools_is_never_taken_for_one_that_does_not() -> None:
+    with pytest.raises(CheckpointRejected) as caught:
+        infer(table("resnet-18-w32-maxpool"))
+    assert "resnet-18-w32, resnet-18-w32-maxpool" in caught.value.detail
 
 
 def test_two_names_never_become_one() -> None:
     shapes = {"fc.weight": (10, 64), "classifier.weight": (10, 64), "bn_1.bias": (4,), "bn1.bias": (4,)}
     rules = ((r"(?:fc|classifier)\.(\w+)", r"linear.\1"), (r"bn_1\.(\w+)", r"bn1.\1"))
     assert rename(shapes, rules) == {"fc.weight": "linear.weight"}
+
+
+def test_of_two_names_for_one_tensor_one_is_unexpected() -> None:
+    shapes = {**table("torchvision-resnet18"), "linear.weight": (10, 512)}
+    with pytest.raises(CheckpointRejected) as caught:
+        infer(shapes)
+    assert "linear.weight [10, 512] is unexpected" in caught.value.detail
 
 
 def test_a_second_classifier_is_not_overlooked() -> None:

@@ -33,16 +33,19 @@ NAMES = (
     "vgg-11-bn-w16",
     "vgg-11-bn-w16-fc512",
     "plain-cnn-w16",
+    "torchvision-resnet18",
+    "torchvision-mobilenet_v3_small",
+    "torchvision-shufflenet_v2_x0_5",
     "vgg-small-elu",
 )
 FORMATS = ("torch_zip", "torch_legacy", "safetensors")
-SIZE = 32
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def written(request) -> tuple[ArchitectureSpec, StagedClassifier, torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
-    spec = ArchitectureSpec(request.param, 7, SIZE)
+    large = request.param.startswith("torchvision-")
+    spec = ArchitectureSpec(request.param, 7, 224 if large else 32)
     network = build(spec).eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):  # as after training: nothing is left at 0 or 1
@@ -50,7 +53,8 @@ def written(request) -> tuple[ArchitectureSpec, StagedClassifier, torch.Tensor, 
                 nn.init.normal_(values, std=0.1)
             for values in (module.running_var, module.weight.data):
                 nn.init.uniform_(values, 0.5, 1.5)
-    images = torch.randn(2, 3, SIZE, SIZE)
+    side = 64 if large else 32  # large images would cost seconds and show nothing more
+    images = torch.randn(2, 3, side, side)
     with torch.inference_mode():
         return spec, network, images, network(images)
 
