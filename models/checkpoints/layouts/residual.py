@@ -43,6 +43,7 @@ _RULES = (
     ),
 )
 _DOWNSAMPLE = re.compile(r"layer\d+\.\d+\.downsample\.0\.weight")
+_STEMS = ("conv1.weight", "conv1.0.weight", "conv_1_3x3.weight")
 _SHORTCUT = re.compile(r"^(layer\d+\.\d+)\.shortcut\.([01]\..+)$")
 _LINEAR = re.compile(r"^linear\.(weight|bias)$")
 
@@ -65,6 +66,7 @@ class ResidualFamily:
         self._usual_size = usual_size
         self._members = members
         self._signatures = {name: _signature(member) for name, member in members.items()}
+        self._stems = {signature[1] for signature in self._signatures.values()}
 
     def read(self, shapes: Mapping[str, Shape]) -> tuple[Reading, ...]:
         """Compare depths, stem and first unit with those of every member.
@@ -72,12 +74,15 @@ class ResidualFamily:
         Layouts with ``shortcut`` never pool after the stem. Who edits torchvision's ResNet for small
         images keeps ``downsample`` and may or may not keep the pooling, which has no weights: both are given.
         """
+        stem = next((tuple(shapes[name]) for name in _STEMS if name in shapes), ())
+        if stem not in self._stems:  # before thousands of names are matched with nine patterns
+            return ()
         renamed = rename(shapes, _RULES)
         named = {renamed.get(name, name): shape for name, shape in shapes.items()}
         counts = tuple(block_count(named, f"layer{stage}.{{}}.conv1.weight") for stage in range(1, 5))
         found: Signature = (
             counts[: len(counts) - counts.count(0)],
-            tuple(named.get("conv1.weight", ())),
+            stem,
             tuple(named.get("layer1.0.conv2.weight", ())),
             "layer1.0.conv3.weight" in named,
         )
