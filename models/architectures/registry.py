@@ -4,19 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from models.architectures.library import build_library
+from models.architectures.mobilenet_v2 import build_mobilenet_v2
+from models.architectures.plain import build_plain
+from models.architectures.preact_resnet import build_preact_resnet
+from models.architectures.pyramidnet import build_pyramidnet
+from models.architectures.resnet import build_resnet
 from models.architectures.resnet_cifar import build_resnet_cifar
+from models.architectures.shufflenet_v2 import build_shufflenet_v2
 from models.architectures.staged import StagedClassifier
 from models.architectures.vgg import build_vgg
 from models.architectures.wide_resnet import build_wide_resnet
-from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
+from models.recipes.architecture_catalog import validate_name
 
 Builder = Callable[[ArchitectureSpec], StagedClassifier]
 
+#: By the family's name in the catalog.
 BUILDERS: dict[str, Builder] = {
-    "resnet-": build_resnet_cifar,
-    "vgg-": build_vgg,
-    "wrn-": build_wide_resnet,
+    "wide-resnet": build_wide_resnet,
+    "resnet-cifar": build_resnet_cifar,
+    "resnet": build_resnet,
+    "resnext": build_resnet,
+    "torchvision-resnet": build_resnet,
+    "torchvision": build_library,
+    "preact-resnet": build_preact_resnet,
+    "wide-resnet-biased": build_preact_resnet,
+    "vgg": build_plain,
+    "plain-cnn": build_plain,
+    "mobilenet-v2": build_mobilenet_v2,
+    "shufflenet-v2": build_shufflenet_v2,
+    "pyramidnet": build_pyramidnet,
+    "vgg-small-elu": build_vgg,
 }
 
 
@@ -24,13 +43,7 @@ def build(spec: ArchitectureSpec) -> StagedClassifier:
     """Build the network that ``spec`` names, freshly initialized from torch's global random generator.
 
     Raises:
-        RecipeError: ``architecture_unknown`` if no family knows the name.
+        RecipeError: ``architecture_unknown`` if no family knows the name, ``input_size_unsupported`` if the
+            network cannot take images of that size.
     """
-    for prefix, builder in BUILDERS.items():
-        if spec.name.startswith(prefix):
-            return builder(spec)
-    raise RecipeError(
-        f"There is no architecture called {spec.name!r}.",
-        code="architecture_unknown",
-        hint=f"Names start with one of {', '.join(BUILDERS)}.",
-    )
+    return BUILDERS[validate_name(spec.name).name](spec)

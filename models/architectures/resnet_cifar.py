@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.architectures.staged import StagedClassifier
+from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.architecture_catalog import validate_name
 
@@ -105,6 +106,7 @@ def build_resnet_cifar(spec: ArchitectureSpec) -> ResNetCifar:
     Raises:
         RecipeError: If the name is not one of these (code ``architecture_unknown``).
     """
-    validate_name(spec.name)
+    if validate_name(spec.name).name != "resnet-cifar":
+        raise RecipeError(f"{spec.name} is not a CIFAR ResNet.", code="architecture_unknown")
     depth = int(spec.name.removeprefix("resnet-"))
     return ResNetCifar((depth - 2) // 6, spec.num_classes)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from models.errors import RecipeError
+
 StageEdit = Callable[[int, Tensor], Tensor]
 
 
@@ -28,6 +30,19 @@ class StageOutputs:
     logits: Tensor
     stages: tuple[Tensor, ...]
     pooled: Tensor
+
+
+def no_margins(reason: str) -> RecipeError:
+    """Make the error of a network whose stages no single BatchNorm describes.
+
+    Args:
+        reason: Why, as the end of a sentence.
+    """
+    return RecipeError(
+        f"Feature distillation reads a teacher's margins from its BatchNorm: {reason}.",
+        code="stages_incompatible",
+        hint="Choose method vanilla or ood.",
+    )
 
 
 class StagedClassifier(nn.Module, ABC):
@@ -52,6 +67,9 @@ class StagedClassifier(nn.Module, ABC):
         """Return the BatchNorm whose gamma and beta describe stage ``index`` before its ReLU.
 
         It gives the margins of the overhaul distillation (Heo et al., ICCV 2019, section 3.1).
+
+        Raises:
+            RecipeError: ``stages_incompatible`` if the network has none there.
         """
 
     @abstractmethod

@@ -7,16 +7,35 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.checkpoints.codes import printable, rejection
-from models.checkpoints.layouts.family import Family, Reading
+from models.checkpoints.layouts.family import USUAL_SIZE, Family, Reading
 from models.checkpoints.layouts.layout import COUNTER, Layout, Shape
+from models.checkpoints.layouts.library import LibraryFamily
+from models.checkpoints.layouts.mobile import MobileNetV2Family, ShuffleNetV2Family
+from models.checkpoints.layouts.plain import PLAIN_CNN_FAMILY, VGG_FAMILY
+from models.checkpoints.layouts.preact import PreactFamily
+from models.checkpoints.layouts.pyramid import PyramidFamily
+from models.checkpoints.layouts.residual import LIBRARY_RESNET_FAMILY, RESNET_FAMILY, RESNEXT_FAMILY
 from models.checkpoints.layouts.resnet_cifar import ResNetCifarFamily
 from models.checkpoints.layouts.vgg_small import VggSmallFamily
 from models.checkpoints.layouts.wide_resnet import WideResNetFamily
 from models.recipes.architecture import ArchitectureSpec
 
-FAMILIES: tuple[Family, ...] = (WideResNetFamily(), ResNetCifarFamily(), VggSmallFamily())
+FAMILIES: tuple[Family, ...] = (
+    WideResNetFamily(),
+    ResNetCifarFamily(),
+    RESNET_FAMILY,
+    RESNEXT_FAMILY,
+    LIBRARY_RESNET_FAMILY,
+    LibraryFamily(),
+    PreactFamily(),
+    PyramidFamily(),
+    MobileNetV2Family(),
+    ShuffleNetV2Family(),
+    VGG_FAMILY,
+    PLAIN_CNN_FAMILY,
+    VggSmallFamily(),
+)
 
-DEFAULT_INPUT_SIZE = 32
 _MAX_DIFFERENCES = 20
 _ASSUMED_CLASSES = 10
 
@@ -42,16 +61,19 @@ def infer_architecture(
         shapes: Shape of every tensor by the file's name, without wrapper prefixes.
         declared: Registry name that the user gives; None infers it.
         num_classes: The user's number of classes; None reads it from the classifier.
-        input_size: Side of the user's images in pixels; None reads it, or assumes 32.
+        input_size: Side of the user's images in pixels; None reads it, or assumes what the family
+            is usually given.
 
     Raises:
         CheckpointRejected: ``architecture_unknown``, ``architecture_ambiguous`` or ``architecture_mismatch``.
     """
     if declared is None:
-        family, reading = _recognize(shapes)
+        family, reading = _recognize(shapes, input_size)
     else:
         family = _family_of(declared)
-        reading = family.read(shapes) or _unread(declared, num_classes, shapes)
+        readings = family.read(shapes)
+        named = next((one for one in readings if one.name == declared), None)
+        reading = named or next(iter(readings), None) or _unread(declared, num_classes, shapes)
     if num_classes is not None and reading.num_classes not in {0, num_classes}:
         raise _mismatch(
             f"the classifier has {reading.num_classes:,} outputs, not the declared {num_classes:,}"
@@ -60,11 +82,7 @@ def infer_architecture(
         raise _mismatch(
             f"the weights are for {reading.input_size} x {reading.input_size} pixels, not {input_size}"
         )
-    spec = ArchitectureSpec(
-        name=declared or reading.name,
-        num_classes=reading.num_classes or num_classes or 0,
-        input_size=reading.input_size or input_size or DEFAULT_INPUT_SIZE,
-    )
+    spec = _spec(reading, declared or reading.name, num_classes, input_size)
     _check_numbers(spec)
     layout = family.lay_out(spec)
     if layout is None:
@@ -76,8 +94,9 @@ def infer_architecture(
     return InferredArchitecture(spec, key_map, "declared" if declared else "inferred", layout, warnings)
 
 
-def _recognize(shapes: Mapping[str, Shape]) -> tuple[Family, Reading]:
-    readings = [(family, reading) for family in FAMILIES if (reading := family.read(shapes)) is not None]
+def _recognize(shapes: Mapping[str, Shape], input_size: int | None) -> tuple[Family, Reading]:
+    """Find the one member that the tensors look like, or else the one whose table they fill exactly."""
+    readings = [(family, reading) for family in FAMILIES for reading in family.read(shapes)]
     if not readings:
         known = ", ".join(family.title for family in FAMILIES)
         sample = ", ".join(printable(name) for name in list(shapes)[:3])
@@ -86,19 +105,32 @@ def _recognize(shapes: Mapping[str, Shape]) -> tuple[Family, Reading]:
             f"The {len(shapes)} tensors ({sample}, ...) fit no architecture of the registry.",
             hint=f"Layouts that are read: {known}. The names must be those of the public checkpoints.",
         )
-    if len(readings) > 1:
-        names = ", ".join(reading.name for _, reading in readings)
+    if len(readings) == 1:
+        return readings[0]
+    exact = [(family, reading) for family, reading in readings if _fits(family, reading, shapes, input_size)]
+    if len(exact) != 1:
+        names = ", ".join(reading.name for _, reading in exact or readings)
         raise rejection("architecture_ambiguous", f"The tensors look like each of {names}.")
-    return readings[0]
+    return exact[0]
+
+
+def _fits(family: Family, reading: Reading, shapes: Mapping[str, Shape], input_size: int | None) -> bool:
+    layout = family.lay_out(_spec(reading, reading.name, None, input_size))
+    return layout is not None and not _compare(layout, shapes, reading.renamed)[1]
+
+
+def _spec(reading: Reading, name: str, num_classes: int | None, input_size: int | None) -> ArchitectureSpec:
+    return ArchitectureSpec(
+        name=name,
+        num_classes=reading.num_classes or num_classes or 0,
+        input_size=reading.input_size or input_size or reading.usual_size,
+    )
 
 
 def _family_of(declared: str) -> Family:
     for family in FAMILIES:
         # Any size that every family accepts will do: only the name is asked about here.
-        if (
-            family.lay_out(ArchitectureSpec(declared, num_classes=2, input_size=DEFAULT_INPUT_SIZE))
-            is not None
-        ):
+        if family.lay_out(ArchitectureSpec(declared, num_classes=2, input_size=USUAL_SIZE)) is not None:
             return family
     known = ", ".join(family.title for family in FAMILIES)
     raise rejection(
@@ -111,8 +143,7 @@ def _family_of(declared: str) -> Family:
 def _unread(declared: str, num_classes: int | None, shapes: Mapping[str, Shape]) -> Reading:
     """Name the family the weights do belong to, else let every difference to the declared one be listed."""
     for family in FAMILIES:
-        other = family.read(shapes)
-        if other is not None:
+        for other in family.read(shapes):
             raise rejection(
                 "architecture_mismatch",
                 f"The weights are not those of {printable(declared)}: they look like {other.name}.",
@@ -133,7 +164,21 @@ def _check_numbers(spec: ArchitectureSpec) -> None:
 
 def _match(layout: Layout, shapes: Mapping[str, Shape], renamed: Mapping[str, str]) -> dict[str, str | None]:
     """Pair every canonical name with the file's name; refuse unless the two tables are equal."""
-    found = {renamed.get(name, name): name for name in shapes}
+    key_map, differences = _compare(layout, shapes, renamed)
+    if differences:
+        raise _mismatch(*differences, name=layout.spec.name)
+    return key_map
+
+
+def _compare(
+    layout: Layout, shapes: Mapping[str, Shape], renamed: Mapping[str, str]
+) -> tuple[dict[str, str | None], list[str]]:
+    """Pair every canonical name with the file's name, and tell every difference of the two tables."""
+    found: dict[str, str] = {}
+    surplus = []
+    for name in shapes:
+        if found.setdefault(renamed.get(name, name), name) != name:
+            surplus.append(name)
     differences: list[str] = []
     key_map: dict[str, str | None] = {}
     for name, shape in layout.shapes.items():
@@ -143,10 +188,10 @@ def _match(layout: Layout, shapes: Mapping[str, Shape], renamed: Mapping[str, st
             differences.append(f"{name} {list(shape)} is missing")
         elif source is not None and tuple(shapes[source]) != shape:
             differences.append(f"{printable(source)} is {list(shapes[source])} instead of {list(shape)}")
-    differences += [f"{printable(source)} {list(shapes[source])} is unexpected" for source in found.values()]
-    if differences:
-        raise _mismatch(*differences, name=layout.spec.name)
-    return key_map
+    differences += [
+        f"{printable(source)} {list(shapes[source])} is unexpected" for source in (*found.values(), *surplus)
+    ]
+    return key_map, differences
 
 
 def _mismatch(*differences: str, name: str = "the registry's architecture") -> Exception:
@@ -164,7 +209,7 @@ def _warnings(key_map: Mapping[str, str | None], reading: Reading, input_size: i
         )
     if reading.input_size is None and input_size is None:
         warnings.append(
-            f"The weights do not tell the input size; {DEFAULT_INPUT_SIZE} pixels a side are assumed. "
+            f"The weights do not tell the input size; {reading.usual_size} pixels a side are assumed. "
             "Declare input_size if the network was trained on another."
         )
     return tuple(warnings)

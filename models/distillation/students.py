@@ -25,7 +25,8 @@ from models.engine.monitor import Monitor, ResumeState
 from models.engine.seed import derive_seed
 from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
-from models.recipes.architecture_catalog import smaller, validate_name
+from models.recipes.architecture_catalog import validate_name
+from models.recipes.default_student import smaller
 from models.recipes.job import Recipe
 from models.recipes.plan import DATA_FREE, Plan, plan
 from models.results.training import StudentResult

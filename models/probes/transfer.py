@@ -33,7 +33,7 @@ from models.probes.probe_images import ProbeImages
 from models.probes.student_watch import StudentWatch, Watched
 from models.probes.transfer_control import matched_control
 from models.recipes.architecture import ArchitectureSpec
-from models.recipes.architecture_catalog import smaller
+from models.recipes.default_student import smaller
 from models.recipes.job import Recipe
 from models.results.audit import Hazard, Rate, TransferResult
 from models.triggers import Trigger

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from models.errors import RecipeError
-from models.recipes.architecture import ArchitectureSpec
+from models.recipes.blueprints.library import LIBRARY, PREFIX
+from models.recipes.blueprints.mobile import MOBILENET_V2, SHUFFLENETS
+from models.recipes.blueprints.plain import PLAIN_CNNS, VGGS
+from models.recipes.blueprints.preact import PREACT_RESNETS, preact
+from models.recipes.blueprints.pyramid import pyramid
+from models.recipes.blueprints.residual import LIBRARY_RESNETS, RESNETS, RESNEXTS
 
 _WIDE_RESNET = re.compile(r"wrn-([1-9][0-9]{1,2})-([1-9][0-9]?)")
 _RESNET_DEPTHS = (20, 32, 44, 56, 110)
+_RESNET_CIFAR = tuple(f"resnet-{depth}" for depth in _RESNET_DEPTHS)
 _VGG = "vgg-small-elu"
 
 
@@ -24,6 +31,22 @@ class ArchitectureFamily:
     description: str
     input_sizes: str
     """Which sides of the square input it takes, in words."""
+    members: Container[str] | Callable[[str], bool]
+    """All names, or what tells whether a name is one of them."""
+
+    def has(self, name: str) -> bool:
+        """Say whether a network of this family has that name."""
+        return self.members(name) if callable(self.members) else name in self.members
+
+
+def wide_resnet_numbers(name: str) -> tuple[int, int] | None:
+    """Return depth and width factor of ``wrn-D-K``, or None for any other name."""
+    match = _WIDE_RESNET.fullmatch(name)
+    if match is None:
+        return None
+    depth, widen = int(match[1]), int(match[2])
+    valid = 10 <= depth <= 112 and (depth - 4) % 6 == 0 and widen <= 16
+    return (depth, widen) if valid else None
 
 
 FAMILIES: tuple[ArchitectureFamily, ...] = (
@@ -33,13 +56,116 @@ FAMILIES: tuple[ArchitectureFamily, ...] = (
         examples=("wrn-10-1", "wrn-10-2", "wrn-16-1", "wrn-16-2", "wrn-28-4", "wrn-40-2"),
         description="Pre-activation wide residual network in the layout of the ABD and ZSKT checkpoints.",
         input_sizes="any",
+        members=lambda name: wide_resnet_numbers(name) is not None,
     ),
     ArchitectureFamily(
         name="resnet-cifar",
         pattern="resnet-D with D one of 20, 32, 44, 56, 110",
-        examples=tuple(f"resnet-{depth}" for depth in _RESNET_DEPTHS),
+        examples=_RESNET_CIFAR,
         description="Residual network for CIFAR with parameter-free shortcuts, in akamaster's layout.",
         input_sizes="any",
+        members=_RESNET_CIFAR,
+    ),
+    ArchitectureFamily(
+        name="resnet",
+        pattern="resnet-D with D one of 18, 34, 50, 101, 152; then -w32 or -w16 where the first stage is "
+        "narrower than 64, and -maxpool where a pooling follows the stem",
+        examples=("resnet-18", "resnet-34", "resnet-50", "resnet-18-w32", "resnet-18-w16"),
+        description="Residual network with a 3x3 stem for small images, in kuangliu's layout; torchvision's "
+        "and weiaicunzai's names are read.",
+        input_sizes="any",
+        members=RESNETS,
+    ),
+    ArchitectureFamily(
+        name="preact-resnet",
+        pattern="preact-resnet-18 or -34; then -w32 or -w16 where the first stage is narrower than 64, -bn "
+        "where a BatchNorm precedes the pooling",
+        examples=("preact-resnet-18", "preact-resnet-18-bn", "preact-resnet-34", "preact-resnet-18-w16"),
+        description="Pre-activation residual network for small images, in the layouts of kuangliu and of "
+        "locuslab/fast_adversarial.",
+        input_sizes="any",
+        members=PREACT_RESNETS,
+    ),
+    ArchitectureFamily(
+        name="wide-resnet-biased",
+        pattern="wrn-D-K-biased with D and K as above",
+        examples=("wrn-16-2-biased", "wrn-28-10-biased"),
+        description="Wide residual network with biases, in the layout of meliketoy/wide-resnet.pytorch.",
+        input_sizes="any",
+        members=lambda name: name.startswith("wrn-") and preact(name) is not None,
+    ),
+    ArchitectureFamily(
+        name="resnext",
+        pattern="resnext-29-CxWd with CxW one of 1x64, 2x64, 4x64, 8x64, 16x64, 32x4; then -pointwise for "
+        "kuangliu's variant with a 1x1 stem",
+        examples=("resnext-29-8x64d", "resnext-29-32x4d-pointwise", "resnext-29-2x64d-pointwise"),
+        description="Residual network with grouped convolutions, in the layouts of kuangliu and prlz77.",
+        input_sizes="any",
+        members=RESNEXTS,
+    ),
+    ArchitectureFamily(
+        name="torchvision-resnet",
+        pattern="torchvision-NAME with NAME one of "
+        + ", ".join(name.removeprefix("torchvision-") for name in LIBRARY_RESNETS),
+        examples=("torchvision-resnet18", "torchvision-resnet50", "torchvision-resnext50_32x4d"),
+        description="Residual network with a 7x7 stem for large images, as in torchvision.",
+        input_sizes="any; usually 224",
+        members=LIBRARY_RESNETS,
+    ),
+    ArchitectureFamily(
+        name="torchvision",
+        pattern="torchvision-NAME with NAME one of "
+        + ", ".join(name.removeprefix(PREFIX) for name in LIBRARY),
+        examples=(
+            "torchvision-mobilenet_v3_small",
+            "torchvision-efficientnet_b0",
+            "torchvision-densenet121",
+            "torchvision-convnext_tiny",
+        ),
+        description="torchvision's own network of that name; feature distillation from it is not possible.",
+        input_sizes="any from 64; usually 224",
+        members=LIBRARY,
+    ),
+    ArchitectureFamily(
+        name="pyramidnet",
+        pattern="pyramidnet-D-A with D one of 110, 164, 200, 236, 272 and A, the widening, from 1 to 999",
+        examples=("pyramidnet-110-84", "pyramidnet-110-270", "pyramidnet-200-240"),
+        description="Residual network whose units widen steadily, in dyhan0920's layout.",
+        input_sizes="any",
+        members=lambda name: pyramid(name) is not None,
+    ),
+    ArchitectureFamily(
+        name="mobilenet-v2",
+        pattern=MOBILENET_V2,
+        examples=(MOBILENET_V2,),
+        description="MobileNetV2 with strides for small images, in kuangliu's layout.",
+        input_sizes="any",
+        members=(MOBILENET_V2,),
+    ),
+    ArchitectureFamily(
+        name="shufflenet-v2",
+        pattern="shufflenet-v2-xW with W one of 0.5, 1, 1.5, 2",
+        examples=tuple(SHUFFLENETS),
+        description="ShuffleNetV2 with strides for small images, in kuangliu's layout.",
+        input_sizes="any",
+        members=SHUFFLENETS,
+    ),
+    ArchitectureFamily(
+        name="vgg",
+        pattern="vgg-D with D one of 11, 13, 16, 19; then -bn with BatchNorm, -w32 or -w16 where the first "
+        "stage is narrower than 64, -fc512 or -fc4096 with two hidden linear layers",
+        examples=("vgg-11", "vgg-11-bn", "vgg-13-bn", "vgg-16", "vgg-16-bn", "vgg-19-bn", "vgg-16-bn-fc512"),
+        description="VGG for small images, in the layouts of kuangliu, chengyangfu and weiaicunzai.",
+        input_sizes="multiples of 32",
+        members=VGGS,
+    ),
+    ArchitectureFamily(
+        name="plain-cnn",
+        pattern="plain-cnn-wW with W one of 16, 32, 64",
+        examples=("plain-cnn-w16", "plain-cnn-w32", "plain-cnn-w64"),
+        description="Three pairs of 3x3 convolutions with BatchNorm at W, 2W and 4W channels.",
+        input_sizes="any",
+        members=PLAIN_CNNS,
     ),
     ArchitectureFamily(
         name="vgg-small-elu",
@@ -47,6 +173,7 @@ FAMILIES: tuple[ArchitectureFamily, ...] = (
         examples=(_VGG,),
         description="Six convolutions with BatchNorm, ELU and dropout, in the layout of I-BAU's small_VGG16.",
         input_sizes="multiples of 8",
+        members=(_VGG,),
     ),
 )
 
@@ -62,51 +189,11 @@ def validate_name(name: str) -> ArchitectureFamily:
     Raises:
         RecipeError: If no network has that name (code ``architecture_unknown``).
     """
-    wide = wide_resnet_numbers(name)
-    if wide is not None:
-        return FAMILIES[0]
-    if name in FAMILIES[1].examples:
-        return FAMILIES[1]
-    if name == _VGG:
-        return FAMILIES[2]
-    raise RecipeError(
-        f"There is no architecture named {name!r}.",
-        code="architecture_unknown",
-        hint=f"Known names: {'; '.join(family.pattern for family in FAMILIES)}.",
-    )
-
-
-def wide_resnet_numbers(name: str) -> tuple[int, int] | None:
-    """Return depth and width factor of ``wrn-D-K``, or None for any other name."""
-    match = _WIDE_RESNET.fullmatch(name)
-    if match is None:
-        return None
-    depth, widen = int(match[1]), int(match[2])
-    valid = 10 <= depth <= 112 and (depth - 4) % 6 == 0 and widen <= 16
-    return (depth, widen) if valid else None
-
-
-def smaller(spec: ArchitectureSpec) -> str:
-    """Name the default student of a teacher: always fewer parameters.
-
-    Half the width and at most 16 layers of a wide ResNet; the shallowest of the CIFAR ResNets; ``wrn-16-1``
-    (175,000 parameters) below ``resnet-20`` and ``vgg-small-elu`` (270,000 and 308,000).
-
-    Raises:
-        RecipeError: If the teacher is the smallest network there is (code ``student_not_smaller``) or
-            unknown (code ``architecture_unknown``).
-    """
-    validate_name(spec.name)
-    wide = wide_resnet_numbers(spec.name)
-    if wide is None:
-        return "wrn-16-1" if spec.name in ("resnet-20", _VGG) else "resnet-20"
-    depth, widen = wide
-    if widen > 1:
-        return f"wrn-{min(depth, 16)}-{widen // 2}"
-    if depth > 10:
-        return f"wrn-{16 if depth > 16 else 10}-1"
-    raise RecipeError(
-        f"There is no network smaller than {spec.name}.",
-        code="student_not_smaller",
-        hint="Name the student's architecture in the recipe.",
-    )
+    family = next((family for family in FAMILIES if family.has(name)), None)
+    if family is None:
+        raise RecipeError(
+            f"There is no architecture named {name!r}.",
+            code="architecture_unknown",
+            hint=f"Known names: {'; '.join(family.pattern for family in FAMILIES)}.",
+        )
+    return family

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from models.checkpoints.layouts.layout import Layout, Shape
 from models.recipes.architecture import ArchitectureSpec
+
+USUAL_SIZE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,8 @@ class Reading:
     """None when the shapes do not tell, because the network pools globally."""
     renamed: Mapping[str, str]
     """Canonical name by the file's name, where they differ."""
+    usual_size: int = USUAL_SIZE
+    """What to assume when neither shapes nor user tell the input size."""
 
 
 class Family(Protocol):
@@ -29,8 +34,8 @@ class Family(Protocol):
     title: str
     """How to call it in a sentence."""
 
-    def read(self, shapes: Mapping[str, Shape]) -> Reading | None:
-        """Read the member of the family from its checkpoint, or None if it does not look like one."""
+    def read(self, shapes: Mapping[str, Shape]) -> tuple[Reading, ...]:
+        """Read from a checkpoint the members of the family that it may be; none if it does not look so."""
 
     def lay_out(self, spec: ArchitectureSpec) -> Layout | None:
         """Return the table of ``spec``, or None if the family has no such member."""
@@ -42,6 +47,32 @@ def block_count(shapes: Mapping[str, Shape], pattern: str) -> int:
     while pattern.format(count) in shapes:
         count += 1
     return count
+
+
+def rename(
+    shapes: Mapping[str, Shape], rules: Iterable[tuple[str, str | Callable[[re.Match[str]], str]]]
+) -> dict[str, str]:
+    """Translate another layout's names; returns the canonical name of every name that changes.
+
+    No two names of the file become one, and none becomes a name that the file has already.
+
+    Args:
+        shapes: By the file's names.
+        rules: Patterns for whole names and what to write instead; the first that matches counts.
+    """
+    compiled = [(re.compile(pattern), replacement) for pattern, replacement in rules]
+    renamed: dict[str, str] = {}
+    taken = set(shapes)
+    for name in shapes:
+        match = next(((found, new) for rule, new in compiled if (found := rule.fullmatch(name))), None)
+        if match is None:
+            continue
+        found, new = match
+        canonical = found.expand(new) if isinstance(new, str) else new(found)
+        if canonical not in taken:
+            renamed[name] = canonical
+            taken.add(canonical)
+    return renamed
 
 
 def rename_head(shapes: Mapping[str, Shape], canonical: str, aliases: tuple[str, ...]) -> dict[str, str]:

@@ -21,8 +21,8 @@ class Layout:
     spec: ArchitectureSpec
     shapes: dict[str, Shape]
     """Parameters and buffers by canonical name, in registration order."""
-    macs: int
-    """Multiply-accumulate operations of convolutions and linear layers for one image."""
+    macs: int | None
+    """Multiply-accumulate operations of convolutions and linear layers for one image; None if not known."""
 
     @property
     def parameters(self) -> int:
@@ -57,14 +57,15 @@ class LayoutBuilder:
         *,
         kernel: int,
         stride: int = 1,
+        groups: int = 1,
         bias: bool = False,
     ) -> None:
         """Add a square convolution whose padding keeps the size at stride 1, and step to its output size."""
         self.size = -(-self.size // stride)
-        self._shapes[f"{name}.weight"] = (channels_out, channels_in, kernel, kernel)
+        self._shapes[f"{name}.weight"] = (channels_out, channels_in // groups, kernel, kernel)
         if bias:
             self._shapes[f"{name}.bias"] = (channels_out,)
-        self._macs += self.size**2 * channels_out * channels_in * kernel**2
+        self._macs += self.size**2 * channels_out * (channels_in // groups) * kernel**2
 
     def batch_norm(self, name: str, channels: int) -> None:
         """Add a BatchNorm with its statistics and counter."""

@@ -19,16 +19,16 @@ class ResNetCifarFamily:
 
     title = "CIFAR ResNet (resnet-20, 32, 44, 56 or 110)"
 
-    def read(self, shapes: Mapping[str, Shape]) -> Reading | None:
+    def read(self, shapes: Mapping[str, Shape]) -> tuple[Reading, ...]:
         """Read depth from the number of blocks in the first stage; four stages are another family."""
         units = block_count(shapes, "layer1.{}.conv1.weight")
         stem = shapes.get("conv1.weight")
         if not units or stem != (16, 3, 3, 3) or "layer4.0.conv1.weight" in shapes:
-            return None
+            return ()
         name = f"resnet-{6 * units + 2}"
         if name not in _UNITS:
-            return None
-        return Reading(name, head_classes(shapes, _HEADS), None, rename_head(shapes, "linear", _HEADS[1:]))
+            return ()
+        return (Reading(name, head_classes(shapes, _HEADS), None, rename_head(shapes, "linear", _HEADS[1:])),)
 
     def lay_out(self, spec: ArchitectureSpec) -> Layout | None:
         """Return the table."""

@@ -19,14 +19,14 @@ class VggSmallFamily:
 
     title = f"small ELU VGG ({_NAME})"
 
-    def read(self, shapes: Mapping[str, Shape]) -> Reading | None:
+    def read(self, shapes: Mapping[str, Shape]) -> tuple[Reading, ...]:
         """Read the input size from the classifier: 128 channels times (size / 8) squared."""
         first, last = shapes.get("features.0.weight"), shapes.get("features.19.weight")
         head = shapes.get("classifier.weight", ())
         if first != (32, 3, 3, 3) or last != (128, 128, 3, 3) or len(head) != 2:
-            return None
+            return ()
         input_size = 8 * math.isqrt(head[1] // 128)
-        return Reading(_NAME, head_classes(shapes, ("classifier",)), input_size, {})
+        return (Reading(_NAME, head_classes(shapes, ("classifier",)), input_size, {}),)
 
     def lay_out(self, spec: ArchitectureSpec) -> Layout | None:
         """Return the table; input sizes are multiples of 8."""

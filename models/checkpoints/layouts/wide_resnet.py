@@ -1,15 +1,30 @@
-"""Wide ResNets in the layout of the ZSKT, ABD, NAD, ABL and xternalz/WideResNet-pytorch checkpoints."""
+"""Wide ResNets in the layout of the ZSKT, ABD, NAD, ABL and xternalz/WideResNet-pytorch checkpoints.
+
+By renaming also that of szagoruyko/wide-residual-networks, whose parameters are ``group0.block0.conv0``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.checkpoints.layouts.family import Reading, block_count, head_classes, rename_head
+from models.checkpoints.layouts.family import Reading, block_count, head_classes, rename
 from models.checkpoints.layouts.layout import Layout, LayoutBuilder, Shape
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.architecture_catalog import wide_resnet_numbers
 
-_HEADS = ("fc", "linear")
+_RULES = (
+    (r"linear\.(weight|bias)", r"fc.\1"),
+    (r"conv0(?:\.weight)?", "conv1.weight"),
+    (r"bn\.(.+)", r"bn1.\1"),
+    (
+        r"group([012])\.block(\d+)\.(bn|conv)([01])(?:\.(\w+))?",
+        lambda m: f"block{int(m[1]) + 1}.layer.{m[2]}.{m[3]}{int(m[4]) + 1}.{m[5] or 'weight'}",
+    ),
+    (
+        r"group([012])\.block(\d+)\.convdim(?:\.weight)?",
+        lambda m: f"block{int(m[1]) + 1}.layer.{m[2]}.convShortcut.weight",
+    ),
+)
 
 
 class WideResNetFamily:
@@ -17,14 +32,16 @@ class WideResNetFamily:
 
     title = "wide ResNet (wrn-D-K)"
 
-    def read(self, shapes: Mapping[str, Shape]) -> Reading | None:
+    def read(self, shapes: Mapping[str, Shape]) -> tuple[Reading, ...]:
         """Read depth from the number of units, width from the last unit of the first block."""
-        units = block_count(shapes, "block1.layer.{}.conv1.weight")
-        width = shapes.get(f"block1.layer.{units - 1}.conv2.weight", (0,))[0]
+        renamed = rename(shapes, _RULES)
+        named = {renamed.get(name, name): shape for name, shape in shapes.items()}
+        units = block_count(named, "block1.layer.{}.conv1.weight")
+        width = named.get(f"block1.layer.{units - 1}.conv2.weight", (0,))[0]
         if not units or width < 16 or width % 16:
-            return None
+            return ()
         name = f"wrn-{6 * units + 4}-{width // 16}"
-        return Reading(name, head_classes(shapes, _HEADS), None, rename_head(shapes, "fc", _HEADS[1:]))
+        return (Reading(name, head_classes(named, ("fc",)), None, renamed),)
 
     def lay_out(self, spec: ArchitectureSpec) -> Layout | None:
         """Return the table."""

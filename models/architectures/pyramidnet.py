@@ -1,0 +1,139 @@
+"""PyramidNet for small images.
+
+A unit is BN-conv-BN-ReLU-conv-BN, or with three convolutions BN-1x1-BN-ReLU-3x3-BN-ReLU-1x1-BN; there is no
+ReLU at its start and none after the sum. The shortcut pools by 2 where the unit strides and pads the missing
+channels with zeros, so it has no parameters. Parameter names are those of dyhan0920/PyramidNet-PyTorch.
+
+Source: Han et al., CVPR 2017, figure 6 (d); initialization of He et al., ICCV 2015.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.architectures.staged import StagedClassifier
+from models.errors import RecipeError
+from models.recipes.architecture import ArchitectureSpec
+from models.recipes.blueprints.pyramid import EXPANSION, STEM_CHANNELS, Pyramid, pyramid
+
+
+class Unit(nn.Module):
+    """A unit of two or three convolutions with a parameter-free shortcut."""
+
+    def __init__(self, channels_in: int, width: int, stride: int, bottleneck: bool) -> None:
+        """Make the unit."""
+        super().__init__()
+        self.stride = stride
+        self.bn1 = nn.BatchNorm2d(channels_in)
+        if bottleneck:
+            self.conv1 = nn.Conv2d(channels_in, width, 1, bias=False)
+            self.bn2 = nn.BatchNorm2d(width)
+            self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
+            self.bn3 = nn.BatchNorm2d(width)
+            self.conv3 = nn.Conv2d(width, width * EXPANSION, 1, bias=False)
+            self.bn4 = nn.BatchNorm2d(width * EXPANSION)
+        else:
+            self.conv1 = nn.Conv2d(channels_in, width, 3, stride, 1, bias=False)
+            self.bn2 = nn.BatchNorm2d(width)
+            self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+            self.bn3 = nn.BatchNorm2d(width)
+        self.bottleneck = bottleneck
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """The BatchNorm before the sum."""
+        return self.bn4 if self.bottleneck else self.bn3
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
+        out = functional.relu(self.bn2(self.conv1(self.bn1(x))))
+        out = self.bn3(self.conv2(out))
+        if self.bottleneck:
+            out = self.bn4(self.conv3(functional.relu(out)))
+        shortcut = functional.avg_pool2d(x, 2, ceil_mode=True) if self.stride == 2 else x
+        missing = out.shape[1] - x.shape[1]
+        return cast(Tensor, out + functional.pad(shortcut, (0, 0, 0, 0, 0, missing)))
+
+
+class PyramidNet(StagedClassifier):
+    """PyramidNet for any input size."""
+
+    def __init__(self, blueprint: Pyramid, num_classes: int) -> None:
+        """Build and initialize the network.
+
+        Args:
+            blueprint: Width of every unit.
+            num_classes: Number of logits K.
+        """
+        super().__init__()
+        self.stage_channels = tuple(blueprint.output(widths[-1]) for widths in blueprint.widths)
+        self.conv1 = nn.Conv2d(3, STEM_CHANNELS, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(STEM_CHANNELS)
+        channels = STEM_CHANNELS
+        for index, widths in enumerate(blueprint.widths):
+            units = []
+            for unit, width in enumerate(widths):
+                stride = 2 if index > 0 and unit == 0 else 1
+                units.append(Unit(channels, width, stride, blueprint.bottleneck))
+                channels = blueprint.output(width)
+            self.add_module(f"layer{index + 1}", nn.Sequential(*units))
+        self.bn_final = nn.BatchNorm2d(channels)
+        self.fc = nn.Linear(channels, num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+
+    def layer(self, index: int) -> nn.Sequential:
+        """Return the units of stage ``index``."""
+        return cast(nn.Sequential, self.get_submodule(f"layer{index + 1}"))
+
+    def stem(self, x: Tensor) -> Tensor:
+        """Map normalized images (N, 3, H, W) to (N, 16, H, W); no ReLU follows."""
+        return cast(Tensor, self.bn1(self.conv1(x)))
+
+    def stage(self, index: int, x: Tensor) -> Tensor:
+        """Run layer ``index + 1``; returns the last unit's sum."""
+        return cast(Tensor, self.layer(index)(x))
+
+    def head(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (N, C, H, W) to logits (N, K) and pooled features (N, C)."""
+        pooled = functional.relu(self.bn_final(x)).mean(dim=(2, 3))
+        return self.fc(pooled), pooled
+
+    def margin_norm(self, index: int) -> nn.BatchNorm2d:
+        """Return the final BatchNorm for the last stage, else the one before the last unit's sum."""
+        if index == len(self.stage_channels) - 1:
+            return self.bn_final
+        return cast(Unit, self.layer(index)[-1]).last_norm
+
+    def prerelu(self, index: int, stage_output: Tensor) -> Tensor:
+        """Apply the final BatchNorm to the last stage, as a function: its buffers do not move."""
+        if index < len(self.stage_channels) - 1:
+            return stage_output
+        norm = self.bn_final
+        return functional.batch_norm(
+            stage_output, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps
+        )
+
+    def stage_convolutions(self, index: int) -> list[nn.Conv2d]:
+        """List the convolutions of layer ``index + 1``."""
+        return [module for module in self.layer(index).modules() if isinstance(module, nn.Conv2d)]
+
+
+def build_pyramidnet(spec: ArchitectureSpec) -> PyramidNet:
+    """Build ``pyramidnet-D-A``, such as ``pyramidnet-110-270``.
+
+    Raises:
+        RecipeError: If there is none of that name (code ``architecture_unknown``).
+    """
+    blueprint = pyramid(spec.name)
+    if blueprint is None:
+        raise RecipeError(
+            f"There is no PyramidNet called {spec.name!r}.",
+            code="architecture_unknown",
+            hint="Write pyramidnet-110-84, pyramidnet-110-270 or pyramidnet-200-240.",
+        )
+    return PyramidNet(blueprint, spec.num_classes)

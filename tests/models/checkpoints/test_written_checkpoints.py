@@ -1,0 +1,89 @@
+"""One network of every family, written in every format, comes back without help and answers as before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from models.architectures import StagedClassifier, build
+from models.checkpoints.inspect import InspectOptions, inspect_checkpoint
+from models.checkpoints.load import load_teacher
+from models.recipes.architecture import ArchitectureSpec
+from models.recipes.architecture_catalog import known_architectures, validate_name
+
+#: The smallest member of each family, and whatever else is read differently.
+NAMES = (
+    "wrn-10-1",
+    "resnet-20",
+    "resnet-18-w16",
+    "resnet-50-w16",
+    "resnext-29-1x64d-pointwise",
+    "preact-resnet-18-w16",
+    "preact-resnet-18-w16-bn",
+    "wrn-10-1-biased",
+    "pyramidnet-110-48",
+    "pyramidnet-164-24",
+    "mobilenet-v2",
+    "shufflenet-v2-x0.5",
+    "vgg-11-w16",
+    "vgg-11-bn-w16",
+    "vgg-11-bn-w16-fc512",
+    "plain-cnn-w16",
+    "torchvision-resnet18",
+    "torchvision-mobilenet_v3_small",
+    "torchvision-shufflenet_v2_x0_5",
+    "vgg-small-elu",
+)
+FORMATS = ("torch_zip", "torch_legacy", "safetensors")
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def written(request) -> tuple[ArchitectureSpec, StagedClassifier, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    large = request.param.startswith("torchvision-")
+    spec = ArchitectureSpec(request.param, 7, 224 if large else 32)
+    network = build(spec).eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):  # as after training: nothing is left at 0 or 1
+            for values in (module.running_mean, module.bias.data):
+                nn.init.normal_(values, std=0.1)
+            for values in (module.running_var, module.weight.data):
+                nn.init.uniform_(values, 0.5, 1.5)
+    side = 64 if large else 32  # large images would cost seconds and show nothing more
+    images = torch.randn(2, 3, side, side)
+    with torch.inference_mode():
+        return spec, network, images, network(images)
+
+
+def write(network: StagedClassifier, path: Path, file_format: str, prefix: str) -> None:
+    state = {prefix + name: tensor for name, tensor in network.state_dict().items()}
+    if file_format == "safetensors":
+        safetensors.torch.save_file(state, path)
+    else:
+        torch.save(state, path, _use_new_zipfile_serialization=file_format == "torch_zip")
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_comes_back_inferred_and_equal(written, file_format: str, prefix: str, tmp_path: Path) -> None:
+    spec, network, images, expected = written
+    write(network, tmp_path / "upload", file_format, prefix)
+    inspection = inspect_checkpoint(tmp_path / "upload", tmp_path / "canonical", InspectOptions())
+    assert (inspection.architecture, inspection.architecture_source) == (spec, "inferred")
+    assert (inspection.format, inspection.stripped_prefix) == (file_format, prefix or None)
+    with torch.inference_mode():
+        logits = load_teacher(tmp_path / "canonical", inspection).network(images)
+    assert expected.std() > 1e-3
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)
+
+
+def test_every_family_is_among_them() -> None:
+    assert {validate_name(name).name for name in NAMES} == {family.name for family in known_architectures()}
+
+
+def test_there_are_more_than_forty_checkpoints() -> None:
+    assert len(NAMES) * len(FORMATS) * 2 > 40
