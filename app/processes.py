@@ -225,7 +225,8 @@ def holding_back_ctrl_c() -> Iterator[Interruption]:
 
     Python raises ``KeyboardInterrupt`` wherever it happens to be, also where exceptions are only printed and
     forgotten: in finalizers and weak references' callbacks, of which database pools have many. A Ctrl-C that
-    fell there was lost, and the job went on.
+    fell there was lost, and the job went on. It raises none at all where SIGINT was inherited as ignored, as
+    a shell's background jobs inherit it; whoever sends one nevertheless means it.
     """
     interruption = Interruption()
     numbers = (signal.SIGINT, signal.SIGTERM)

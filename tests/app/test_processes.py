@@ -194,6 +194,7 @@ def test_a_tail_holds_whole_lines(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_waits_until_it_is_asked_for() -> None:
+    before = signal.getsignal(signal.SIGINT)
     with holding_back_ctrl_c() as interruption:
         interruption.raise_if_asked()
         os.kill(os.getpid(), signal.SIGINT)
@@ -203,7 +204,7 @@ def test_ctrl_c_waits_until_it_is_asked_for() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             interruption.raise_if_asked()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_second_ctrl_c_does_not_wait() -> None:
