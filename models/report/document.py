@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from models.report.next_steps import next_steps
 from models.results.audit import AuditResult
 from models.results.inspection import CheckpointInspection
 from models.results.training import DistillationResult
@@ -71,6 +72,11 @@ class ReportDocument:
     distillation: DistillationResult | None = None
     verification: VerificationResult | None = None
     pictures: tuple[Picture, ...] = field(default=())
+
+    @property
+    def next_steps(self) -> tuple[str, ...]:
+        """What to do next, the most urgent first."""
+        return next_steps(self.audit, self.verification)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report without pictures, ready for ``json.dumps``."""

@@ -1,0 +1,31 @@
+"""What to do next: first what follows from the student, then what the audit advises."""
+
+from __future__ import annotations
+
+from models.results.audit import AuditResult
+from models.results.verification import VerificationResult
+
+STILL_BACKDOORED = (
+    "Do not deploy this student: a trigger still works on it. Give labelled clean images, with which method "
+    "auto chooses RobustKD, or try another data-free method (zskt)."
+)
+TOO_WEAK = (
+    "The student is too weak to be of use: let it see more images (ood.images, zskt.pseudo_batches), or give "
+    "clean images of the kind the teacher was made for."
+)
+
+
+def next_steps(audit: AuditResult | None, verification: VerificationResult | None) -> tuple[str, ...]:
+    """Return sentences, the most urgent first.
+
+    Args:
+        audit: Of the teacher, if the job made one.
+        verification: Of the students, if there are any.
+    """
+    checks = () if verification is None else verification.checks
+    failed = [check.name for check in checks if check.passed is False]
+    attacked = [name for name in failed if name.startswith("success of")]
+    lines = [STILL_BACKDOORED] if attacked else []
+    if len(failed) > len(attacked):
+        lines.append(TOO_WEAK)
+    return (*lines, *(() if audit is None else audit.advice))
