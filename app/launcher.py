@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import errno
 import http.client
-import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.core.settings import Settings
 from app.embedded import background_children, make_child
 from app.home import announced_server, enter_home, sole_owner
-from app.processes import ChildSpec, Supervisor
+from app.processes import ChildSpec, Supervisor, stop_on_signals
 
 API_START_S = 30.0
 TICK_S = 0.25
@@ -104,25 +102,6 @@ def api_child(settings: Settings, listener: socket.socket) -> ChildSpec:
     descriptor = listener.fileno()
     command = [sys.executable, "-P", "-m", "app.cli", "api", f"--fd={descriptor}"]
     return replace(make_child(settings, "api", command), inherited_fds=(descriptor,))
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Turn SIGINT and SIGTERM into an event; a second one ends the wait for children at once."""
-    stop = threading.Event()
-
-    def ask(number: int, frame: object) -> None:
-        del number, frame
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def serve(settings: Settings, *, announce: Announce, on_ready: Callable[[Ready], None]) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -198,41 +199,25 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-class Interruption:
-    """A Ctrl-C or SIGTERM that waits until the program asks for it."""
-
-    def __init__(self) -> None:
-        """Start without one."""
-        self._asked = False
-
-    def take(self, number: int, frame: object) -> None:
-        """Note a signal; raise if the one before it still waits, because then nobody asks."""
-        del number, frame
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
-
-    def raise_if_asked(self) -> None:
-        """Raise ``KeyboardInterrupt`` once for a signal that came."""
-        if self._asked:
-            self._asked = False
-            raise KeyboardInterrupt
-
-
 @contextmanager
-def holding_back_ctrl_c() -> Iterator[Interruption]:
-    """Turn SIGINT and SIGTERM into something to ask for.
+def stop_on_signals() -> Iterator[threading.Event]:
+    """Turn SIGINT and SIGTERM into an event; one that comes while it is set raises ``KeyboardInterrupt``.
 
     Python raises ``KeyboardInterrupt`` wherever it happens to be, also where exceptions are only printed and
-    forgotten: in finalizers and weak references' callbacks, of which database pools have many. A Ctrl-C that
-    fell there was lost, and the job went on. It raises none at all where SIGINT was inherited as ignored, as
-    a shell's background jobs inherit it; whoever sends one nevertheless means it.
+    forgotten: in finalizers and weak references' callbacks, of which database pools have many. It raises none
+    at all where SIGINT was inherited as ignored, as a shell's background jobs inherit it.
     """
-    interruption = Interruption()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, interruption.take) for number in numbers}
+    stop = threading.Event()
+
+    def ask(number: int, frame: object) -> None:
+        del number, frame
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield interruption
+        yield stop
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

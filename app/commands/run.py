@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,7 +20,7 @@ from app.commands.sandbox import require_sandbox
 from app.embedded import background_children
 from app.home import HomeBusyError, sole_owner
 from app.preparation import prepare_database
-from app.processes import ChildFailedError, Interruption, Supervisor, holding_back_ctrl_c
+from app.processes import ChildFailedError, Supervisor, stop_on_signals
 
 #: A running job stops at its next step, within seconds; what does not is killed with its worker.
 CANCEL_S = 8.0
@@ -45,7 +46,7 @@ def command(*, output: Output, teacher: str, folder: Path, home: Path | None, **
     """
     options = JobOptions.of(given)
     folder = folder.absolute()
-    with holding_back_ctrl_c() as interruption, local_service(output, home, interruption) as service:
+    with stop_on_signals() as stop, local_service(output, home, stop) as service:
         job = journey.submit(service, output, teacher, options)
         try:
             job = journey.follow(service, output, str(job["id"]))
@@ -68,8 +69,8 @@ def _cancel(service: LocalService, output: Output, job_id: str) -> None:
 
 
 @contextmanager
-def local_service(output: Output, home: Path | None, interruption: Interruption) -> Iterator[LocalService]:
-    """Open a home, start its workers, and stop them at the end; while waiting, obey ``interruption``.
+def local_service(output: Output, home: Path | None, stop: threading.Event) -> Iterator[LocalService]:
+    """Open a home, start its workers, and stop them at the end. While it waits, ``stop`` interrupts it.
 
     Raises:
         CommandError: If a server runs on the home, or a worker does not stay up.
@@ -92,12 +93,14 @@ def local_service(output: Output, home: Path | None, interruption: Interruption)
         for spec in background_children(settings):
             supervisor.start(spec)
         engine = stack.enter_context(open_engine(settings))
-        yield LocalService(settings, engine, _ticker(supervisor, output, interruption))
+        yield LocalService(settings, engine, _ticker(supervisor, output, stop))
 
 
-def _ticker(supervisor: Supervisor, output: Output, interruption: Interruption) -> Callable[[], None]:
+def _ticker(supervisor: Supervisor, output: Output, stop: threading.Event) -> Callable[[], None]:
     def tick() -> None:
-        interruption.raise_if_asked()
+        if stop.is_set():
+            stop.clear()
+            raise KeyboardInterrupt
         try:
             supervisor.tick()
         except ChildFailedError as error:

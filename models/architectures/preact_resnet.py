@@ -15,7 +15,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.architectures.staged import StagedClassifier
+from models.architectures.staged import StagedClassifier, running_norm
 from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.blueprints.preact import Preact, preact
@@ -111,9 +111,7 @@ class PreactResNet(StagedClassifier):
         if index == len(self.stage_channels) - 1 and self.final_norm is None:
             return stage_output
         norm = self.margin_norm(index)
-        return functional.batch_norm(
-            stage_output, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps
-        )
+        return running_norm(norm, stage_output)
 
     def stage_convolutions(self, index: int) -> list[nn.Conv2d]:
         """List the convolutions of layer ``index + 1``, those of the shortcuts included."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.errors import RecipeError
 
@@ -30,6 +31,18 @@ class StageOutputs:
     logits: Tensor
     stages: tuple[Tensor, ...]
     pooled: Tensor
+
+
+def running_norm(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """Apply a BatchNorm with its running statistics, as a function: its buffers do not move.
+
+    Args:
+        norm: Of C channels, in any mode.
+        x: (N, C, H, W); so is what is returned.
+    """
+    return functional.batch_norm(
+        x, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps
+    )
 
 
 def no_margins(reason: str) -> RecipeError:

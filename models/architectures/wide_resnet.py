@@ -17,7 +17,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.architectures.staged import StagedClassifier
+from models.architectures.staged import StagedClassifier, running_norm
 from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
 
@@ -120,9 +120,7 @@ class WideResNet(StagedClassifier):
     def prerelu(self, index: int, stage_output: Tensor) -> Tensor:
         """Apply the next BatchNorm with its running statistics, as a function: its buffers do not move."""
         norm = self.margin_norm(index)
-        return functional.batch_norm(
-            stage_output, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps
-        )
+        return running_norm(norm, stage_output)
 
     def stage_convolutions(self, index: int) -> list[nn.Conv2d]:
         """List the convolutions of block ``index + 1``: conv1, conv2, convShortcut of each unit."""

@@ -4,7 +4,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from app.launcher import PortError, answers, open_socket, stop_on_signals, url_of
+from app.launcher import PortError, answers, open_socket, url_of
 
 
 def test_port_zero_takes_a_free_one() -> None:
@@ -58,18 +58,6 @@ def test_only_a_live_api_is_an_answer(path: str, alive: bool) -> None:
         thread.start()
         assert answers(server.socket) is alive
         thread.join()
-
-
-def test_a_signal_asks_to_stop_and_a_second_one_insists() -> None:
-    import signal
-
-    before = signal.getsignal(signal.SIGINT)
-    with stop_on_signals() as stop:
-        signal.raise_signal(signal.SIGTERM)
-        assert stop.is_set()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_sockets_are_closed_when_they_cannot_be_used(recwarn: pytest.WarningsRecorder) -> None:

@@ -14,8 +14,8 @@ from app.processes import (
     ChildFailedError,
     ChildSpec,
     Supervisor,
-    holding_back_ctrl_c,
     start_child,
+    stop_on_signals,
     tail,
 )
 
@@ -193,33 +193,21 @@ def test_a_tail_holds_whole_lines(tmp_path: Path) -> None:
     assert text.endswith("line 999\n")
 
 
-def test_ctrl_c_waits_until_it_is_asked_for() -> None:
+def test_a_signal_asks_to_stop_and_a_second_one_insists() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with holding_back_ctrl_c() as interruption:
-        interruption.raise_if_asked()
-        os.kill(os.getpid(), signal.SIGINT)
+    with stop_on_signals() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.is_set()
         with pytest.raises(KeyboardInterrupt):
-            interruption.raise_if_asked()
-        interruption.raise_if_asked()
-        os.kill(os.getpid(), signal.SIGTERM)
-        with pytest.raises(KeyboardInterrupt):
-            interruption.raise_if_asked()
+            signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_a_second_ctrl_c_does_not_wait() -> None:
-    with holding_back_ctrl_c():
-        os.kill(os.getpid(), signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_ctrl_c_inside_of_a_finalizer_is_not_lost() -> None:
     class Dying:
         def __del__(self) -> None:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
-    with holding_back_ctrl_c() as interruption:
+    with stop_on_signals() as stop:
         Dying()
-        with pytest.raises(KeyboardInterrupt):
-            interruption.raise_if_asked()
+        assert stop.is_set()

@@ -52,9 +52,12 @@ def test_a_released_savepoint_is_not_a_commit(room: ServiceRoom) -> None:
     assert room.rung == [(job.id, "cpu")]
 
 
-def test_a_broker_that_is_away_does_not_fail_the_submit(tmp_path: Path) -> None:
+def test_a_broker_that_is_away_does_not_fail_the_submit(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     app = make_celery(Settings(home=tmp_path, broker_url="redis://127.0.0.1:1/0"))
     CeleryDoorbell(app)("job_x", "cpu")
+    assert "job_x" in caplog.text
 
 
 def test_inspections_have_a_queue_of_their_own() -> None:
