@@ -166,7 +166,14 @@ def answer_request(handle: Callable[[Document], Document]) -> None:
     json.dump(answer, sys.stdout)
 
 
-def lock_in(request: Document, *, read: Path, write: Path, bounds: Bounds) -> tuple[str, ...]:
+def lock_in(
+    request: Document,
+    *,
+    read: Path,
+    write: Path,
+    bounds: Bounds,
+    last_thread: Callable[[], None] = lambda: None,
+) -> tuple[str, ...]:
     """Enter the ``parse`` profile. The libraries are loaded by now; the file has not been opened.
 
     Args:
@@ -174,6 +181,7 @@ def lock_in(request: Document, *, read: Path, write: Path, bounds: Bounds) -> tu
         read: The upload.
         write: The folder of the canonical file.
         bounds: On everything it may use.
+        last_thread: Starts what runs beside the reading: confined already, and not yet sealed.
 
     Returns:
         A warning for the inspection if this machine lacks something.
@@ -181,7 +189,9 @@ def lock_in(request: Document, *, read: Path, write: Path, bounds: Bounds) -> tu
     Raises:
         SandboxUnavailable: It does, and must not.
     """
-    missing = (*confine(read=[read], write=[write]), *seal(PARSE, bounds))
+    confined = confine(read=[read], write=[write])
+    last_thread()
+    missing = (*confined, *seal(PARSE, bounds))
     require(request.get("sandbox", "degraded"), missing)
     if not missing:
         return ()

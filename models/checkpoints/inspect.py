@@ -8,6 +8,7 @@ from pathlib import Path
 
 from models.checkpoints.canonical import write_canonical
 from models.checkpoints.codes import rejection
+from models.checkpoints.digest import Digester
 from models.checkpoints.infer_architecture import InferredArchitecture, infer_architecture
 from models.checkpoints.layouts.layout import COUNTER
 from models.checkpoints.limits import Limits
@@ -41,7 +42,12 @@ class InspectOptions:
 
 
 def inspect_checkpoint(
-    path: Path, out_path: Path, options: InspectOptions, *, limits: Limits | None = None
+    path: Path,
+    out_path: Path,
+    options: InspectOptions,
+    *,
+    limits: Limits | None = None,
+    digester: Digester | None = None,
 ) -> CheckpointInspection:
     """Read a checkpoint, tell its architecture, and write it in canonical form.
 
@@ -50,12 +56,13 @@ def inspect_checkpoint(
         out_path: Where the canonical safetensors file goes; written only if everything was accepted.
         options: The user's declarations.
         limits: Bounds on everything the file may ask for; None takes the defaults.
+        digester: Hashes both files; one that was started makes this nearly twice as fast.
 
     Raises:
         CheckpointRejected: With one of ``codes.CODES``.
     """
     declared = _normalization(options)
-    scanned = scan_checkpoint(path, limits=limits, state_dict_key=options.state_dict_key)
+    scanned = scan_checkpoint(path, limits=limits, state_dict_key=options.state_dict_key, digester=digester)
     inferred = infer_architecture(
         scanned.shapes,
         declared=options.architecture,
@@ -63,7 +70,7 @@ def inspect_checkpoint(
         input_size=options.input_size,
     )
     _require_weight_types(scanned, inferred)
-    canonical_sha256 = write_canonical(scanned, inferred.key_map, out_path)
+    canonical_sha256 = write_canonical(scanned, inferred.key_map, out_path, digester=digester)
     normalization, source, remarks = _settle(scanned, inferred, declared)
     return CheckpointInspection(
         format=scanned.format,

@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from models.checkpoints.child import Document, answer_request, lock_in
+from models.checkpoints.digest import Digester
 from models.checkpoints.inspect import InspectOptions, inspect_checkpoint
 from models.checkpoints.limits import MEBIBYTE, Limits
 from models.sandbox.bounds import Bounds
@@ -27,9 +28,10 @@ def inspect_request(request: Document) -> Document:
         file_bytes=limits.materialized_bytes + MEBIBYTE,
         open_files=limits.open_files,
     )
-    warnings = lock_in(request, read=path, write=out_path.parent, bounds=bounds)
+    digester = Digester()
+    warnings = lock_in(request, read=path, write=out_path.parent, bounds=bounds, last_thread=digester.start)
     options = InspectOptions(**request["options"])
-    made = inspect_checkpoint(path, out_path, options, limits=limits)
+    made = inspect_checkpoint(path, out_path, options, limits=limits, digester=digester)
     return asdict(replace(made, warnings=(*made.warnings, *warnings)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 from collections import Counter
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from models.checkpoints.codes import printable, rejection
 from models.checkpoints.containers import OpenedCheckpoint, open_checkpoint
+from models.checkpoints.digest import Digester
 from models.checkpoints.limits import Limits, require_at_most
 from models.checkpoints.select_state_dict import SelectedStateDict, select_state_dict
 from models.checkpoints.weights import WeightTensor, materialize
@@ -46,7 +46,11 @@ class ScannedCheckpoint:
 
 
 def scan_checkpoint(
-    path: Path, *, limits: Limits | None = None, state_dict_key: str | None = None
+    path: Path,
+    *,
+    limits: Limits | None = None,
+    state_dict_key: str | None = None,
+    digester: Digester | None = None,
 ) -> ScannedCheckpoint:
     """Read the state dict of a torch zip, torch legacy or safetensors file.
 
@@ -54,6 +58,7 @@ def scan_checkpoint(
         path: A local file that nobody changes while it is read.
         limits: Bounds on everything the file may ask for; None takes the defaults.
         state_dict_key: Which entry is the model, when there are several.
+        digester: Hashes the file's bytes; None does so before they are read.
 
     Raises:
         CheckpointRejected: With one of ``codes.CODES``.
@@ -65,6 +70,7 @@ def scan_checkpoint(
         if not size_bytes:
             raise rejection("empty_file", "The file is empty.")
         view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    sha256 = (digester or Digester()).begin([view])
     opened = open_checkpoint(view, limits)
     selected = select_state_dict(opened.root, limits, key=state_dict_key)
     tensors, flushed = _read_weights(opened, selected, limits)
@@ -76,7 +82,7 @@ def scan_checkpoint(
     return ScannedCheckpoint(
         format=opened.format,
         size_bytes=size_bytes,
-        sha256=hashlib.sha256(view).hexdigest(),
+        sha256=sha256(),
         tensors=tensors,
         state_dict_key=selected.key,
         stripped_prefix=selected.stripped_prefix,

@@ -11,7 +11,7 @@ are started after it, the filter covers all.
 loaded before sealing   NumPy, Pillow                          torch and the stages
 files read              libraries, the upload                  libraries, the job's scratch folder
 files written           the folder of the canonical file       the job's scratch folder
-threads                 none                                   yes, of this process
+new threads             none                                   yes, of this process
 processes, programs     none                                   none
 network, sockets        none                                   none
 signals                 to itself                              to itself
