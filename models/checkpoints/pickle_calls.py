@@ -120,21 +120,25 @@ def insert(target: Mapping, key: Value, value: Value, limits: Limits) -> None:
         raise rejection("duplicate_key", "A mapping in the file uses one name twice.")
     else:
         target.entries[key] = value
-    target.depth = grown_depth(target.depth, [key, value], limits)
+        target.tensors += isinstance(value, TensorSpec)
+    hold(target, [key, value], limits)
 
 
-def grown_depth(depth: int, items: list[Value], limits: Limits) -> int:
-    """Depth of a container of ``depth`` after ``items`` were put into it.
+def hold(target: Sequence | Mapping, items: list[Value], limits: Limits) -> None:
+    """Note that ``target`` now holds ``items``, and how deep that makes it.
 
     Raises:
-        CheckpointRejected: ``nested_too_deep``.
+        CheckpointRejected: ``nested_too_deep``; ``pickle_malformed`` if another container holds it already:
+            pickles are written from the inside out, and only so is the depth known.
     """
+    if target.inside:
+        raise rejection("pickle_malformed", "A container grows after it was put into another.")
     for item in items:
-        if isinstance(item, Sequence | Mapping) and item.depth >= depth:
-            depth = item.depth + 1
-    if depth > limits.nesting:
+        if isinstance(item, Sequence | Mapping):
+            item.inside = True
+            target.depth = max(target.depth, item.depth + 1)
+    if target.depth > limits.nesting:
         raise rejection("nested_too_deep", f"Containers are nested more than {limits.nesting} deep.")
-    return depth
 
 
 def _integer(value: Value) -> int:

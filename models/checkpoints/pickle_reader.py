@@ -13,7 +13,7 @@ from typing import Literal, NoReturn
 
 from models.checkpoints.codes import rejection
 from models.checkpoints.limits import Limits, require_at_most
-from models.checkpoints.pickle_calls import grown_depth, imitate_call, insert, read_storage
+from models.checkpoints.pickle_calls import hold, imitate_call, insert, read_storage
 from models.checkpoints.pickle_globals import resolve_global
 from models.checkpoints.pickle_values import Global, Mapping, Opaque, Sequence, Value
 from models.checkpoints.tensor_spec import StorageSpec
@@ -52,8 +52,7 @@ class PickleReader:
         if self._take(1) != b"\x80" or not 2 <= self._take(1)[0] <= 5:
             self._malformed("does not start as a pickle of protocol 2 to 5")
         while True:
-            self._opcodes += 1
-            require_at_most(self._opcodes, self._limits.opcodes, "number of pickle opcodes")
+            self._count(1)
             opcode = self._take(1)[0]
             if opcode == _STOP:
                 break
@@ -69,6 +68,10 @@ class PickleReader:
         self._stack: list[Value] = []
         self._marks: list[int] = []
         self._memo: dict[int, Value] = {}
+
+    def _count(self, steps: int) -> None:
+        self._opcodes += steps
+        require_at_most(self._opcodes, self._limits.opcodes, "number of pickle opcodes")
 
     def _malformed(self, what: str) -> NoReturn:
         raise rejection("pickle_malformed", f"The pickled part {what} (byte {self.position:,}).")
@@ -150,7 +153,9 @@ class PickleReader:
         self._push(int.from_bytes(self._take(length), "little", signed=True))
 
     def _sequence(self, kind: Literal["tuple", "list", "set"], items: list[Value]) -> None:
-        self._push(Sequence(kind, items, grown_depth(1, items, self._limits)))
+        made = Sequence(kind, items)
+        hold(made, items, self._limits)
+        self._push(made)
 
     def _tuple(self, count: int) -> None:
         items = [self._pop() for _ in range(count)]
@@ -159,7 +164,7 @@ class PickleReader:
     def _extend(self, items: list[Value]) -> None:
         target = self._top()
         if isinstance(target, Sequence) and target.kind != "tuple":
-            target.depth = grown_depth(target.depth, items, self._limits)
+            hold(target, items, self._limits)
             target.items.extend(items)
         elif not isinstance(target, Opaque):
             self._malformed("appends to something that is not a list")
@@ -197,6 +202,8 @@ class PickleReader:
             or arguments.kind != "tuple"
         ):
             self._malformed("calls something that is not a global")
+        # A list of pairs may be named again and again, and every time a mapping is made of it.
+        self._count(sum(len(one.items) for one in arguments.items if isinstance(one, Sequence)))
         made = imitate_call(function, arguments.items, self._limits)
         if isinstance(made, Opaque):
             self.inert[made.name] = None

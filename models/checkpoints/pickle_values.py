@@ -31,6 +31,8 @@ class Sequence:
     kind: Literal["tuple", "list", "set"]
     items: list[Value]
     depth: int = 1
+    inside: bool = False
+    """Whether another container holds it. It grows no more then, so that the depth of that one stays true."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,7 +41,16 @@ class Mapping:
 
     entries: dict[str, Value] = field(default_factory=dict)
     other_keys: int = 0
+    tensors: int = 0
+    """How many of the entries are tensors."""
     depth: int = 1
+    inside: bool = False
+    """As for a sequence."""
+
+    @property
+    def is_state_dict(self) -> bool:
+        """Whether it holds tensors, and nothing else."""
+        return self.tensors > 0 and self.tensors == len(self.entries) + self.other_keys
 
 
 Value: TypeAlias = Scalar | Global | Opaque | Sequence | Mapping | StorageSpec | TensorSpec

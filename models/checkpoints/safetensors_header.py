@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from models.checkpoints.codes import printable, rejection
 from models.checkpoints.limits import Limits, require_at_most
+from models.checkpoints.pickle_calls import insert
 from models.checkpoints.pickle_values import Mapping
 from models.checkpoints.tensor_spec import DTYPES, StorageSpec, TensorSpec, check_tensor
 
@@ -38,7 +39,7 @@ def read_safetensors(view: memoryview, limits: Limits) -> tuple[Mapping, dict[st
     spans: list[tuple[int, int, str]] = []
     for name, entry in header.items():
         spec, begin, end = _tensor(name, entry, limits)
-        root.entries[name] = spec
+        insert(root, name, spec, limits)
         spans.append((begin, end, name))
     data = view[8 + length :]
     _check_spans(sorted(spans), len(data))
@@ -72,10 +73,11 @@ def _tensor(name: str, entry: Any, limits: Limits) -> tuple[TensorSpec, int, int
         _malformed(f"describes {shown} by something other than dtype, shape and data_offsets")
     shape, offsets = entry["shape"], entry["data_offsets"]
     if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2:
-        _malformed(f"gives {shown} a shape or offsets that are not natural numbers")
+        _malformed(f"gives {shown} a shape or offsets that are not natural numbers below 2^63")
     dtype = DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
     if dtype is None:
-        raise rejection("dtype_unsupported", f"{shown} has the data type {printable(str(entry['dtype']))}.")
+        named = entry["dtype"] if isinstance(entry["dtype"], str) else "which is no text"
+        raise rejection("dtype_unsupported", f"{shown} has the data type {printable(named)}.")
     begin, end = offsets
     if end < begin or (end - begin) % dtype.itemsize:
         _malformed(f"gives {shown} offsets that fit no number of elements")
@@ -92,7 +94,7 @@ def _tensor(name: str, entry: Any, limits: Limits) -> tuple[TensorSpec, int, int
 
 
 def _naturals(value: Any) -> bool:
-    return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
+    return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
 
 
 def _check_spans(spans: list[tuple[int, int, str]], size_bytes: int) -> None:

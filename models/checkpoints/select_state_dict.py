@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from models.checkpoints.codes import printable, rejection
@@ -53,37 +54,35 @@ def select_state_dict(root: Value, limits: Limits, *, key: str | None) -> Select
                 f"The weights were taken from {printable(found)!r}, the only entry that holds tensors alone.",
             )
     selected = candidates[found]
-    require_at_most(len(selected), limits.tensors, "number of tensors")
-    tensors, prefix = _strip_prefix(selected)
-    for name in tensors:
-        if not TENSOR_NAME.fullmatch(name):
-            raise rejection("key_invalid", f"A tensor has the name {printable(name)!r}.")
+    require_at_most(len(selected.entries), limits.tensors, "number of tensors")
+    named = {name: entry for name, entry in selected.entries.items() if isinstance(entry, TensorSpec)}
+    _check_names(named)
+    tensors, prefix = _strip_prefix(named)
+    _check_names(tensors)
     return SelectedStateDict(tensors, found, prefix, _dropped(root, found), warnings)
 
 
-def _tensors_of(value: Value) -> dict[str, TensorSpec] | None:
-    """Return the mapping's tensors if it holds nothing else and at least one."""
-    if not isinstance(value, Mapping) or value.other_keys or not value.entries:
-        return None
-    tensors = {name: entry for name, entry in value.entries.items() if isinstance(entry, TensorSpec)}
-    return tensors if len(tensors) == len(value.entries) else None
+def _check_names(names: Iterable[str]) -> None:
+    for name in names:
+        if not TENSOR_NAME.fullmatch(name):
+            raise rejection("key_invalid", f"A tensor has the name {printable(name)!r}.")
 
 
-def _candidates(root: Value) -> dict[str | None, dict[str, TensorSpec]]:
-    at_top = _tensors_of(root)
-    if at_top is not None:
-        return {None: at_top}
-    entries = root.entries if isinstance(root, Mapping) else {}
-    return {name: tensors for name, entry in entries.items() if (tensors := _tensors_of(entry)) is not None}
+def _candidates(root: Value) -> dict[str | None, Mapping]:
+    if not isinstance(root, Mapping):
+        return {}
+    if root.is_state_dict:
+        return {None: root}
+    entries = root.entries.items()
+    return {name: entry for name, entry in entries if isinstance(entry, Mapping) and entry.is_state_dict}
 
 
-def _declared(root: Value, candidates: dict[str | None, dict[str, TensorSpec]], key: str) -> str:
+def _declared(root: Value, candidates: dict[str | None, Mapping], key: str) -> str:
     node: Value = root
     if key not in candidates:
         for name in key.split("."):
             node = node.entries.get(name) if isinstance(node, Mapping) else None
-        tensors = _tensors_of(node)
-        if tensors is None:
+        if not isinstance(node, Mapping) or not node.is_state_dict:
             there = ", ".join(printable(name) for name in candidates if name is not None)
             at_top = (
                 "The weights lie at the top of the file."
@@ -95,7 +94,7 @@ def _declared(root: Value, candidates: dict[str | None, dict[str, TensorSpec]], 
                 f"{printable(key)!r} is not a state dict in this file. "
                 + (f"Candidates: {there}." if there else at_top),
             )
-        candidates[key] = tensors
+        candidates[key] = node
     return key
 
 

@@ -21,6 +21,11 @@ _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 _DESCRIPTOR = 0x0008
+#: What no file system lets a path be longer than by much; comparing names may cost the square of this.
+_NAME_BYTES = 512
+#: Extra fields from which another reader would take other sizes, another name or a cipher: zip64, strong
+#: encryption, Unicode comment, Unicode path, AES.
+_SECOND_READINGS = frozenset({0x0001, 0x0017, 0x6375, 0x7075, 0x9901})
 
 Refuse = Callable[[str, str], NoReturn]
 """Raises the caller's own error for a short kind (``malformed``, ``overlap``, ...) and a detail."""
@@ -110,6 +115,9 @@ def _read_entries(view: memoryview, at: int, end: int, count: int, refuse: Refus
             refuse(
                 "malformed", "A zip entry carries a comment, names another disk or overruns the directory."
             )
+        if name_length > _NAME_BYTES:
+            refuse("malformed", f"A zip member's name has {name_length:,} bytes.")
+        _check_extra(view[name_at + name_length : at], refuse)
         name = bytes(view[name_at : name_at + name_length])
         entries.append(Entry(name, flags, method, crc, compressed, size, offset, made_by, attributes))
     if at != end:
@@ -165,6 +173,7 @@ def _locate(view: memoryview, entry: Entry, directory_at: int, refuse: Refuse) -
         or bytes(view[name_at : name_at + name_length]) != entry.name
     ):
         refuse("malformed", "A zip member's own header and the directory disagree.")
+    _check_extra(view[name_at + name_length : start], refuse)
     central = (entry.crc, entry.compressed_bytes, entry.size_bytes)
     if (crc, compressed, size) == central:
         # Some writers add a descriptor although the sizes were known.
@@ -177,6 +186,18 @@ def _locate(view: memoryview, entry: Entry, directory_at: int, refuse: Refuse) -
     if described is None:
         refuse("malformed", "A zip member's own sizes and the directory's disagree.")
     return Member(entry, start), described
+
+
+def _check_extra(extra: memoryview, refuse: Refuse) -> None:
+    """Refuse extra fields that say something else than the headers do, or that are none."""
+    at = 0
+    while at + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, at)
+        if kind in _SECOND_READINGS:
+            refuse("malformed", f"A zip member carries the extra field 0x{kind:04x}.")
+        at += 4 + length
+    if at != len(extra):
+        refuse("malformed", "A zip member's extra fields do not end where they should.")
 
 
 def _after_descriptor(view: memoryview, at: int, central: tuple[int, int, int]) -> int | None:
