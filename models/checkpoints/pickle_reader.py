@@ -20,6 +20,8 @@ from models.checkpoints.tensor_spec import StorageSpec
 
 #: Longest integer: torch's magic number has 10 bytes, and no shape needs more than 8.
 _MAX_INTEGER_BYTES = 16
+#: Longest name of a module or of something in it.
+_MAX_LINE_BYTES = 1024
 
 
 class PickleReader:
@@ -91,8 +93,9 @@ class PickleReader:
         return int.from_bytes(self._take(size), "little")
 
     def _line(self) -> str:
-        end = self._data.find(b"\n", self.position, self.position + 1024)
+        end = self._data.find(b"\n", self.position, self.position + _MAX_LINE_BYTES)
         if end < 0:
+            self._take(_MAX_LINE_BYTES)  # unless the file ends first
             self._malformed("holds a name without an end")
         line = self._take(end - self.position + 1)
         return self._decoded(line[:-1])

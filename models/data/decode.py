@@ -17,6 +17,10 @@ Pixels = npt.NDArray[np.uint8]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 
+#: Every scan of a progressive JPEG costs a pass over all its pixels and may be 12 bytes long: 64 kB would
+#: take two seconds, 2 MiB a minute. Encoders write a dozen at most; a profile may hold some by chance.
+_JPEG_SCAN, _MAX_SCANS = b"\xff\xda", 100
+
 #: Eight bits a channel. Sixteen would be clipped, not scaled, by Pillow's conversion.
 _MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "CMYK"})
 
@@ -36,6 +40,11 @@ def decode_image(data: bytes, name: str, *, shortest_side: int, longest_side: in
     Raises:
         DataRejected: ``image_unreadable`` or ``data_limit_exceeded``, naming the image.
     """
+    scans = data.count(_JPEG_SCAN) if data.startswith(JPEG_SIGNATURE) else 0
+    if scans > _MAX_SCANS:
+        raise data_rejection(
+            "data_limit_exceeded", f"{name} is drawn in {scans:,} scans; at most {_MAX_SCANS} are accepted."
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of sizes that are refused below
