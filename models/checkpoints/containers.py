@@ -49,8 +49,8 @@ def open_checkpoint(view: memoryview, limits: Limits) -> OpenedCheckpoint:
         case "safetensors":
             root, storages = read_safetensors(view, limits)
             return OpenedCheckpoint("safetensors", root, storages, ())
-        case "pickle":
-            # Reading it only serves to name what it would run; its tensors cannot be read without running it.
+        case _:
+            # Reading a plain pickle only serves to name what it would run; its tensors stay out of reach.
             PickleReader(bytes(view[: limits.pickle_bytes]), limits).read()
             raise rejection("unsupported_format", "The file is a plain pickle, not written by torch.save.")
 

@@ -72,11 +72,9 @@ def recognize(view: memoryview) -> Container:
     """Tell which reader a file needs.
 
     Raises:
-        CheckpointRejected: ``empty_file``, ``unsupported_format`` naming the format, or ``format_unknown``.
+        CheckpointRejected: ``unsupported_format`` naming the format, or ``format_unknown``.
     """
     head = bytes(view[:4096])
-    if not head:
-        raise rejection("empty_file", "The file is empty.")
     if head.startswith(b"PK\x03\x04") or head.startswith(b"PK\x05\x06"):
         return "zip"
     # Before the signatures: a header of 640 bytes starts like a pickle, one of 35,615 like gzip.

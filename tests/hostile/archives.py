@@ -13,7 +13,18 @@ import numpy as np
 from PIL import Image
 
 from tests.hostile.catalog import hostile
-from tests.hostile.craft import CENTRAL, END, LOCAL, flipped, good_png, patched, png, png_chunk, zip_of
+from tests.hostile.craft import (
+    CENTRAL,
+    END,
+    LOCAL,
+    flipped,
+    good_png,
+    patched,
+    png,
+    png_chunk,
+    with_zip64,
+    zip_of,
+)
 
 
 def classes(chance: random.Random, **more: bytes) -> dict[str, bytes]:
@@ -97,6 +108,17 @@ def image_method(chance: random.Random) -> bytes:
 
 
 @hostile("archive_compression", kind="archive")
+def image_bad_stream(chance: random.Random) -> bytes:
+    """A member that cannot be decompressed, goes on after its end, or is shorter than declared."""
+    content = zip_of({"a/a.png": chance.randbytes(500) * 2, "b/b.png": b""}, zipfile.ZIP_DEFLATED)
+    if chance.random() < 0.5:  # the first block's type becomes the reserved one, or its data change
+        return patched(content, content.find(b"a/a.png") + 7, "<B", chance.choice([0x07, 0xFF]))
+    stored = zip_of({"a/a.png": bytes(1000), "b/b.png": b""})
+    size = chance.randint(0, 999)
+    return patched(patched(stored, 22, "<L", size), stored.find(CENTRAL) + 24, "<L", size)
+
+
+@hostile("archive_compression", kind="archive")
 def image_false_size(chance: random.Random) -> bytes:
     """A bomb that declares itself small."""
     bomb = bytes(chance.randint(2 * 10**6, 10**7))
@@ -117,7 +139,9 @@ def image_bomb(chance: random.Random) -> bytes:
 
 @hostile("archive_malformed", kind="archive")
 def image_zip64(chance: random.Random) -> bytes:
-    """The zip64 extension, with 281 TB in one image or in the end record."""
+    """The zip64 extension, in one image or in an end record of 281 TB."""
+    if chance.random() < 0.5:
+        return with_zip64(good_archive(chance), 2**48)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive, archive.open("cat/a.png", "w", force_zip64=True) as member:
         member.write(good_png(chance))

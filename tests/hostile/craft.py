@@ -110,6 +110,17 @@ def described(dtype: object = "F32", shape: object = (4,), offsets: object = (0,
     return {"dtype": dtype, "shape": shape, "data_offsets": offsets}
 
 
+def with_zip64(
+    content: bytes, more_here: int = 0, more_count: int = 0, more_size: int = 0, more_start: int = 0
+) -> bytes:
+    """The same zip with the zip64 records that torch.save writes, which may say more than the plain one."""
+    end = content.rfind(END)
+    count, size, start = struct.unpack_from("<H2L", content, end + 10)
+    numbers = (count + more_here, count + more_count, size + more_size, start + more_start)
+    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, *numbers)
+    return content[:end] + record + struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1) + content[end:]
+
+
 def patched(content: bytes, at: int, form: str, *values: int) -> bytes:
     """The same bytes with some of them packed anew."""
     changed = bytearray(content)

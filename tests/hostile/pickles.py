@@ -109,6 +109,7 @@ def pickle_stack(chance: random.Random) -> bytes:
     """A machine that is asked for what it does not have."""
     wrong = [b"\x85", b"t", b"N(\x85", b"h\x07", b"NN", b"N(", b"}(Nu", b")Na", b"]NNs", b"]}b", b"K\x01)R"]
     wrong += [b"K\x01K\x02\x93", b")Q", b"ctorch\nFloatStorage\n)R", b"ctorch._utils\n_rebuild_tensor_v2\n)R"]
+    wrong += [b"(icollections\nOrderedDict\n"]
     return torch_zip(b"\x80\x04" + chance.choice(wrong) + b".", {})
 
 

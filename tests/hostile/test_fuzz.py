@@ -36,18 +36,14 @@ def test_cases_are_made_again_from_their_number() -> None:
     assert fuzz.make_case(5, 0) == fuzz.make_case(5, 0) != fuzz.make_case(5, 1)
 
 
-@pytest.mark.parametrize(
-    ("broken", "said"),
-    [
-        (lambda *_: (_ for _ in ()).throw(KeyError("fault")), "KeyError"),
-        (lambda path: path.read_bytes() and (_ for _ in ()).throw(RecursionError), "RecursionError"),
-    ],
-)
-def test_it_notices_what_is_no_refusal(broken, said: str, monkeypatch) -> None:
+@pytest.mark.parametrize("fault", [KeyError, RecursionError, MemoryError])
+def test_it_notices_what_is_no_refusal(fault: type[Exception], monkeypatch) -> None:
+    def broken(*_):
+        raise fault
+
     monkeypatch.setattr(fuzz, "scan_checkpoint", broken)
     monkeypatch.setattr(fuzz, "inspect_dataset", broken)
-    faults = fuzz.run(0, lambda number: number < 1).faults
-    assert said in faults[0]
+    assert fault.__name__ in fuzz.run(0, lambda number: number < 1).faults[0]
 
 
 def test_small_files_that_ask_for_gigabytes_are_refused_in_little_memory(tmp_path: Path) -> None:

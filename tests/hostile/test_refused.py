@@ -18,7 +18,7 @@ from models.data.isolated import inspect_dataset_isolated
 from models.errors import Rejected
 from tests.hostile import CLASSES, HostileClass
 from tests.hostile.archives import good_archive
-from tests.hostile.craft import described, good_legacy, good_zip, safetensors
+from tests.hostile.craft import described, good_legacy, good_zip, safetensors, with_zip64
 from tests.hostile.pickles import MARKER
 
 SEEDS = range(10)
@@ -82,8 +82,13 @@ def test_refused_by_the_sandboxed_process_with_every_seed(hostile: HostileClass,
 
 @pytest.mark.parametrize(
     "honest",
-    [good_zip(random.Random(0)), good_legacy(), safetensors({"w": described()})],
-    ids=["zip", "legacy", "safetensors"],
+    [
+        good_zip(random.Random(0)),
+        with_zip64(good_zip(random.Random(0))),
+        good_legacy(),
+        safetensors({"w": described()}),
+    ],
+    ids=["zip", "zip64", "legacy", "safetensors"],
 )
 def test_what_the_checkpoints_are_made_of_is_honest(honest: bytes, tmp_path: Path) -> None:
     """A base that is refused by itself would make its classes prove nothing."""

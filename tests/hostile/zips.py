@@ -7,7 +7,7 @@ import struct
 import zipfile
 
 from tests.hostile.catalog import hostile
-from tests.hostile.craft import CENTRAL, END, LOCAL, A, good_zip, patched, torch_zip, zip_of
+from tests.hostile.craft import CENTRAL, END, LOCAL, A, good_zip, patched, torch_zip, with_zip64, zip_of
 
 EMPTY = b"\x80\x02}."
 ONE = A.state(("w", A.tensor()))
@@ -151,25 +151,34 @@ def zip_end_record(chance: random.Random) -> bytes:
 @hostile("zip_malformed", amplifies=True)
 def zip64_lies(chance: random.Random) -> bytes:
     """A zip64 end record beside the plain one that says something else: 281 TB, say."""
-    content = torch_zip(ONE)
-    end = content.rfind(END)
-    _, _, _, _, count, size, start, _ = struct.unpack("<4s4H2LH", content[end:])
-    numbers = [count, count, size, start]
-    numbers[chance.randrange(1, 4)] += chance.choice([1, 2**32, 2**48])
-    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, *numbers)
-    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1)
-    return content[:end] + record + locator + content[end:]
+    more = [0, 0, 0, 0]
+    more[chance.randrange(4)] = chance.choice([1, 2**32, 2**48])
+    return with_zip64(torch_zip(ONE), *more)
 
 
 @hostile("zip_malformed")
 def zip64_locator(chance: random.Random) -> bytes:
     """A zip64 locator that points elsewhere."""
-    content = torch_zip(ONE)
-    end = content.rfind(END)
-    _, _, _, _, count, size, start, _ = struct.unpack("<4s4H2LH", content[end:])
-    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, start)
-    place, disks = chance.choice([(end + 1, 1), (0, 1), (end, 0), (end, 2), (2**63, 1)])
-    return content[:end] + record + struct.pack("<4sLQL", b"PK\x06\x07", 0, place, disks) + content[end:]
+    content = with_zip64(torch_zip(ONE))
+    at = content.rfind(b"PK\x06\x07")
+    place, disks = chance.choice([(at - 55, 1), (0, 1), (at - 56, 0), (at - 56, 2), (2**63, 1)])
+    return patched(content, at + 8, "<QL", place, disks)
+
+
+@hostile("zip_malformed")
+def zip_uncounted_entry(chance: random.Random) -> bytes:
+    """More entries in the directory than the end record counts."""
+    content = torch_zip(ONE, {str(key): bytes(16) for key in range(chance.randint(1, 9))})
+    count = struct.unpack_from("<H", content, len(content) - 12)[0] - chance.randint(1, 2)
+    return patched(content, len(content) - 14, "<2H", count, count)
+
+
+@hostile("zip_malformed")
+def zip_no_room(chance: random.Random) -> bytes:
+    """A directory that begins before the first member's header ends."""
+    content = zip_of({"a/data.pkl": EMPTY})
+    room = chance.randint(4, 29)
+    return patched(content[:room] + content[content.find(CENTRAL) :], -6, "<L", room)
 
 
 @hostile("zip_malformed")

@@ -6,7 +6,10 @@ import json
 
 import pytest
 
+from models.checkpoints.limits import Limits
+from models.checkpoints.safetensors_header import read_safetensors
 from models.checkpoints.scan import scan_checkpoint
+from models.errors import CheckpointRejected
 
 
 def make(header: str | bytes | dict, data: bytes = bytes(16), length: int | None = None) -> bytes:
@@ -58,6 +61,12 @@ CASES = {
 @pytest.mark.parametrize(("content", "code"), CASES.values(), ids=CASES.keys())
 def test_refused_with_its_code(content: bytes, code: str, refused) -> None:
     assert refused(content).code == code
+
+
+def test_a_header_that_is_no_object_is_refused() -> None:
+    with pytest.raises(CheckpointRejected) as caught:
+        read_safetensors(memoryview(make(b"[1]")), Limits())
+    assert caught.value.code == "safetensors_malformed"
 
 
 @pytest.mark.parametrize("length", [640, 896, 1152, 1408, 0x8B1F, 0x5A4D])

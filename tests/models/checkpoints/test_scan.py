@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict, deque
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +108,20 @@ def test_reads_parameters_and_their_shared_storage(tmp_path: Path) -> None:
     assert_same(scanned, {"a.weight": parameter.detach(), "b.weight": parameter.detach()})
 
 
+def test_reads_parameters_with_attributes_of_their_own(tmp_path: Path) -> None:
+    parameter = torch.nn.Parameter(torch.rand(4))
+    parameter.tag = "frozen"
+    torch.save({"w": parameter}, tmp_path / "file")
+    assert_same(scan_checkpoint(tmp_path / "file"), {"w": parameter.detach()})
+
+
+def test_reads_tensors_with_empty_metadata(assemble, torch_zip, write) -> None:
+    whole = assemble.tensor()
+    assert scan_checkpoint(write(torch_zip(assemble.state(("w", whole[:-2] + b"}tR"))))).tensors.keys() == {
+        "w"
+    }
+
+
 def test_reads_safetensors(tmp_path: Path) -> None:
     tensors = {
         name: tensor.clone()
@@ -128,13 +142,20 @@ def test_drops_and_names_what_lies_beside_the_weights(tmp_path: Path) -> None:
         "args": argparse.Namespace(lr=0.1, path=Path("/data")),
         "history": defaultdict(list, {"loss": [1.0]}),
         "seen": {1, 2},
+        "recent": deque([1.0, 2.0]),
         "random": np.random.default_rng(0).random(3),
     }
     torch.save(content, tmp_path / "file")
     dropped = scan_checkpoint(tmp_path / "file").dropped
-    assert {"args", "history", "seen", "random", "argparse.Namespace", "collections.defaultdict"} <= set(
-        dropped
-    )
+    assert {
+        "args",
+        "history",
+        "seen",
+        "recent",
+        "random",
+        "argparse.Namespace",
+        "collections.defaultdict",
+    } <= set(dropped)
 
 
 def test_flushes_and_counts_subnormals(tmp_path: Path) -> None:

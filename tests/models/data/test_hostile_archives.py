@@ -58,6 +58,14 @@ def test_names_equal_on_some_file_system_are_refused(first: str, second: str, re
     assert refused(archive(members), "clean_unlabelled").code == "archive_duplicate_name"
 
 
+def test_names_without_the_unicode_flag_are_read_as_zip_tools_write_them(inspect) -> None:
+    content = archive({"m\u00fcll/a.png": ONE, "x/b.png": ONE})
+    old = content.replace(
+        "m\u00fcll".encode(), b"m\x81zll"
+    )  # a u with dots in code page 437, as long as in UTF-8
+    assert inspect(old).classes == ("m\u00fczll", "x")
+
+
 @pytest.mark.parametrize("name", ["a.zip", "a.svg", "readme.txt", "a.png.exe", "labels.csv", "a.gif"])
 def test_members_that_are_no_images_are_named(name: str, refused) -> None:
     error = refused(archive({"a.png": ONE, name: b"x"}), "clean_unlabelled")
