@@ -8,7 +8,7 @@ To add a class, write a function in the module of its layer::
         ...
 
 It is then tried with ten seeds against the reader (``test_refused``), with one against the sandboxed process,
-and by ``benchmarks/attack_service.py`` against a running service. See ``README.md`` beside this file.
+and by ``python -m tests.hostile.attack`` against a running service. See ``README.md`` beside this file.
 """
 
 from __future__ import annotations
