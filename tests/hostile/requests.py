@@ -98,9 +98,11 @@ REQUESTS: dict[str, Request] = {
     "sql in a query": made("GET /v1/jobs?after='%20OR%201=1-- HTTP/1.1", statuses=(404, 422)),
     "unknown query": made("GET /v1/jobs?admin=1 HTTP/1.1", statuses=(422,)),
     "no host": Request(b"GET /v1/jobs HTTP/1.1\r\nAuthorization: Bearer KEY\r\n\r\n", frozenset({200, 400})),
-    "no key": Request(b"GET /v1/jobs HTTP/1.1\r\nHost: a\r\n\r\n", frozenset({401})),
+    "no key": Request(b"GET /v1/jobs HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", frozenset({401})),
     "long key": Request(
-        b"GET /v1/jobs HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + b"k" * 30_000 + b"\r\n\r\n",
+        b"GET /v1/jobs HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer "
+        + b"k" * 30_000
+        + b"\r\n\r\n",
         frozenset({401}),
     ),
     "endless header": Request(
@@ -111,10 +113,15 @@ REQUESTS: dict[str, Request] = {
     ),
     "endless target": Request(b"GET /" + b"x" * 5_000_000, frozenset({400, 414, CLOSED})),
     "key of bytes": Request(
-        b"GET /v1/jobs HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \xff\xfe\r\n\r\n", frozenset({400, 401})
+        b"GET /v1/jobs HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer \xff\xfe\r\n\r\n",
+        frozenset({400, 401}),
     ),
-    "folded header": Request(b"GET /livez HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", frozenset({200, 400})),
-    "bare newlines": Request(b"GET /livez HTTP/1.1\nHost: a\n\n", frozenset({200, 400, CLOSED})),
+    "folded header": Request(
+        b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: a\r\n b\r\n\r\n", frozenset({200, 400})
+    ),
+    "bare newlines": Request(
+        b"GET /livez HTTP/1.1\nHost: a\nConnection: close\n\n", frozenset({200, 400, CLOSED})
+    ),
     "no http": Request(
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), frozenset({400, CLOSED})
     ),
@@ -183,7 +190,11 @@ REQUESTS: dict[str, Request] = {
         "Sec-WebSocket-Version: 13",
         statuses=(200, 400, 403, 404, 500),
     ),
-    "pipelined": Request(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" * 200, frozenset({200})),
+    "pipelined": Request(
+        b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" * 200
+        + b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        frozenset({200}),
+    ),
     "expectation": made(
         PUT, "Content-Length: 3", "Expect: 200-maybe", body=b"abc", statuses=(415, 400, 417, 422)
     ),

@@ -29,4 +29,5 @@ def test_is_answered_as_it_should_be(request_: Request, service: Running) -> Non
 
 
 def test_no_log_holds_a_traceback(service: Running) -> None:
-    assert [path.name for path in Path(service.home, "logs").iterdir() if "Traceback" in path.read_text()] == []
+    logs = Path(service.home, "logs").iterdir()
+    assert [path.name for path in logs if "Traceback" in path.read_text()] == []
