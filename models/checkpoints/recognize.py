@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import Literal, TypeAlias
 
@@ -119,15 +120,14 @@ def _unknown(head: bytes, size_bytes: int) -> Exception:
             "The file is an HTML page.",
             hint="A download link probably returned its page; fetch the checkpoint itself.",
         )
-    text = head[:-4] if len(head) == 4096 else head  # a character may be cut at the end
-    if b"\x00" not in text and _is_text(text):
+    if _is_text(head):
         return rejection("unsupported_format", "The file is a text file.", hint=_NOT_WEIGHTS)
     return rejection("format_unknown", f"The file's {size_bytes:,} bytes match no known format.")
 
 
-def _is_text(raw: bytes) -> bool:
+def _is_text(head: bytes) -> bool:
     try:
-        text = raw.decode("utf-8", errors="strict")
-    except UnicodeDecodeError as error:
-        text = raw[: error.start].decode("utf-8") if error.start >= len(raw) - 3 else ""
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)  # the last character may be cut
+    except UnicodeDecodeError:
+        return False
     return bool(text) and all(character.isprintable() or character in "\t\r\n\f" for character in text)

@@ -51,7 +51,7 @@ def _parse(raw: bytes) -> dict[str, Any]:
         header = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         _malformed("is not JSON")
-    if not isinstance(header, dict) or not raw.startswith(b"{"):
+    if not isinstance(header, dict):
         _malformed("is not a JSON object")
     return header
 

@@ -176,6 +176,22 @@ def polyglot(chance: random.Random) -> bytes:
     return head + chance.randbytes(chance.randint(0, 40)) + good_zip(chance)
 
 
+@hostile("unsupported_format")
+def text(chance: random.Random) -> bytes:
+    """Text, short or long, with characters of several bytes where a reader's block ends."""
+    head = chance.choice([b"", b"\xef\xbb\xbf", b" \r\n\t"])
+    return head + chance.choice(
+        ["key: value\n", "\u00e9t\u00e9 ", "\U0001f600", "<p>"]
+    ).encode() * chance.choice([1, 2000])
+
+
+@hostile("unsupported_format")
+def page(chance: random.Random) -> bytes:
+    """The page of a download link instead of the file behind it."""
+    head = chance.choice([b"", b"\xef\xbb\xbf", b" \r\n\t"])
+    return head + chance.choice([b"<!DOCTYPE html>", b"<html>", b"<!doctype HTML>\0"]) + chance.randbytes(30)
+
+
 @hostile("format_unknown")
 def noise(chance: random.Random) -> bytes:
     """Bytes that mean nothing."""

@@ -85,8 +85,33 @@ def tensor_arguments(chance: random.Random) -> bytes:
         b"\x88))\x89" + ORDERED_DICT,
         b"K\x00))NN",
         b"K\x00K\x01K\x01\x89" + ORDERED_DICT,
+        b"K\x00N\x85K\x01\x85\x89" + ORDERED_DICT,
+        b"K\x00K\x04\x85\x88\x85\x89" + ORDERED_DICT,
+        b"\x88K\x04\x85K\x01\x85\x89" + ORDERED_DICT,
+        b"K\x00K\x04\x85K\x01\x85N" + ORDERED_DICT,
+        b"K\x00K\x04\x85K\x01\x85\x89N",
+        b"K\x00K\x04\x85K\x01\x85\x89" + ORDERED_DICT + b"N" + b"N",
     ]
     return one(call + A.storage() + chance.choice(rest) + b"tR")
+
+
+@hostile("pickle_malformed")
+def tensor_parameter(chance: random.Random) -> bytes:
+    """A parameter, a reference or a dict made of arguments that torch does not write."""
+    parameter = b"ctorch._utils\n_rebuild_parameter\n"
+    calls = [
+        parameter + b")R",
+        parameter + b"N\x88" + ORDERED_DICT + b"\x87R",
+        parameter + A.tensor() + b"N" + ORDERED_DICT + b"\x87R",
+        b"ccollections\nOrderedDict\nK\x01\x85R",
+        b"ccollections\nOrderedDict\n]K\x01a\x85R",
+        b"ccollections\nOrderedDict\n]))\x86a\x85RN",
+        b"]" + A.text("storage") + b"aQ",
+        b"(" + A.text("storage") + b"tQ",
+        A.storage(elements=1).replace(A.number(1), b"\x88"),
+        b"ctorch\nFloatStorage\n)R",
+    ]
+    return one(chance.choice(calls))
 
 
 @hostile("tensor_kind_unsupported")

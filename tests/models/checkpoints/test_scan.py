@@ -158,15 +158,58 @@ def test_drops_and_names_what_lies_beside_the_weights(tmp_path: Path) -> None:
     } <= set(dropped)
 
 
+@pytest.mark.parametrize("count", [50, 51])
+def test_a_long_list_of_what_was_dropped_is_shortened(count: int, tmp_path: Path) -> None:
+    content = {"net": {"w": torch.ones(2)}} | {f"x{index}": index for index in range(count)}
+    torch.save(content, tmp_path / "file")
+    names = tuple(f"x{index}" for index in range(50))
+    assert scan_checkpoint(tmp_path / "file").dropped == (names if count == 50 else (*names, "and 1 more"))
+
+
+def test_entries_whose_names_are_no_text_are_counted(tmp_path: Path) -> None:
+    torch.save({"net": {"w": torch.ones(2)}, 7: "seven", (1, 2): 3}, tmp_path / "file")
+    assert scan_checkpoint(tmp_path / "file").dropped == ("2 entries whose names are not text",)
+
+
+def test_reads_ordered_dicts_as_python_2_wrote_them(assemble, torch_zip, write) -> None:
+    pairs = b"]" + b"".join(
+        b"](" + assemble.text(name) + assemble.tensor(offset=offset, shape=(1,)) + b"ea"
+        for offset, name in enumerate(["b", "a"])
+    )
+    pickled = b"\x80\x02ccollections\nOrderedDict\n" + pairs + b"\x85R."
+    raw_storage = np.array([1, 2, 3, 4], "<f4").tobytes()
+    tensors = scan_checkpoint(write(torch_zip(pickled, {"0": raw_storage}))).tensors
+    assert {name: weight.array.tolist() for name, weight in tensors.items()} == {"b": [1], "a": [2]}
+
+
 def test_flushes_and_counts_subnormals(tmp_path: Path) -> None:
     weights = torch.tensor([1e-40, -1e-40, 0.0, -0.0, 1.0, 1.2e-38])
-    torch.save({"w": weights, "b": weights.bfloat16(), "d": weights.double()}, tmp_path / "file")
+    saved = {"w": weights, "b": weights.bfloat16(), "d": weights.double()}
+    torch.save(saved, tmp_path / "file")
     scanned = scan_checkpoint(tmp_path / "file")
     assert scanned.subnormals_flushed == 6
-    assert any("set to zero" in warning for warning in scanned.warnings)
-    flushed = scanned.tensors["w"].array
-    assert flushed.tolist() == [0, 0, 0, 0, 1, pytest.approx(1.2e-38)]
-    assert np.signbit(flushed).tolist() == [False, True, False, True, False, False]
+    assert scanned.warnings == (
+        "6 weights smaller than 1.2e-38 were set to zero; they only slow the network down.",
+    )
+    for name, tensor in saved.items():
+        expected = torch.where(tensor.abs() < 1e-38, torch.zeros(()).to(tensor).copysign(tensor), tensor)
+        assert scanned.tensors[name].array.tobytes() == raw(expected), name
+
+
+def test_the_smallest_normal_and_the_largest_subnormal_are_told_apart(tmp_path: Path) -> None:
+    smallest = torch.finfo(torch.float32).smallest_normal
+    below = float(np.nextafter(np.float32(smallest), np.float32(0)))
+    content = {
+        "f": torch.tensor([smallest, -smallest, below, -below]),
+        "d": torch.tensor([smallest, below], dtype=torch.float64),
+        "b": torch.tensor([0x0080, 0x007F, -0x7F80, -0x7F81], dtype=torch.int16).view(torch.bfloat16),
+    }
+    torch.save(content, tmp_path / "file")
+    scanned = scan_checkpoint(tmp_path / "file")
+    assert scanned.subnormals_flushed == 5
+    assert scanned.tensors["f"].array.tolist() == [smallest, -smallest, 0, 0]
+    assert scanned.tensors["d"].array.tolist() == [smallest, 0]
+    assert scanned.tensors["b"].array.tolist() == [0x0080, 0, 0x8080, 0x8000]
 
 
 def test_keeps_small_half_precision_weights(tmp_path: Path) -> None:
@@ -183,8 +226,13 @@ def test_refuses_weights_that_are_not_finite(dtype, value, refused) -> None:
     torch.save({"a": torch.ones(3), "b.weight": torch.tensor([1.0, value, value], dtype=dtype)}, out)
     error = refused(out.getvalue())
     assert error.code == "not_finite"
-    assert "weights: 2," in error.detail
-    assert "b.weight" in error.detail
+    assert error.detail == "NaN or infinite weights: 2, the first in b.weight."
+
+
+def test_counts_what_is_not_finite_over_all_tensors(refused) -> None:
+    out = io.BytesIO()
+    torch.save({"a": torch.ones(2), "b": torch.tensor([torch.nan]), "c": torch.full((3,), torch.inf)}, out)
+    assert refused(out.getvalue()).detail == "NaN or infinite weights: 4, the first in b."
 
 
 @pytest.mark.parametrize("place", [0, 65_535, 65_536, 199_999])
