@@ -104,6 +104,10 @@ CODES: dict[str, Refusal] = {
         "The declared mean and standard deviation cannot be used.",
         "Give three means in [-10, 10] and three deviations in [0.001, 10], in units of pixels in [0, 1].",
     ),
+    "outputs_not_finite": Refusal(
+        "The network's outputs are NaN or infinite for ordinary images, although its weights are finite.",
+        "The weights are too large to compute with; take an earlier checkpoint.",
+    ),
     "canonical_changed": Refusal(
         "The stored canonical file is not the one that was inspected.", "Upload the checkpoint again."
     ),

@@ -47,11 +47,29 @@ def load_teacher(
         device: Where to put the weights.
 
     Raises:
-        CheckpointRejected: ``canonical_changed`` if the file is not the one that was inspected.
+        CheckpointRejected: ``canonical_changed`` if the file is not the one that was inspected;
+            ``outputs_not_finite`` if nothing can be computed with its weights, finite as they are.
     """
     content = canonical_path.read_bytes()
     if hashlib.sha256(content).hexdigest() != inspection.canonical_sha256:
         raise rejection("canonical_changed", "The canonical file has not the SHA-256 of its inspection.")
     network = build(inspection.architecture)
     network.load_state_dict(safetensors.torch.load(content), strict=True)
-    return Teacher(network.eval().to(device), inspection.normalization, inspection.architecture)
+    teacher = Teacher(network.eval().to(device), inspection.normalization, inspection.architecture)
+    _require_finite_outputs(teacher)
+    return teacher
+
+
+def _require_finite_outputs(teacher: Teacher) -> None:
+    """Look at a black, a white and two noisy images."""
+    side = teacher.spec.input_size
+    noise = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    images = torch.cat([torch.zeros(1, 3, side, side), torch.ones(1, 3, side, side), noise])
+    with torch.inference_mode():
+        logits = teacher.pixel_classifier()(images.to(teacher.device))
+    wrong = int(logits.isfinite().all(1).logical_not().sum())
+    if wrong:
+        raise rejection(
+            "outputs_not_finite",
+            f"The outputs for {wrong} of {len(images)} plain images are NaN or infinite.",
+        )

@@ -55,6 +55,19 @@ def test_undeclared_normalization_is_identity_and_said_aloud(checkpoint: Path, t
     assert "declare mean and std" in inspection.warnings[0]
 
 
+@pytest.mark.parametrize("size", [1e18, 3e38])
+def test_finite_weights_with_which_nothing_can_be_computed_are_named(size: float, tmp_path: Path) -> None:
+    network = build(SPEC)
+    for parameter in network.parameters():
+        torch.nn.init.constant_(parameter, size)
+    torch.save(network.state_dict(), tmp_path / "file")
+    inspection = inspect_checkpoint(tmp_path / "file", tmp_path / "canonical", DECLARED)
+    with pytest.raises(CheckpointRejected) as caught:
+        load_teacher(tmp_path / "canonical", inspection)
+    assert caught.value.code == "outputs_not_finite"
+    assert caught.value.detail.startswith("The outputs for ")
+
+
 @pytest.mark.parametrize(
     "declared",
     [
