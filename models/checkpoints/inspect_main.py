@@ -1,9 +1,9 @@
 """The parser process: ``python -I -m models.checkpoints.inspect_main``, one JSON request in, one answer out.
 
-The request is ``{"path", "out_path", "options", "limits", "sandbox"}``: the third and fourth have the
-fields of ``InspectOptions`` and ``Limits``, the last is a ``sandbox.profiles.Mode``. The answer is
-``{"accepted": inspection}``, ``{"rejected": {"code", "detail", "hint"}}`` or ``{"stopped": detail,
-"limit": bool}``. NumPy is the only library it imports.
+The request is ``{"path", "out_path", "options", "limits", "sandbox", "outside"}``: the third and fourth have
+the fields of ``InspectOptions`` and ``Limits``, the fifth is a ``sandbox.profiles.Mode``, the last is null or
+from ``declared.outside_table``. The answer is ``{"accepted": inspection}``, ``{"rejected": {"code",
+"detail", "hint"}}`` or ``{"stopped": detail, "limit": bool}``. NumPy is the only library it imports.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from models.checkpoints.child import Document, answer_request, lock_in
 from models.checkpoints.inspect import InspectOptions, inspect_checkpoint
+from models.checkpoints.layouts.outside import OutsideFamily
 from models.checkpoints.limits import MEBIBYTE, Limits
 from models.sandbox.bounds import Bounds
 
@@ -29,7 +30,8 @@ def inspect_request(request: Document) -> Document:
     )
     warnings = lock_in(request, read=path, write=out_path.parent, bounds=bounds)
     options = InspectOptions(**request["options"])
-    made = inspect_checkpoint(path, out_path, options, limits=limits)
+    outside = OutsideFamily(request["outside"]) if request.get("outside") else None
+    made = inspect_checkpoint(path, out_path, options, limits=limits, outside=outside)
     return asdict(replace(made, warnings=(*made.warnings, *warnings)))
 
 

@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 
 from models.architectures import PixelClassifier, StagedClassifier, build
+from models.architectures.library import constant_buffers
 from models.checkpoints.codes import rejection
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.results.inspection import CheckpointInspection
@@ -53,5 +54,5 @@ def load_teacher(
     if hashlib.sha256(content).hexdigest() != inspection.canonical_sha256:
         raise rejection("canonical_changed", "The canonical file has not the SHA-256 of its inspection.")
     network = build(inspection.architecture)
-    network.load_state_dict(safetensors.torch.load(content), strict=True)
+    network.load_state_dict({**safetensors.torch.load(content), **constant_buffers(network)}, strict=True)
     return Teacher(network.eval().to(device), inspection.normalization, inspection.architecture)
