@@ -48,7 +48,7 @@ def configuration(name: str) -> TimmConfiguration:
         RecipeError: ``architecture_unavailable`` if timm is not installed, or has no classifier of three
             channels by that name; ``architecture_unknown`` if it has no model of that name.
     """
-    timm = _library()
+    timm = library()
     names: list[str] = timm.list_models()
     if name not in names:
         near = [f"{PREFIX}{one}" for one in difflib.get_close_matches(name, names)]
@@ -85,7 +85,7 @@ def make(name: str, num_classes: int, input_size: int) -> nn.Module:
     known = configuration(name)
     sized = known.fixed_size and input_size != known.input_size
     options: dict[str, Any] = {"img_size": input_size} if sized else {}
-    network: nn.Module = _library().create_model(name, pretrained=False, num_classes=num_classes, **options)
+    network: nn.Module = library().create_model(name, pretrained=False, num_classes=num_classes, **options)
     return network
 
 
@@ -121,7 +121,12 @@ def build_timm(spec: ArchitectureSpec) -> LibraryNetwork:
     return LibraryNetwork(network, stages, configuration(name).classifier)
 
 
-def _library() -> Any:
+def library() -> Any:
+    """Import timm.
+
+    Raises:
+        RecipeError: ``architecture_unavailable`` if it is not installed.
+    """
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         return importlib.import_module("timm")

@@ -39,7 +39,7 @@ def outside_table(architecture: str | None, input_size: int | None, limits: Limi
                 "materialized_bytes": limits.materialized_bytes,
                 "scratch": scratch,
             }
-            return ask_child("models.checkpoints.timm_table", request, wall_s=WALL_S)
+            return ask_child("models.checkpoints.timm_main", request, wall_s=WALL_S)
     except ChildStoppedError as error:
         code = "architecture_unavailable"
         raise ChildRejectedError(

@@ -2,7 +2,7 @@
 
 torchvision's table is shipped beside this file: ``python -m models.checkpoints.library_table`` writes it, and
 a test compares it with the installed torchvision. timm's, of one network, comes with the request
-(``models.checkpoints.timm_table``).
+(``models.checkpoints.timm_main``).
 """
 
 from __future__ import annotations
