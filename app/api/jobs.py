@@ -26,7 +26,7 @@ from app.schemas.jobs import Job, JobRequest
 from app.services import jobs
 from app.services.job_request import JobRequest as ServiceRequest
 from app.services.principal import Principal
-from models.recipes.architecture_catalog import validate_name
+from models.recipes.architecture_catalog import validate_student_name
 from models.recipes.plan import plan
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -111,7 +111,7 @@ def _check_recipe(asked: JobRequest) -> None:
         RecipeError: With a code and a hint of its own.
     """
     if asked.recipe.student.architecture is not None:
-        validate_name(asked.recipe.student.architecture)
+        validate_student_name(asked.recipe.student.architecture)
     if asked.kind != "audit":
         plan(
             asked.recipe,

@@ -12,6 +12,8 @@ from rich.table import Table
 from app.commands.options import settings_of, teacher_options
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
 from models.checkpoints.child import ChildRejectedError, ChildStoppedError, ask_child
+from models.checkpoints.declared import outside_table
+from models.checkpoints.limits import Limits
 
 #: The reader gives up by itself after 60 s of processor time.
 WALL_S = 120.0
@@ -30,7 +32,7 @@ def command(*, output: Output, file: Path, **given: Any) -> int:
         if name in options:
             options[name] = _triple(name, options[name])
     with tempfile.TemporaryDirectory(prefix="proctor-inspect-") as folder:
-        request = {
+        request: dict[str, Any] = {
             "path": str(file.absolute()),
             "out_path": str(Path(folder) / "canonical.safetensors"),
             "options": options,
@@ -38,6 +40,9 @@ def command(*, output: Output, file: Path, **given: Any) -> int:
             "sandbox": settings_of().sandbox,
         }
         try:
+            request["outside"] = outside_table(
+                options.get("architecture"), options.get("input_size"), Limits()
+            )
             inspection = ask_child("models.checkpoints.inspect_main", request, wall_s=WALL_S)
         except ChildRejectedError as error:
             raise CommandError(

@@ -38,7 +38,7 @@ from app.services import artifacts, datasets, events, jobs, teachers
 from app.services.job_request import JobRequest as ServiceRequest
 from app.services.principal import Principal
 from models.errors import ProctorError
-from models.recipes.architecture_catalog import validate_name
+from models.recipes.architecture_catalog import validate_student_name
 from models.recipes.job import Recipe
 from models.recipes.plan import plan
 
@@ -189,7 +189,7 @@ def service_request(asked: JobRequest, settings: Settings) -> ServiceRequest:
         labelled, unlabelled = asked.data.labelled is not None, asked.data.unlabelled is not None
         plan(asked.recipe, labelled=labelled, unlabelled=unlabelled)
         if asked.recipe.student.architecture is not None:
-            validate_name(asked.recipe.student.architecture)
+            validate_student_name(asked.recipe.student.architecture)
     return ServiceRequest(
         kind=JobKind(asked.kind),
         teacher_id=asked.teacher,

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from app.schemas.base import NO_NUL, Wire
 from app.schemas.uploads import Links, Upload
+from models.recipes.architecture import MAX_INPUT_SIZE
 from models.results.inspection import CheckpointInspection
 
 
@@ -30,8 +31,9 @@ class TeacherQuery(Wire):
     """Which mapping in the file is the model, where there are several."""
     num_classes: int | None = Field(None, ge=2, le=1000)
     """Number of classes; read from the last layer when absent."""
-    input_size: int | None = Field(None, ge=8, le=256)
-    """Side of the square input in pixels; 32 when absent and not fixed by the weights."""
+    input_size: int | None = Field(None, ge=8, le=MAX_INPUT_SIZE)
+    """Side of the square input in pixels; when absent and not fixed by the weights, what the architecture is
+    usually given: 32, or 224 for torchvision's."""
     mean: str | None = Field(None, max_length=100, examples=["0.4914,0.4822,0.4465"])
     """Channel means that the network expects to be subtracted, for pixels in [0, 1]; red,green,blue."""
     std: str | None = Field(None, max_length=100, examples=["0.2470,0.2435,0.2616"])

@@ -2,7 +2,15 @@
 
 from models.architectures.pixel_classifier import PixelClassifier
 from models.architectures.registry import build
-from models.architectures.staged import StagedClassifier, StageEdit, StageOutputs
+from models.architectures.staged import ChainedClassifier, StagedClassifier, StageEdit, StageOutputs
 from models.recipes.architecture_catalog import known_architectures
 
-__all__ = ["PixelClassifier", "StageEdit", "StageOutputs", "StagedClassifier", "build", "known_architectures"]
+__all__ = [
+    "ChainedClassifier",
+    "PixelClassifier",
+    "StageEdit",
+    "StageOutputs",
+    "StagedClassifier",
+    "build",
+    "known_architectures",
+]

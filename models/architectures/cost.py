@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -15,7 +15,7 @@ def count_parameters(network: nn.Module) -> int:
 
 
 def count_macs(network: nn.Module, input_size: int) -> int:
-    """Count multiply-accumulates of convolutions and linear layers for one image.
+    """Count multiply-accumulates of convolutions and matrix products, attention's too, for one image.
 
     Additions, normalization and activations are left out, as the literature does (one MAC is two FLOPs).
     Runs on the meta device: nothing is computed and the network is not touched.
@@ -25,18 +25,6 @@ def count_macs(network: nn.Module, input_size: int) -> int:
         input_size: Side S in pixels.
     """
     shadow = copy.deepcopy(network).to("meta").eval()
-    total = 0
-
-    def add(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        if isinstance(module, nn.Conv2d):
-            per_output = module.in_channels // module.groups * math.prod(module.kernel_size)
-            total += output.numel() * per_output
-        elif isinstance(module, nn.Linear):
-            total += output.numel() * module.in_features
-
-    for module in shadow.modules():
-        module.register_forward_hook(add)
-    with torch.inference_mode():
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
         shadow(torch.zeros(1, 3, input_size, input_size, device="meta"))
-    return total
+    return int(counter.get_total_flops()) // 2

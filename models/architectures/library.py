@@ -1,84 +1,97 @@
-"""torchvision's classifiers, cut into stages where the map shrinks.
+"""Networks of other libraries, with stages.
 
-The network is torchvision's own, built without weights, and its children keep their names, so that a state
-dict of torchvision loads as it is. Its activations write to new memory, because stages are read while later
-ones run (algorithms.md 8, items 26 and 42).
+The network is the library's own, built without weights. Its tensors keep their names, so that a state dict
+of the library loads as it is, and its forward is the library's, so that it answers as there. Stages are read
+and edited by hooks that live as long as one call of ``forward_stages`` does; activations write to new
+memory, because stages are read while later ones run (algorithms.md 8, items 25, 26 and 42).
 
-The body is a row of modules. The first is the stem; a stage is what follows at one size of the map, seen at
-224 pixels; where there is no convolution at one size (a lone pooling), the modules join the next stage. A
-stage ends after its activation, so it has no margins, and feature distillation from these is refused.
-
-Source: the papers that torchvision names; https://pytorch.org/vision/stable/models.html
+A stage ends after its activation, so it has no margins, and feature distillation from these is refused.
 """
 
 from __future__ import annotations
 
-import copy
-from typing import cast
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torchvision import models as torchvision_models
 
-from models.architectures.staged import StagedClassifier, no_margins
-from models.recipes.architecture import ArchitectureSpec
-from models.recipes.architecture_catalog import validate_name
-from models.recipes.blueprints.library import PREFIX
+from models.architectures.stage_cut import FROM_MAP, TO_MAP, Stage
+from models.architectures.staged import StagedClassifier, StageEdit, StageOutputs, no_margins
 
-_USUAL_SIZE = 224
-#: The row of a ShuffleNetV2, which has no container for it.
-_SHUFFLENET = ("conv1", "maxpool", "stage2", "stage3", "stage4", "conv5")
+_INNER = "network."
+_COUNTER = "num_batches_tracked"
 
 
 class LibraryNetwork(StagedClassifier):
-    """A network of torchvision with stages."""
+    """A network of another library."""
 
-    def __init__(self, name: str, num_classes: int) -> None:
-        """Build the network with torchvision's own initialization.
+    def __init__(self, network: nn.Module, stages: tuple[Stage, ...], classifier: str) -> None:
+        """Take over a network.
 
         Args:
-            name: torchvision's.
-            num_classes: Number of logits K.
+            network: Maps normalized images (N, 3, H, W) to logits (N, K).
+            stages: From ``stage_cut.cut``.
+            classifier: Name of the last layer.
         """
         super().__init__()
-        library = torchvision_models.get_model(name, weights=None, num_classes=num_classes)
-        for child, module in library.named_children():
-            self.add_module(child, module)
-        for module in self.modules():
+        self.network = network
+        self.cut = stages
+        self.classifier = classifier
+        self.stage_channels = tuple(stage.channels for stage in stages)
+        for module in network.modules():
             if "inplace" in vars(module):
                 vars(module)["inplace"] = False
-        self.ends_with_relu = name.startswith("densenet")
-        body = next((child for child in ("features", "layers") if hasattr(self, child)), None)
-        inner = self.get_submodule(body) if body else None
-        row = [f"{body}.{child}" for child, _ in inner.named_children()] if inner else list(_SHUFFLENET)
-        self.row_stem, *rest = row
-        self.row_stages, self.stage_channels = self._cut(rest)
+        self.register_state_dict_post_hook(_hide_inner)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_show_inner)  # type: ignore[no-untyped-call]
 
-    def stem(self, x: Tensor) -> Tensor:
-        """Map normalized images (N, 3, H, W) through the first module of the body."""
-        return cast(Tensor, self.get_submodule(self.row_stem)(x))
+    def forward(self, x: Tensor) -> Tensor:
+        """Map normalized images (N, 3, H, W) to logits (N, K)."""
+        return cast(Tensor, self.network(x))
 
-    def stage(self, index: int, x: Tensor) -> Tensor:
-        """Run the modules of one size of the map; returns the last one's output."""
-        for module in self._stage_modules(index):
-            x = module(x)
-        return x
+    def forward_stages(self, x: Tensor, edit: StageEdit | None = None) -> StageOutputs:
+        """Run forward and keep every stage's output; tokens are (N, C, T, 1)."""
+        stages: list[Tensor] = []
+        inputs: list[Tensor] = []
 
-    def head(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map the last stage's output to logits (N, K) and the last linear layer's input (N, D)."""
-        if self.ends_with_relu:
-            x = functional.relu(x)
-        pool = getattr(self, "avgpool", None)
-        x = pool(x) if pool is not None else x.mean(dim=(2, 3), keepdim=True)
-        last = self.fc if hasattr(self, "fc") else self.classifier
-        if isinstance(last, nn.Sequential):
-            # ConvNeXt normalizes the map and flattens it itself.
-            flattens = any(isinstance(module, nn.Flatten) for module in last)
-            pooled = last[:-1](x if flattens else x.flatten(1))
-            return last[-1](pooled), pooled
-        pooled = x.flatten(1)
-        return cast(nn.Linear, last)(pooled), pooled
+        def leave(form: Any) -> Callable[[nn.Module, object, Tensor], Tensor | None]:
+            def keep(_: nn.Module, __: object, output: Tensor) -> Tensor | None:
+                stage = TO_MAP[form](output)
+                if edit is not None:
+                    stage = edit(len(stages), stage)
+                stages.append(stage)
+                return None if edit is None else FROM_MAP[form](stage)
+
+            return keep
+
+        def enter(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+            inputs.append(given[0])
+
+        handles = [self.network.get_submodule(self.classifier).register_forward_pre_hook(enter)]
+        for stage in self.cut:
+            module = self.network.get_submodule(stage.modules[-1])
+            handles.append(module.register_forward_hook(leave(stage.form)))
+        try:
+            logits = self.network(x)
+        finally:
+            for handle in handles:
+                handle.remove()
+        # A 1x1 convolution as classifier, as SqueezeNet's, sees a map that is pooled behind it.
+        pooled = inputs[0] if inputs[0].ndim == 2 else TO_MAP[_form(inputs[0])](inputs[0]).mean(dim=(2, 3))
+        return StageOutputs(logits, tuple(stages), pooled)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Load tensors in the library's present layout.
+
+        Networks whose layout has changed, such as MNASNet, ask for its version, which only a state dict has
+        that was never a file of ours.
+        """
+        state = OrderedDict(state_dict)
+        versions = {name: {"version": module._version} for name, module in self.named_modules()}
+        state._metadata = versions  # type: ignore[attr-defined]
+        return super().load_state_dict(state, strict, assign)
 
     def margin_norm(self, index: int) -> nn.BatchNorm2d:
         """Refuse: a stage ends after its activation.
@@ -88,54 +101,41 @@ class LibraryNetwork(StagedClassifier):
         """
         raise no_margins(f"stage {index} of this network ends after its activation")
 
-    def stage_convolutions(self, index: int) -> list[nn.Conv2d]:
-        """List the convolutions of the stage."""
-        return [
+    def stage_convolutions(self, index: int) -> Sequence[nn.Conv2d | nn.Linear]:
+        """List the convolutions of the stage, or its linear layers if there are none."""
+        modules = [
             module
-            for part in self._stage_modules(index)
-            for module in part.modules()
-            if isinstance(module, nn.Conv2d)
+            for name in self.cut[index].modules
+            for module in self.network.get_submodule(name).modules()
         ]
-
-    def _stage_modules(self, index: int) -> list[nn.Module]:
-        return [self.get_submodule(name) for name in self.row_stages[index]]
-
-    @torch.no_grad()
-    def _cut(self, row: list[str]) -> tuple[list[list[str]], tuple[int, ...]]:
-        """Group the row by size of the map, on the meta device: nothing is computed."""
-        x = torch.zeros(1, 3, _USUAL_SIZE, _USUAL_SIZE, device="meta")
-        x = self._shadow(self.row_stem)(x)
-        stages: list[list[str]] = [[]]
-        channels: list[int] = [0]
-        side = x.shape[2]
-        for name in row:
-            shadow = self._shadow(name)
-            x = shadow(x)
-            filled = any(_has_convolution(self.get_submodule(one)) for one in stages[-1])
-            if x.shape[2] != side and filled:
-                stages.append([])
-                channels.append(0)
-            side = x.shape[2]
-            stages[-1].append(name)
-            channels[-1] = x.shape[1]
-        if not any(_has_convolution(self.get_submodule(one)) for one in stages[-1]):
-            stages[-2:] = [stages[-2] + stages[-1]]
-            channels[-2:] = channels[-1:]
-        return stages, tuple(channels)
-
-    def _shadow(self, name: str) -> nn.Module:
-        return copy.deepcopy(self.get_submodule(name)).to("meta").eval()
+        convolutions = [module for module in modules if isinstance(module, nn.Conv2d)]
+        return convolutions or [module for module in modules if isinstance(module, nn.Linear)]
 
 
-def _has_convolution(module: nn.Module) -> bool:
-    return any(isinstance(one, nn.Conv2d) for one in module.modules())
+def constant_buffers(network: nn.Module) -> dict[str, Tensor]:
+    """Return by name the integers of a network that no training writes, such as relative positions.
 
-
-def build_library(spec: ArchitectureSpec) -> LibraryNetwork:
-    """Build ``torchvision-NAME``.
-
-    Raises:
-        RecipeError: If there is none of that name (code ``architecture_unknown``).
+    They index other tensors. A stranger's must never be loaded: these belong in their place.
     """
-    validate_name(spec.name)
-    return LibraryNetwork(spec.name.removeprefix(PREFIX), spec.num_classes)
+    return {
+        name: tensor
+        for name, tensor in network.state_dict().items()
+        if not tensor.is_floating_point() and not name.endswith(_COUNTER)
+    }
+
+
+def _form(x: Tensor) -> Any:
+    return "tokens" if x.ndim == 3 else "map"
+
+
+def _hide_inner(_: nn.Module, state: dict[str, Any], prefix: str, __: object) -> None:
+    _rename(state, prefix + _INNER, prefix)
+
+
+def _show_inner(_: nn.Module, state: dict[str, Any], prefix: str, *__: object) -> None:
+    _rename(state, prefix, prefix + _INNER)
+
+
+def _rename(state: dict[str, Any], before: str, after: str) -> None:
+    for name in [name for name in state if name.startswith(before)]:
+        state[after + name.removeprefix(before)] = state.pop(name)

@@ -14,7 +14,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.architectures.staged import StagedClassifier
+from models.architectures.staged import ChainedClassifier
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.architecture_catalog import validate_name
 from models.recipes.blueprints.mobile import (
@@ -52,7 +52,7 @@ class Unit(nn.Module):
         return cast(Tensor, out + self.shortcut(x) if self.adds_input else out)
 
 
-class MobileNetV2(StagedClassifier):
+class MobileNetV2(ChainedClassifier):
     """MobileNetV2 of width 1 for any input size."""
 
     def __init__(self, num_classes: int) -> None:

@@ -17,14 +17,14 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from models.architectures.staged import StagedClassifier, no_margins
+from models.architectures.staged import ChainedClassifier, no_margins
 from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.architecture_catalog import validate_name
 from models.recipes.blueprints.plain import PLAIN_CNNS, VGGS, Plain
 
 
-class PlainNetwork(StagedClassifier):
+class PlainNetwork(ChainedClassifier):
     """Convolutions in a row."""
 
     def __init__(self, blueprint: Plain, num_classes: int, input_size: int) -> None:

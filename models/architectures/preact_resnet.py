@@ -15,7 +15,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.architectures.staged import StagedClassifier, running_norm
+from models.architectures.staged import ChainedClassifier, running_norm
 from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.blueprints.preact import Preact, preact
@@ -46,7 +46,7 @@ class PreactUnit(nn.Module):
         return cast(Tensor, out + shortcut)
 
 
-class PreactResNet(StagedClassifier):
+class PreactResNet(ChainedClassifier):
     """A pre-activation residual network for any input size."""
 
     def __init__(self, blueprint: Preact, num_classes: int) -> None:

@@ -14,7 +14,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.architectures.staged import StagedClassifier, running_norm
+from models.architectures.staged import ChainedClassifier, running_norm
 from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.blueprints.pyramid import EXPANSION, STEM_CHANNELS, Pyramid, pyramid
@@ -58,7 +58,7 @@ class Unit(nn.Module):
         return cast(Tensor, out + functional.pad(shortcut, (0, 0, 0, 0, 0, missing)))
 
 
-class PyramidNet(StagedClassifier):
+class PyramidNet(ChainedClassifier):
     """PyramidNet for any input size."""
 
     def __init__(self, blueprint: Pyramid, num_classes: int) -> None:

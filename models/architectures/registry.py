@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from models.architectures.library import build_library
 from models.architectures.mobilenet_v2 import build_mobilenet_v2
 from models.architectures.plain import build_plain
 from models.architectures.preact_resnet import build_preact_resnet
@@ -13,6 +12,8 @@ from models.architectures.resnet import build_resnet
 from models.architectures.resnet_cifar import build_resnet_cifar
 from models.architectures.shufflenet_v2 import build_shufflenet_v2
 from models.architectures.staged import StagedClassifier
+from models.architectures.timm_networks import build_timm
+from models.architectures.torchvision_networks import build_torchvision
 from models.architectures.vgg import build_vgg
 from models.architectures.wide_resnet import build_wide_resnet
 from models.recipes.architecture import ArchitectureSpec
@@ -27,7 +28,8 @@ BUILDERS: dict[str, Builder] = {
     "resnet": build_resnet,
     "resnext": build_resnet,
     "torchvision-resnet": build_resnet,
-    "torchvision": build_library,
+    "torchvision": build_torchvision,
+    "timm": build_timm,
     "preact-resnet": build_preact_resnet,
     "wide-resnet-biased": build_preact_resnet,
     "vgg": build_plain,

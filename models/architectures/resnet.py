@@ -18,7 +18,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.architectures.staged import StagedClassifier
+from models.architectures.staged import ChainedClassifier
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.architecture_catalog import validate_name
 from models.recipes.blueprints.residual import RESIDUAL, Residual
@@ -78,7 +78,7 @@ class Bottleneck(nn.Module):
         return cast(Tensor, out + self.get_submodule(self.shortcut_name)(x))
 
 
-class ResNet(StagedClassifier):
+class ResNet(ChainedClassifier):
     """A residual network for any input size."""
 
     def __init__(self, blueprint: Residual, num_classes: int) -> None:

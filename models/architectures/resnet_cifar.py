@@ -17,7 +17,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.architectures.staged import StagedClassifier
+from models.architectures.staged import ChainedClassifier
 from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.architecture_catalog import validate_name
@@ -47,7 +47,7 @@ class Unit(nn.Module):
         return cast(Tensor, out + x)
 
 
-class ResNetCifar(StagedClassifier):
+class ResNetCifar(ChainedClassifier):
     """ResNet-(6n + 2) for any input size."""
 
     def __init__(self, units: int, num_classes: int) -> None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.architectures.staged import StagedClassifier, no_margins
+from models.architectures.staged import ChainedClassifier, no_margins
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.architecture_catalog import validate_name
 from models.recipes.blueprints.mobile import SHUFFLENET_COUNTS, SHUFFLENET_STEM, SHUFFLENETS
@@ -78,7 +78,7 @@ class DownUnit(nn.Module):
         return interleave(torch.cat([left, right], dim=1))
 
 
-class ShuffleNetV2(StagedClassifier):
+class ShuffleNetV2(ChainedClassifier):
     """ShuffleNetV2 for any input size."""
 
     def __init__(self, widths: tuple[int, int, int, int], num_classes: int) -> None:

@@ -1,15 +1,16 @@
 """The shape every classifier here shares: a stem, a few stages, a head.
 
 Distillation from features, detoxification masks and the Shuffling Vaccine all need to look at, or change,
-what a stage hands to the next. Forward hooks would do it too, but they are copied along with the network
-and see post-ReLU values when the next layer works in place (algorithms.md 8, items 25, 26 and 42); an
-explicit ``stage`` call has neither trouble.
+what a stage hands to the next. Forward hooks that stay would do it too, but they are copied along with the
+network and see post-ReLU values when the next layer works in place (algorithms.md 8, items 25, 26 and 42);
+the explicit ``stage`` call of networks that are written here has neither trouble. Networks of other libraries
+(``architectures.library``) have no such call: theirs is a ``StagedClassifier`` and no ``ChainedClassifier``.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -64,6 +65,48 @@ class StagedClassifier(nn.Module, ABC):
     stage_channels: tuple[int, ...]
 
     @abstractmethod
+    def margin_norm(self, index: int) -> nn.BatchNorm2d:
+        """Return the BatchNorm whose gamma and beta describe stage ``index`` before its ReLU.
+
+        It gives the margins of the overhaul distillation (Heo et al., ICCV 2019, section 3.1).
+
+        Raises:
+            RecipeError: ``stages_incompatible`` if the network has none there.
+        """
+
+    @abstractmethod
+    def stage_convolutions(self, index: int) -> Sequence[nn.Conv2d | nn.Linear]:
+        """List the convolutions of stage ``index``, 1x1 shortcuts included, in registration order.
+
+        Of a stage without any, as in a transformer, the linear layers: 1x1 convolutions of tokens.
+        """
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Map normalized images (N, 3, H, W) to logits (N, K)."""
+
+    @abstractmethod
+    def forward_stages(self, x: Tensor, edit: StageEdit | None = None) -> StageOutputs:
+        """Run forward and keep every stage's output.
+
+        Args:
+            x: Normalized images, (N, 3, H, W).
+            edit: Replaces the raw output of stage i; the replacement feeds the next stage and is returned.
+        """
+
+    def prerelu(self, index: int, stage_output: Tensor) -> Tensor:
+        """Return the feature that the next ReLU will see, (N, C_i, H_i, W_i).
+
+        Networks that normalize before the next ReLU override this; for the others a stage already ends there.
+        """
+        del index
+        return stage_output
+
+
+class ChainedClassifier(StagedClassifier):
+    """A network that is a chain of calls: stem, stages, head."""
+
+    @abstractmethod
     def stem(self, x: Tensor) -> Tensor:
         """Map normalized images (N, 3, H, W) to the input of stage 0."""
 
@@ -75,28 +118,6 @@ class StagedClassifier(nn.Module, ABC):
     def head(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map the last stage's output to ``(logits, pooled)``, (N, K) and (N, D)."""
 
-    @abstractmethod
-    def margin_norm(self, index: int) -> nn.BatchNorm2d:
-        """Return the BatchNorm whose gamma and beta describe stage ``index`` before its ReLU.
-
-        It gives the margins of the overhaul distillation (Heo et al., ICCV 2019, section 3.1).
-
-        Raises:
-            RecipeError: ``stages_incompatible`` if the network has none there.
-        """
-
-    @abstractmethod
-    def stage_convolutions(self, index: int) -> list[nn.Conv2d]:
-        """List the convolutions of stage ``index``, 1x1 shortcuts included, in registration order."""
-
-    def prerelu(self, index: int, stage_output: Tensor) -> Tensor:
-        """Return the feature that the next ReLU will see, (N, C_i, H_i, W_i).
-
-        Networks that normalize before the next ReLU override this; for the others a stage already ends there.
-        """
-        del index
-        return stage_output
-
     def forward(self, x: Tensor) -> Tensor:
         """Map normalized images (N, 3, H, W) to logits (N, K)."""
         x = self.stem(x)
@@ -105,12 +126,7 @@ class StagedClassifier(nn.Module, ABC):
         return self.head(x)[0]
 
     def forward_stages(self, x: Tensor, edit: StageEdit | None = None) -> StageOutputs:
-        """Run forward and keep every stage's output.
-
-        Args:
-            x: Normalized images, (N, 3, H, W).
-            edit: Replaces the raw output of stage i; the replacement feeds the next stage and is returned.
-        """
+        """Run forward and keep every stage's output."""
         x = self.stem(x)
         stages = []
         for index in range(len(self.stage_channels)):

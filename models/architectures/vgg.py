@@ -16,7 +16,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from models.architectures.staged import StagedClassifier
+from models.architectures.staged import ChainedClassifier
 from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
 
@@ -27,7 +27,7 @@ _MODULES_PER_PAIR = 8
 _FIRST_ACTIVATION, _LAST_NORM = 2, 4
 
 
-class SmallVgg(StagedClassifier):
+class SmallVgg(ChainedClassifier):
     """Six convolutions and one linear layer."""
 
     def __init__(self, num_classes: int, input_size: int) -> None:

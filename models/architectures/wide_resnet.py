@@ -17,7 +17,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.architectures.staged import StagedClassifier, running_norm
+from models.architectures.staged import ChainedClassifier, running_norm
 from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
 
@@ -66,7 +66,7 @@ class Block(nn.Module):
         return cast(Tensor, self.layer(x))
 
 
-class WideResNet(StagedClassifier):
+class WideResNet(ChainedClassifier):
     """WRN-depth-widen for any input size."""
 
     def __init__(self, depth: int, widen: int, num_classes: int) -> None:

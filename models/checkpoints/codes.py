@@ -96,6 +96,10 @@ CODES: dict[str, Refusal] = {
     "architecture_ambiguous": Refusal(
         "The weights fit several architectures; they are named.", "Declare the architecture by its name."
     ),
+    "architecture_unavailable": Refusal(
+        "The architecture is another library's, which is not installed or cannot build it in a usable form.",
+        "Where the worker runs: pip install proctor[timm]; or choose an architecture of the registry.",
+    ),
     "architecture_mismatch": Refusal(
         "The weights are not those of the architecture; up to 20 differences are listed.",
         "Leave the architecture out to have it inferred, or declare the one the weights were trained with.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.checkpoints.codes import printable, rejection
-from models.checkpoints.layouts.family import USUAL_SIZE, Family, Reading
+from models.checkpoints.layouts.family import Family, Reading
 from models.checkpoints.layouts.layout import COUNTER, Layout, Shape
 from models.checkpoints.layouts.library import LibraryFamily
 from models.checkpoints.layouts.mobile import MobileNetV2Family, ShuffleNetV2Family
@@ -18,7 +18,7 @@ from models.checkpoints.layouts.residual import LIBRARY_RESNET_FAMILY, RESNET_FA
 from models.checkpoints.layouts.resnet_cifar import ResNetCifarFamily
 from models.checkpoints.layouts.vgg_small import VggSmallFamily
 from models.checkpoints.layouts.wide_resnet import WideResNetFamily
-from models.recipes.architecture import ArchitectureSpec
+from models.recipes.architecture import MAX_INPUT_SIZE, ArchitectureSpec
 
 FAMILIES: tuple[Family, ...] = (
     WideResNetFamily(),
@@ -38,6 +38,7 @@ FAMILIES: tuple[Family, ...] = (
 
 _MAX_DIFFERENCES = 20
 _ASSUMED_CLASSES = 10
+_COMMON_SIZE = 224
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,17 @@ class InferredArchitecture:
     source: Literal["declared", "inferred"]
     layout: Layout
     warnings: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
+    """Modules in the file that only serve training."""
 
 
 def infer_architecture(
-    shapes: Mapping[str, Shape], *, declared: str | None, num_classes: int | None, input_size: int | None
+    shapes: Mapping[str, Shape],
+    *,
+    declared: str | None,
+    num_classes: int | None,
+    input_size: int | None,
+    outside: Family | None = None,
 ) -> InferredArchitecture:
     """Find the registry's architecture that the tensors fill exactly.
 
@@ -63,6 +71,7 @@ def infer_architecture(
         num_classes: The user's number of classes; None reads it from the classifier.
         input_size: Side of the user's images in pixels; None reads it, or assumes what the family
             is usually given.
+        outside: The family of a declared name that is in none of ours.
 
     Raises:
         CheckpointRejected: ``architecture_unknown``, ``architecture_ambiguous`` or ``architecture_mismatch``.
@@ -70,7 +79,7 @@ def infer_architecture(
     if declared is None:
         family, reading = _recognize(shapes, input_size)
     else:
-        family = _family_of(declared)
+        family = outside or _family_of(declared)
         readings = family.read(shapes)
         named = next((one for one in readings if one.name == declared), None)
         reading = named or next(iter(readings), None) or _unread(declared, num_classes, shapes)
@@ -90,8 +99,10 @@ def infer_architecture(
             "architecture_unknown", f"There is no {printable(spec.name)} for {spec.input_size} pixels a side."
         )
     key_map = _match(layout, shapes, reading.renamed)
-    warnings = _warnings(key_map, reading, input_size)
-    return InferredArchitecture(spec, key_map, "declared" if declared else "inferred", layout, warnings)
+    dropped = tuple(sorted({name.partition(".")[0] for name in layout.auxiliary if name in shapes}))
+    warnings = (*_warnings(key_map, reading, input_size), *layout.remarks)
+    source: Literal["declared", "inferred"] = "declared" if declared else "inferred"
+    return InferredArchitecture(spec, key_map, source, layout, warnings, dropped)
 
 
 def _recognize(shapes: Mapping[str, Shape], input_size: int | None) -> tuple[Family, Reading]:
@@ -130,7 +141,7 @@ def _spec(reading: Reading, name: str, num_classes: int | None, input_size: int 
 def _family_of(declared: str) -> Family:
     for family in FAMILIES:
         # Any size that every family accepts will do: only the name is asked about here.
-        if family.lay_out(ArchitectureSpec(declared, num_classes=2, input_size=USUAL_SIZE)) is not None:
+        if family.lay_out(ArchitectureSpec(declared, num_classes=2, input_size=_COMMON_SIZE)) is not None:
             return family
     known = ", ".join(family.title for family in FAMILIES)
     raise rejection(
@@ -158,8 +169,10 @@ def _check_numbers(spec: ArchitectureSpec) -> None:
         raise _mismatch("the last layer, the classifier, is missing; a whole network is needed")
     if not 2 <= spec.num_classes <= 1000:
         raise _mismatch(f"the classifier has {spec.num_classes:,} outputs; between 2 and 1,000 are accepted")
-    if not 8 <= spec.input_size <= 256:
-        raise _mismatch(f"the input is {spec.input_size:,} pixels a side; between 8 and 256 are accepted")
+    if not 8 <= spec.input_size <= MAX_INPUT_SIZE:
+        raise _mismatch(
+            f"the input is {spec.input_size:,} pixels a side; between 8 and {MAX_INPUT_SIZE} are accepted"
+        )
 
 
 def _match(layout: Layout, shapes: Mapping[str, Shape], renamed: Mapping[str, str]) -> dict[str, str | None]:
@@ -188,10 +201,18 @@ def _compare(
             differences.append(f"{name} {list(shape)} is missing")
         elif source is not None and tuple(shapes[source]) != shape:
             differences.append(f"{printable(source)} is {list(shapes[source])} instead of {list(shape)}")
+    for name, shape in (*layout.constants.items(), *layout.auxiliary.items()):
+        source = found.pop(name, None)
+        if source is not None and not _alike(shapes[source], shape):
+            differences.append(f"{printable(source)} is {list(shapes[source])} instead of {list(shape)}")
     differences += [
         f"{printable(source)} {list(shapes[source])} is unexpected" for source in (*found.values(), *surplus)
     ]
     return key_map, differences
+
+
+def _alike(found: Shape, wanted: Shape) -> bool:
+    return len(found) == len(wanted) and all(b in {-1, a} for a, b in zip(found, wanted, strict=True))
 
 
 def _mismatch(*differences: str, name: str = "the registry's architecture") -> Exception:
@@ -209,7 +230,7 @@ def _warnings(key_map: Mapping[str, str | None], reading: Reading, input_size: i
         )
     if reading.input_size is None and input_size is None:
         warnings.append(
-            f"The weights do not tell the input size; {reading.usual_size} pixels a side are assumed. "
-            "Declare input_size if the network was trained on another."
+            f"The weights do not tell the input size; {reading.usual_size} pixels a side are assumed"
+            f"{reading.usual_because}. Declare input_size if the network was trained on another."
         )
     return tuple(warnings)

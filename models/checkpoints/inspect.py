@@ -10,6 +10,7 @@ from models.checkpoints.canonical import write_canonical
 from models.checkpoints.codes import rejection
 from models.checkpoints.digest import Digester
 from models.checkpoints.infer_architecture import InferredArchitecture, infer_architecture
+from models.checkpoints.layouts.family import Family
 from models.checkpoints.layouts.layout import COUNTER
 from models.checkpoints.limits import Limits
 from models.checkpoints.normalization_fit import IDENTITY, fit_normalization
@@ -21,6 +22,12 @@ _IDENTITY_WARNING = (
     "No normalization was declared: the network is given pixels in [0, 1] as they are. If it was trained on "
     "(pixels - mean) / std, declare mean and std, or every figure will be wrong."
 )
+_SUGGESTED_WARNING = (
+    "No normalization was declared: the one is used that the library names for its published weights of this "
+    "architecture. If yours were trained with another, declare mean and std, or every figure will be wrong."
+)
+#: What is used without a declaration, by whether the library names one.
+_DEFAULT_NAMES = ("pixels in [0, 1] as they are", "the one that the library names")
 #: bfloat16 arrives as bare bits; such checkpoints are rare enough to be asked for their normalization.
 _COMPARABLE = ("F16", "F32", "F64")
 
@@ -48,6 +55,7 @@ def inspect_checkpoint(
     *,
     limits: Limits | None = None,
     digester: Digester | None = None,
+    outside: Family | None = None,
 ) -> CheckpointInspection:
     """Read a checkpoint, tell its architecture, and write it in canonical form.
 
@@ -57,6 +65,8 @@ def inspect_checkpoint(
         options: The user's declarations.
         limits: Bounds on everything the file may ask for; None takes the defaults.
         digester: Hashes both files; one that was started makes this nearly twice as fast.
+        outside: The family of a declared architecture that another library makes; see
+            ``declared.outside_table``.
 
     Raises:
         CheckpointRejected: With one of ``codes.CODES``.
@@ -68,6 +78,7 @@ def inspect_checkpoint(
         declared=options.architecture,
         num_classes=options.num_classes,
         input_size=options.input_size,
+        outside=outside,
     )
     _require_weight_types(scanned, inferred)
     canonical_sha256 = write_canonical(scanned, inferred.key_map, out_path, digester=digester)
@@ -87,7 +98,7 @@ def inspect_checkpoint(
         canonical_sha256=canonical_sha256,
         state_dict_key=scanned.state_dict_key,
         stripped_prefix=scanned.stripped_prefix,
-        dropped=scanned.dropped,
+        dropped=(*scanned.dropped, *inferred.dropped),
         subnormals_flushed=scanned.subnormals_flushed,
         warnings=(*scanned.warnings, *inferred.warnings, *remarks),
     )
@@ -100,18 +111,23 @@ def _settle(
 
     A declared one is used even when the weights speak against it: the user may know what we do not.
     """
+    suggested = inferred.layout.normalization
     arrays = {
         name: scanned.tensors[source].array
         for name, source in inferred.key_map.items()
         if source is not None and scanned.tensors[source].dtype.tag in _COMPARABLE
     }
-    fit = fit_normalization(arrays, declared or IDENTITY)
+    fit = fit_normalization(arrays, declared or suggested or IDENTITY)
     if fit is None or not fit.wrong:
-        return (declared, "declared", ()) if declared else (IDENTITY, "assumed", (_IDENTITY_WARNING,))
+        if declared:
+            return declared, "declared", ()
+        if suggested:
+            return suggested, "library", (_SUGGESTED_WARNING,)
+        return IDENTITY, "assumed", (_IDENTITY_WARNING,)
     also = f", {' and '.join(fit.also)} about as well," if fit.also else ""
     told = (
         f"The first BatchNorm fits {fit.best_name} (distance {fit.best_distance:.2f}){also} and not "
-        f"{'the declared normalization' if declared else 'pixels in [0, 1] as they are'} "
+        f"{'the declared normalization' if declared else _DEFAULT_NAMES[suggested is not None]} "
         f"({fit.distance:.2f})."
     )
     if declared:

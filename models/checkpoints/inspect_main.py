@@ -1,9 +1,9 @@
 """The parser process: ``python -I -m models.checkpoints.inspect_main``, one JSON request in, one answer out.
 
-The request is ``{"path", "out_path", "options", "limits", "sandbox"}``: the third and fourth have the
-fields of ``InspectOptions`` and ``Limits``, the last is a ``sandbox.profiles.Mode``. The answer is
-``{"accepted": inspection}``, ``{"rejected": {"code", "detail", "hint"}}`` or ``{"stopped": detail,
-"limit": bool}``. NumPy is the only library it imports.
+The request is ``{"path", "out_path", "options", "limits", "sandbox", "outside"}``: the third and fourth have
+the fields of ``InspectOptions`` and ``Limits``, the fifth is a ``sandbox.profiles.Mode``, the last is null or
+from ``declared.outside_table``. The answer is ``{"accepted": inspection}``, ``{"rejected": {"code",
+"detail", "hint"}}`` or ``{"stopped": detail, "limit": bool}``. NumPy is the only library it imports.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from models.checkpoints.child import Document, answer_request, lock_in
 from models.checkpoints.digest import Digester
 from models.checkpoints.inspect import InspectOptions, inspect_checkpoint
+from models.checkpoints.layouts.outside import OutsideFamily
 from models.checkpoints.limits import MEBIBYTE, Limits
 from models.sandbox.bounds import Bounds
 
@@ -31,7 +32,8 @@ def inspect_request(request: Document) -> Document:
     digester = Digester()
     warnings = lock_in(request, read=path, write=out_path.parent, bounds=bounds, last_thread=digester.start)
     options = InspectOptions(**request["options"])
-    made = inspect_checkpoint(path, out_path, options, limits=limits, digester=digester)
+    outside = OutsideFamily(request["outside"]) if request.get("outside") else None
+    made = inspect_checkpoint(path, out_path, options, limits=limits, digester=digester, outside=outside)
     return asdict(replace(made, warnings=(*made.warnings, *warnings)))
 
 

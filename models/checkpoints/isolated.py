@@ -8,6 +8,7 @@ from typing import Any
 
 from models.checkpoints.child import ChildRejectedError, ChildStoppedError, ask_child
 from models.checkpoints.codes import rejection
+from models.checkpoints.declared import outside_table
 from models.checkpoints.inspect import InspectOptions
 from models.checkpoints.limits import Limits
 from models.errors import CheckpointRejected
@@ -37,7 +38,7 @@ def inspect_isolated(
         CheckpointRejected: With one of ``codes.CODES``, or ``sandbox_unavailable``.
     """
     limits = limits or Limits()
-    request = {
+    request: dict[str, Any] = {
         "path": str(path.absolute()),
         "out_path": str(out_path.absolute()),
         "options": asdict(options),
@@ -45,6 +46,7 @@ def inspect_isolated(
         "sandbox": sandbox,
     }
     try:
+        request["outside"] = outside_table(options.architecture, options.input_size, limits)
         return parse_inspection(ask_child("models.checkpoints.inspect_main", request, wall_s=limits.wall_s))
     except ChildRejectedError as error:
         raise CheckpointRejected(error.detail, code=error.code, hint=error.hint) from None

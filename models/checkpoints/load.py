@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 
 from models.architectures import PixelClassifier, StagedClassifier, build
+from models.architectures.library import constant_buffers
 from models.checkpoints.codes import rejection
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.results.inspection import CheckpointInspection
@@ -54,7 +55,7 @@ def load_teacher(
     if hashlib.sha256(content).hexdigest() != inspection.canonical_sha256:
         raise rejection("canonical_changed", "The canonical file has not the SHA-256 of its inspection.")
     network = build(inspection.architecture)
-    network.load_state_dict(safetensors.torch.load(content), strict=True)
+    network.load_state_dict({**safetensors.torch.load(content), **constant_buffers(network)}, strict=True)
     teacher = Teacher(network.eval().to(device), inspection.normalization, inspection.architecture)
     _require_finite_outputs(teacher)
     return teacher
@@ -65,7 +66,7 @@ def _require_finite_outputs(teacher: Teacher) -> None:
     side = teacher.spec.input_size
     noise = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     images = torch.cat([torch.zeros(1, 3, side, side), torch.ones(1, 3, side, side), noise])
-    with torch.inference_mode():
+    with torch.no_grad():
         logits = teacher.pixel_classifier()(images.to(teacher.device))
     wrong = int(logits.isfinite().all(1).logical_not().sum())
     if wrong:

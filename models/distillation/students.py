@@ -25,7 +25,7 @@ from models.engine.monitor import Monitor, ResumeState
 from models.engine.seed import derive_seed
 from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
-from models.recipes.architecture_catalog import validate_name
+from models.recipes.architecture_catalog import validate_student_name
 from models.recipes.default_student import smaller
 from models.recipes.job import Recipe
 from models.recipes.plan import DATA_FREE, Plan, plan
@@ -80,7 +80,7 @@ def plan_students(
     """
     chosen = plan(recipe, labelled=data.labels is not None, unlabelled=data.images is not None)
     name = recipe.student.architecture or smaller(spec)
-    validate_name(name)
+    validate_student_name(name)
     student = ArchitectureSpec(name, spec.num_classes, spec.input_size)
     orders = []
     if chosen.control is not None:

@@ -8,6 +8,8 @@ from annotated_types import Ge, Interval, Len
 
 from models.recipes.base import recipe
 
+MAX_INPUT_SIZE = 512
+
 
 @recipe
 class ArchitectureSpec:
@@ -17,7 +19,7 @@ class ArchitectureSpec:
     """Registry name, such as ``wrn-16-2``, ``resnet-20`` or ``vgg-small-elu``."""
     num_classes: Annotated[int, Interval(ge=2, le=1000)]
     """Number of logits."""
-    input_size: Annotated[int, Interval(ge=8, le=256)] = 32
+    input_size: Annotated[int, Interval(ge=8, le=MAX_INPUT_SIZE)] = 32
     """Side of the square input in pixels; inputs have three channels."""
 
 

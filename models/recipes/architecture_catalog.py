@@ -13,6 +13,8 @@ from models.recipes.blueprints.plain import PLAIN_CNNS, VGGS
 from models.recipes.blueprints.preact import PREACT_RESNETS, preact
 from models.recipes.blueprints.pyramid import pyramid
 from models.recipes.blueprints.residual import LIBRARY_RESNETS, RESNETS, RESNEXTS
+from models.recipes.blueprints.timm import PREFIX as TIMM_PREFIX
+from models.recipes.blueprints.timm import is_timm_name
 
 _WIDE_RESNET = re.compile(r"wrn-([1-9][0-9]{1,2})-([1-9][0-9]?)")
 _RESNET_DEPTHS = (20, 32, 44, 56, 110)
@@ -33,6 +35,8 @@ class ArchitectureFamily:
     """Which sides of the square input it takes, in words."""
     members: Container[str] | Callable[[str], bool]
     """All names, or what tells whether a name is one of them."""
+    students: bool = True
+    """Whether a student may be one of them: others can be read as teachers only."""
 
     def has(self, name: str) -> bool:
         """Say whether a network of this family has that name."""
@@ -121,10 +125,22 @@ FAMILIES: tuple[ArchitectureFamily, ...] = (
             "torchvision-efficientnet_b0",
             "torchvision-densenet121",
             "torchvision-convnext_tiny",
+            "torchvision-vit_b_16",
         ),
         description="torchvision's own network of that name; feature distillation from it is not possible.",
-        input_sizes="any from 64; usually 224",
+        input_sizes="any that the network does not shrink to nothing, multiples of the patch for ViT and of "
+        "224 for MaxViT; usually 224",
         members=LIBRARY,
+    ),
+    ArchitectureFamily(
+        name="timm",
+        pattern=f"{TIMM_PREFIX}NAME with NAME one of timm.list_models(), where timm is installed",
+        examples=("timm-resnet18", "timm-mobilenetv3_small_050", "timm-vit_tiny_patch16_224"),
+        description="timm's own network of that name, for teachers only and never inferred: declare it. "
+        "Feature distillation from it is not possible.",
+        input_sizes="what timm's network takes; that of its configuration if none is declared",
+        members=is_timm_name,
+        students=False,
     ),
     ArchitectureFamily(
         name="pyramidnet",
@@ -197,3 +213,19 @@ def validate_name(name: str) -> ArchitectureFamily:
             hint=f"Known names: {'; '.join(family.pattern for family in FAMILIES)}.",
         )
     return family
+
+
+def validate_student_name(name: str) -> None:
+    """Make sure that a student may be of that name.
+
+    Raises:
+        RecipeError: If no network has that name (code ``architecture_unknown``), or only teachers have
+            (code ``recipe_invalid``).
+    """
+    family = validate_name(name)
+    if not family.students:
+        raise RecipeError(
+            f"{name} can be a teacher's architecture, not a student's.",
+            code="recipe_invalid",
+            hint="Name a student of the registry itself, or none: the default is a smaller network.",
+        )

@@ -18,6 +18,8 @@ _STEPS = {
     "resnet-20": _SMALLEST,
     "shufflenet-v2-x0.5": _SMALLEST,
     "torchvision-resnet18": _SMALLEST,
+    "torchvision-squeezenet1_0": _SMALLEST,
+    "torchvision-squeezenet1_1": _SMALLEST,
 }
 _DEFAULTS = {
     "resnet-cifar": "resnet-20",
@@ -25,6 +27,7 @@ _DEFAULTS = {
     "shufflenet-v2": "shufflenet-v2-x0.5",
     "pyramidnet": "wrn-16-1",
     "torchvision": "torchvision-shufflenet_v2_x0_5",
+    "timm": "torchvision-shufflenet_v2_x0_5",
     "torchvision-resnet": "torchvision-resnet18",
     "resnext": "wrn-16-2",
     "vgg-small-elu": _SMALLEST,

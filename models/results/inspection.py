@@ -8,7 +8,7 @@ from typing import Literal
 from models.recipes.architecture import ArchitectureSpec, Normalization
 
 CheckpointFormat = Literal["safetensors", "torch_zip", "torch_legacy"]
-NormalizationSource = Literal["declared", "assumed", "estimated"]
+NormalizationSource = Literal["declared", "assumed", "estimated", "library"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class CheckpointInspection:
     architecture_source: Literal["declared", "inferred"]
     normalization: Normalization
     normalization_source: NormalizationSource
-    """``estimated``: none was declared, and the first BatchNorm speaks for one of the common ones."""
+    """Without a declaration: ``estimated`` if the first BatchNorm speaks for one of the common ones, else
+    ``library`` if the library whose architecture was declared names one for it, else ``assumed``."""
     parameters: int
     buffers: int
     macs: int | None

@@ -26,6 +26,7 @@ LIBRARIES = (
     "proctor",
     "torch",
     "torchvision",
+    "timm",
     "numpy",
     "safetensors",
     "pillow",

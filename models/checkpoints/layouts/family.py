@@ -26,6 +26,8 @@ class Reading:
     """Canonical name by the file's name, where they differ."""
     usual_size: int = USUAL_SIZE
     """What to assume when neither shapes nor user tell the input size."""
+    usual_because: str = ""
+    """Who says so, as the end of a sentence."""
 
 
 class Family(Protocol):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from models.recipes.architecture import ArchitectureSpec
+from models.recipes.architecture import ArchitectureSpec, Normalization
 
 Shape = tuple[int, ...]
 
@@ -22,17 +23,30 @@ class Layout:
     shapes: dict[str, Shape]
     """Parameters and buffers by canonical name, in registration order."""
     macs: int | None
-    """Multiply-accumulate operations of convolutions and linear layers for one image; None if not known."""
+    """Multiply-accumulate operations of convolutions and matrix products for one image; None if not known."""
+    unlearned: frozenset[str] = frozenset()
+    """Buffers beside BatchNorm's."""
+    constants: Mapping[str, Shape] = field(default_factory=dict)
+    """Integers that the network brings along: a file may have them, and they are not taken from it."""
+    auxiliary: Mapping[str, Shape] = field(default_factory=dict)
+    """What only serves training: a file may have it, and it is dropped. -1 is any length."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of such a network."""
+    normalization: Normalization | None = None
+    """What the library that publishes the network names for it."""
 
     @property
     def parameters(self) -> int:
         """Number of learned values."""
-        return sum(math.prod(shape) for name, shape in self.shapes.items() if not is_buffer(name))
+        return sum(math.prod(shape) for name, shape in self.shapes.items() if not self._is_buffer(name))
 
     @property
     def buffers(self) -> int:
-        """Number of values that are not learned: BatchNorm's statistics and counters."""
-        return sum(math.prod(shape) for name, shape in self.shapes.items() if is_buffer(name))
+        """Number of values that are not learned, such as BatchNorm's statistics and counters."""
+        return sum(math.prod(shape) for name, shape in self.shapes.items() if self._is_buffer(name))
+
+    def _is_buffer(self, name: str) -> bool:
+        return is_buffer(name) or name in self.unlearned
 
 
 def is_buffer(name: str) -> bool:

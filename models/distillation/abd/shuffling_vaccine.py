@@ -6,13 +6,14 @@ agree is suspicious. A generator is rewarded for leaving such images; a student 
 
 Source: Hong et al., ICML 2023, section 4; details after the code (algorithms.md 1.2). The code finds layers
 by the name "conv" and takes the last five, which on its WRN-16-2 is the last stage; here a layer is what is
-an ``nn.Conv2d``, and the default is the last stage of whatever the teacher is.
+an ``nn.Conv2d``, and the default is the last stage of whatever the teacher is. A stage without any, as in a
+transformer, has linear layers, which are 1x1 convolutions of tokens.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,30 +25,35 @@ from models.engine.precision import autocast, bfloat16_pays
 from models.recipes.abd import Direction, VaccineRecipe
 
 
-def permute_input_channels(convolution: nn.Conv2d, generator: torch.Generator) -> None:
-    """Permute a convolution's input channels in place, the same way for all of its filters.
+def permute_input_channels(convolution: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
+    """Permute a layer's input channels in place, the same way for all of its filters.
 
-    The weight is (out, in / groups, kh, kw). In a grouped convolution the channels of each group are
-    permuted among themselves; a depthwise one has a single channel per group, so its filters are permuted
-    instead, which is a permutation of what precedes it (algorithms.md 8, item 27).
+    The weight is (out, in / groups, kh, kw), or (out, in). In a grouped convolution the channels of each
+    group are permuted among themselves; a depthwise one has a single channel per group, so its filters are
+    permuted instead, which is a permutation of what precedes it (algorithms.md 8, item 27).
     """
     weight = convolution.weight
+    groups = convolution.groups if isinstance(convolution, nn.Conv2d) else 1
     with torch.no_grad():
-        if weight.shape[1] == 1 and convolution.groups > 1:
+        if weight.shape[1] == 1 and groups > 1:
             weight.copy_(weight[torch.randperm(weight.shape[0], generator=generator)])
             return
-        for rows in torch.tensor_split(weight, convolution.groups):
+        for rows in torch.tensor_split(weight, groups):
             rows.copy_(rows[:, torch.randperm(weight.shape[1], generator=generator)])
 
 
-def shuffled_layers(network: StagedClassifier, layers: int | None) -> list[nn.Conv2d]:
-    """List the convolutions to shuffle: the last ``layers``, the first when negative, the last stage if None.
+def shuffled_layers(network: StagedClassifier, layers: int | None) -> Sequence[nn.Conv2d | nn.Linear]:
+    """List the layers to shuffle: the last ``layers``, the first when negative, the last stage if None.
 
     The stem, whose input channels are colors, only takes part when all convolutions are counted out to it.
     """
+    last_stage = network.stage_convolutions(len(network.stage_channels) - 1)
     if layers is None:
-        return network.stage_convolutions(len(network.stage_channels) - 1)
-    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+        return last_stage
+    kind = nn.Conv2d if isinstance(last_stage[-1], nn.Conv2d) else nn.Linear
+    convolutions = [module for module in network.modules() if isinstance(module, kind)]
+    if kind is nn.Linear:
+        convolutions.pop()  # the classifier
     if layers < 0:
         return convolutions[:-layers]
     return convolutions[len(convolutions) - min(layers, len(convolutions)) :]

@@ -82,6 +82,7 @@ def test_a_dataset_in_another_role_is_refused(api):
         ({"method": "robustkd"}, "data_missing"),
         ({"method": "vanilla", "defense": "abd"}, "data_missing"),
         ({"student": {"architecture": "wrn-9-1"}}, "architecture_unknown"),
+        ({"student": {"architecture": "timm-resnet18"}}, "recipe_invalid"),
     ],
 )
 def test_a_recipe_that_cannot_work_is_refused_at_once(api, recipe, code):

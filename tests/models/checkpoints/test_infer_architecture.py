@@ -80,9 +80,11 @@ def test_tables_equal_the_networks(name: str, num_classes: int, input_size: int)
     assert layout.macs == count_macs(network, input_size)
 
 
-@pytest.mark.parametrize("family", known_architectures(), ids=lambda family: family.name)
-def test_every_example_of_the_catalog_has_a_table(family) -> None:
-    assert all(lay_out(name).shapes for name in family.examples)
+@pytest.mark.parametrize(
+    "name", [name for family in known_architectures() if family.name != "timm" for name in family.examples]
+)
+def test_every_example_of_the_catalog_has_a_table(name: str) -> None:
+    assert lay_out(name, input_size=224).shapes
 
 
 @pytest.mark.parametrize(("name", "num_classes", "input_size"), CONFIGURATIONS)

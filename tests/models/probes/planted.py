@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, softplus
 
-from models.architectures import StagedClassifier
+from models.architectures import ChainedClassifier
 from models.checkpoints.load import Teacher
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.triggers import Trigger
@@ -43,7 +43,7 @@ class QuadrantNetwork(nn.Module):
         return logits + bonus[:, None] * torch.eye(NUM_CLASSES)[self.target_label]
 
 
-class StagedQuadrants(StagedClassifier):
+class StagedQuadrants(ChainedClassifier):
     """The same network in the shape that teachers have; what it returns depends on ``forward`` alone."""
 
     stage_channels = ()
