@@ -36,7 +36,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
     """Hand the settings on through the environment."""
     return {
         **os.environ,
-        "PROCTOR_HOME": str(settings.absolute_home),
+        "PROCTOR_HOME": str(settings.home),
         "PROCTOR_DATABASE_URL": settings.database_url,
         "PROCTOR_BROKER_URL": settings.broker_url,
         "PROCTOR_BLOB_URL": settings.blob_url,
@@ -54,7 +54,7 @@ def make_child(settings: Settings, name: str, command: Sequence[str]) -> ChildSp
         command,
         child_environment(settings),
         log_path=folder / f"{name}.log",
-        folder=settings.absolute_home,
+        folder=settings.home,
     )
 
 

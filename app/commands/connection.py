@@ -36,7 +36,7 @@ def connect(settings: Settings, url: str | None, key: str | None) -> ProctorClie
         CommandError: If there is no key to be found, or the address is not one.
     """
     if url is None:
-        server = read_server(settings.absolute_home)
+        server = read_server(settings.home)
         url = server.url if server is not None else f"http://{settings.host}:{settings.port}"
     if not url.startswith(("http://", "https://")):
         raise CommandError(

@@ -83,7 +83,7 @@ def local_service(output: Output, home: Path | None, stop: threading.Event) -> I
         require_sandbox(settings)
         settings.make_home()
         try:
-            stack.enter_context(sole_owner(settings.absolute_home))
+            stack.enter_context(sole_owner(settings.home))
         except HomeBusyError as error:
             hint = "Use `proctor submit` there, or leave --home out."
             raise CommandError(str(error), code="home_busy", hint=hint) from error

@@ -44,12 +44,10 @@ def command(*, output: Output, host: str | None, port: int | None, home: Path | 
         hint = "Use that one, stop it, or serve another folder with --home."
         raise CommandError(str(error), code="home_busy", hint=hint) from error
     except launcher.StartError as error:
-        raise CommandError(
-            str(error), code="start_failed", hint=_logs_hint(settings.absolute_home)
-        ) from error
+        raise CommandError(str(error), code="start_failed", hint=_logs_hint(settings.home)) from error
     except ChildFailedError as error:
         output.remark(error.log_tail)
-        hint = _logs_hint(settings.absolute_home)
+        hint = _logs_hint(settings.home)
         raise CommandError(str(error), code="process_failed", hint=hint) from error
     output.remark("Stopped; no process is left.")
     return ExitCode.ACCEPTED

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import platformdirs
-from pydantic import AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.sandbox.profiles import Mode
@@ -20,9 +20,14 @@ def _url(name: str) -> AliasChoices:
     return AliasChoices(f"PROCTOR_{name}", name)
 
 
+def _absolute(path: Path) -> Path:
+    """Read ``~``, and fix a relative path while the working directory is still the user's."""
+    return path.expanduser().absolute()
+
+
 def _in_home(template: str) -> Any:
     """Make a default from the folder that ``home`` turned out to be."""
-    return lambda fields: template.format(home=Path(fields["home"]).expanduser().absolute())
+    return lambda fields: template.format(home=fields["home"])
 
 
 def _default_mode(host: str) -> Mode:
@@ -41,8 +46,10 @@ class Settings(BaseSettings):
         env_prefix="PROCTOR_", extra="ignore", frozen=True, validate_by_name=True, validate_by_alias=True
     )
 
-    home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("proctor")))
-    """Folder of the embedded database, broker, blobs, scratch space and first key."""
+    home: Annotated[Path, AfterValidator(_absolute)] = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("proctor")), validate_default=True
+    )
+    """Folder of the embedded database, broker, blobs, scratch space and first key; processes work in it."""
     database_url: str = Field(
         default_factory=_in_home("sqlite:///{home}/proctor.db"), validation_alias=_url("DATABASE_URL")
     )
@@ -90,24 +97,19 @@ class Settings(BaseSettings):
     @property
     def broker_folder(self) -> Path:
         """Where the ``filesystem://`` broker keeps its messages."""
-        return self.absolute_home / "broker"
+        return self.home / "broker"
 
     @property
     def scratch_folder(self) -> Path:
         """Where running jobs keep their files."""
-        return self.absolute_home / "scratch"
+        return self.home / "scratch"
 
     @property
     def key_file(self) -> Path:
         """Where the first key is kept for the command line."""
-        return self.absolute_home / "api_key"
-
-    @property
-    def absolute_home(self) -> Path:
-        """``home`` without ``~`` and independent of the working directory."""
-        return self.home.expanduser().absolute()
+        return self.home / "api_key"
 
     def make_home(self) -> Path:
         """Make ``home``, readable by its owner alone, and return it."""
-        self.absolute_home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return self.absolute_home
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self.home

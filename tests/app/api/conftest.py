@@ -161,7 +161,7 @@ class Api:
 
     def blobs(self) -> list[Path]:
         """Return every file in the blob store, finished or not."""
-        folder = self.edge.settings.absolute_home / "blobs"
+        folder = self.edge.settings.home / "blobs"
         return [path for path in folder.rglob("*") if path.is_file()]
 
 

@@ -24,13 +24,13 @@ def test_being_ready_needs_no_key_and_tells_how_good_the_sandbox_is(api, monkeyp
 
 def test_it_is_not_ready_without_its_database(api):
     api.edge.engine.dispose()
-    (api.edge.settings.absolute_home / "proctor.db").write_bytes(b"not a database" * 1000)
+    (api.edge.settings.home / "proctor.db").write_bytes(b"not a database" * 1000)
     answer = api("GET", "/readyz", key=None)
     assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
 
 
 def test_it_is_not_ready_without_its_blob_store(api):
-    folder = api.edge.settings.absolute_home / "blobs"
+    folder = api.edge.settings.home / "blobs"
     folder.rename(folder.with_name("gone"))
     answer = api("GET", "/readyz", key=None)
     assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")

@@ -68,6 +68,9 @@ def test_a_relative_home_does_not_depend_on_where_one_is_later(
     monkeypatch.chdir(tmp_path)
     settings = Settings(home=Path("here"))
     assert settings.database_url == f"sqlite:///{tmp_path}/here/proctor.db"
+    settings.make_home()
+    monkeypatch.chdir(settings.home)
+    assert settings.key_file == tmp_path / "here" / "api_key"
 
 
 def test_home_is_private(tmp_path: Path) -> None:
