@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.checkpoints.codes import rejection
 
@@ -11,6 +11,8 @@ from models.checkpoints.codes import rejection
 TENSOR_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,255}")
 
 MEBIBYTE = 1024 * 1024
+#: A twentieth of what one core reads.
+_SLOWEST_BYTES_PER_S = 32 * MEBIBYTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,16 @@ class Limits:
     """Descriptors of the parser process, which needs about five."""
     memory_bytes: int = 512 * MEBIBYTE
     """Memory of the parser process beyond its interpreter and twice the file."""
+
+    def admitting(self, size_bytes: int) -> Limits:
+        """Widen the limits to a file whose size somebody allowed already: the service bounds its uploads."""
+        return replace(
+            self,
+            file_bytes=max(self.file_bytes, size_bytes),
+            materialized_bytes=max(self.materialized_bytes, 2 * size_bytes),
+            cpu_s=max(self.cpu_s, size_bytes // _SLOWEST_BYTES_PER_S),
+            wall_s=max(self.wall_s, 3 * size_bytes // (2 * _SLOWEST_BYTES_PER_S)),
+        )
 
 
 def require_at_most(value: int, limit: int, what: str) -> None:

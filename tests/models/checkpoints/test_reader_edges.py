@@ -55,6 +55,17 @@ def test_exactly_as_much_as_the_limit_is_accepted(limit: str, needed: int, conte
     assert caught.value.code == ("nested_too_deep" if limit == "nesting" else "limit_exceeded")
 
 
+def test_a_file_that_was_let_in_moves_the_limits_that_depend_on_its_size() -> None:
+    limits = Limits()
+    assert limits.admitting(limits.file_bytes) == limits
+    wider = limits.admitting(4 * limits.file_bytes)
+    assert (wider.file_bytes, wider.materialized_bytes) == (4 * limits.file_bytes, 8 * limits.file_bytes)
+    assert (wider.cpu_s, wider.wall_s) == (32, 48)
+    assert replace(wider, file_bytes=1, materialized_bytes=1, cpu_s=1, wall_s=1) == replace(
+        limits, file_bytes=1, materialized_bytes=1, cpu_s=1, wall_s=1
+    )
+
+
 @pytest.mark.parametrize("key", ["1" * 20, "00"])
 def test_storage_keys_of_twenty_digits_are_read(key: str, write) -> None:
     assert scan_checkpoint(write(one(A.tensor(storage=A.storage(key)), key=key))).tensors
