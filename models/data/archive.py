@@ -13,6 +13,7 @@ from models.data.byte_stream import GZIP_SIGNATURE
 from models.data.cifar import Cifar, read_cifar_archive, read_cifar_batch
 from models.data.codes import data_rejection
 from models.data.decode import JPEG_SIGNATURE, PNG_SIGNATURE, decode_image
+from models.data.findings import describe, find_all
 from models.data.limits import ArchiveLimits, Role, require_within
 from models.data.pictures import Pictures, write_groups
 from models.data.tar_members import is_tar
@@ -46,18 +47,21 @@ def inspect_dataset(
     pictures, classes, warnings = _read(view, role, limits)
     groups = pictures.stack()
     canonical_sha256 = write_groups(groups, classes, out_path)
-    label_counts = np.bincount(
-        [label for labels in pictures.labels.values() for label in labels], minlength=len(classes)
-    )
+    labels = [label for labels in pictures.labels.values() for label in labels]
+    class_counts = tuple(int(count) for count in np.bincount(labels, minlength=len(classes)))
+    findings = None if role == "surrogate" else find_all(groups)
+    if findings is not None:
+        warnings += describe(findings, pictures.count, classes, class_counts)
     return DatasetInspection(
         role=role,
         images=pictures.count,
         classes=classes,
-        class_counts=tuple(int(count) for count in label_counts),
+        class_counts=class_counts if classes else (),
         sizes={size: len(positions) for size, positions in sorted(pictures.positions.items())},
         size_bytes=size_bytes,
         sha256=hashlib.sha256(view).hexdigest(),
         canonical_sha256=canonical_sha256,
+        findings=findings,
         warnings=warnings,
     )
 

@@ -81,6 +81,6 @@ def test_the_same_document_gives_the_same_bytes():
 
 def test_json_carries_schema_and_results_but_no_pictures():
     content = json.loads(json.dumps(document().to_json()))
-    assert (content["schema"], content["schema_version"]) == ("proctor.report", 1)
+    assert (content["schema"], content["schema_version"]) == ("proctor.report", 2)
     assert content["verification"]["networks"][2]["attacks"][0]["rate"]["value"] == 0.03
     assert "pictures" not in content
