@@ -29,7 +29,7 @@ MOVING_SIDES = range(3, 9)
 #: A finding needs so many images, and so many times the images of its neighborhood plus one: at one place, of
 #: exact colors also among similar ones; and anywhere.
 FEWEST, FACTOR, ROUGH_FACTOR, MOVING_FACTOR = 15, 15.0, 3.0, 8.0
-#: Colors rounded as far as a JPEG of good quality changes them.
+#: Colors are rounded to this, which undoes some of what JPEG changes.
 _ROUGH_STEP = 16
 #: Pixels looked at: 4,000 images of 32 x 32 at one place, half of them anywhere.
 _MOST_PIXELS = 4_000 * 32 * 32
