@@ -103,7 +103,8 @@ def main() -> None:
             poisoned, generator = images[chosen].copy(), np.random.default_rng(0)
             for image in poisoned[: round(rate * IMAGES)]:
                 stamp(image, generator)
-            print(f"{name}, {rate:.1%}: {look(poisoned)}", flush=True)
+            shuffled = poisoned[np.random.default_rng(1).permutation(IMAGES)]
+            print(f"{name}, {rate:.1%}: {look(shuffled)}", flush=True)
 
 
 if __name__ == "__main__":
