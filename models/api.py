@@ -10,6 +10,7 @@ from models.distillation.students import StudentOrder, TrainedStudent, plan_stud
 from models.distillation.students import train_student as distill
 from models.probes.audit import Audited
 from models.probes.audit import run_audit as audit
+from models.probes.teacher_check import check_teacher, settle
 from models.report import ReportDocument
 from models.report import render_html as render_report
 from models.verification import MeasuringImages, measuring_images, verify
@@ -21,9 +22,11 @@ __all__ = [
     "StudentOrder",
     "TrainedStudent",
     "audit",
+    "check_teacher",
     "distill",
     "measuring_images",
     "plan_students",
     "render_report",
+    "settle",
     "verify",
 ]

@@ -32,7 +32,7 @@ _LINKS = {"get": link("get_dataset", "dataset", "The dataset as it is now.")}
     status_code=201,
     response_model=Dataset,
     openapi_extra=UPLOAD.request_body(
-        "A zip of PNG and JPEG files in a folder per class or in none, or one image."
+        "A zip of PNG and JPEG files in a folder per class or in none, one image, or a file of CIFAR's."
     ),
     responses={
         **COMMON,

@@ -1,4 +1,4 @@
-"""``proctor inspect``: what is in a checkpoint, without keeping or running anything."""
+"""``proctor inspect``: what is in a checkpoint or a set of images, without keeping or running anything."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
-from app.commands.options import settings_of, teacher_options
+from app.commands.options import DATA_ROLES, settings_of, teacher_options
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
 from models.checkpoints.child import ChildRejectedError, ChildStoppedError, ask_child
 from models.checkpoints.declared import outside_table
 from models.checkpoints.limits import Limits
 
-#: The reader gives up by itself after 60 s of processor time.
-WALL_S = 120.0
+#: The reader of checkpoints gives up by itself after 10 s of processor time, that of images after 120 s.
+WALL_S = 180.0
 
 
 @proctor_command("inspect")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--role",
+    type=click.Choice(list(DATA_ROLES.values())),
+    help="FILE holds images, to be used for this; without it, it is a checkpoint.",
+)
 @teacher_options
-def command(*, output: Output, file: Path, **given: Any) -> int:
-    """Read the checkpoint FILE as an upload would be read: by our own reader in a bounded process.
+def command(*, output: Output, file: Path, role: str | None, **given: Any) -> int:
+    """Read FILE as an upload would be read: by our own reader in a bounded process.
 
     Nothing in the file is executed, and nothing is kept.
     """
@@ -35,15 +41,17 @@ def command(*, output: Output, file: Path, **given: Any) -> int:
         request: dict[str, Any] = {
             "path": str(file.absolute()),
             "out_path": str(Path(folder) / "canonical.safetensors"),
-            "options": options,
             "limits": {},
             "sandbox": settings_of().sandbox,
+            **({"options": options} if role is None else {"role": role}),
         }
+        reader = "models.checkpoints.inspect_main" if role is None else "models.data.inspect_main"
         try:
-            request["outside"] = outside_table(
-                options.get("architecture"), options.get("input_size"), Limits()
-            )
-            inspection = ask_child("models.checkpoints.inspect_main", request, wall_s=WALL_S)
+            if role is None:
+                request["outside"] = outside_table(
+                    options.get("architecture"), options.get("input_size"), Limits()
+                )
+            inspection = ask_child(reader, request, wall_s=WALL_S)
         except ChildRejectedError as error:
             raise CommandError(
                 str(error), code=error.code, hint=error.hint, exit_code=ExitCode.UNSUPPORTED_FILE
@@ -81,5 +89,5 @@ def _table(inspection: dict[str, Any]) -> Table:
             text = "\n".join(str(part) for part in value)
         else:
             text = f"{value:,}" if isinstance(value, int) else str(value)
-        table.add_row(name.replace("_", " "), text)
+        table.add_row(name.replace("_", " "), escape(text))
     return table

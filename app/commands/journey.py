@@ -80,7 +80,7 @@ def _dataset_id(service: JobService, output: Output, use: str, given: str) -> st
 def _upload(output: Output, path: Path, send: Callable[[Path, OnBytes], Document]) -> str:
     try:
         with transfer_bar(output.console, f"Uploading {path.name}", path.stat().st_size) as moved:
-            return str(send(path, moved)["id"])
+            document = send(path, moved)
     except ProblemError as problem:
         if problem.status not in _FILE_STATUSES or problem.code == "invalid_request":
             raise
@@ -90,6 +90,9 @@ def _upload(output: Output, path: Path, send: Callable[[Path, OnBytes], Document
             hint=problem.hint,
             exit_code=ExitCode.UNSUPPORTED_FILE,
         ) from problem
+    for warning in (document.get("inspection") or {}).get("warnings", ()):
+        output.remark(f"{path.name}: {warning}")
+    return str(document["id"])
 
 
 def follow(service: JobService, output: Output, job_id: str) -> Document:

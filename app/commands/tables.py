@@ -52,6 +52,8 @@ def job_text(job: Document) -> RenderableType:
     audit, verification = result.get("probe"), result.get("verify")
     if audit:
         parts.append(f"Teacher:  {escape(audit['sentence'])}")
+    checks = (stage.get("teacher_check") for stage in (audit, result.get("distill")) if stage)
+    parts += [f"Warning:  {escape(line)}" for check in checks if check for line in check["warnings"]]
     if verification:
         parts += [f"Student:  {escape(verification['sentence'])}", students_table(verification)]
     return Group(*parts)

@@ -75,6 +75,31 @@ class PickleReader:
         self._opcodes += steps
         require_at_most(self._opcodes, self._limits.opcodes, "number of pickle opcodes")
 
+    # What another kind of pickle reads in its own way (``models.data.cifar_pickle``)
+
+    def resolve(self, module: str, name: str) -> Global:
+        """Look a name up in the allow-list, or refuse the file."""
+        if self._looks_like_module is None:
+            self._looks_like_module = b"_parameters" in self._data and b"_modules" in self._data
+        return resolve_global(module, name, looks_like_module=self._looks_like_module)
+
+    def call(self, function: Global, arguments: list[Value]) -> Value:
+        """Return what a call stands for, or refuse the file."""
+        made = imitate_call(function, arguments, self._limits)
+        if isinstance(made, Opaque):
+            self.inert[made.name] = None
+        return made
+
+    def build(self, target: Value, state: Value) -> None:  # noqa: ARG002
+        """Set the state of what a call made, or refuse the file."""
+        # Attributes, such as a state dict's _metadata, are not weights.
+        if not isinstance(target, Mapping | Opaque):
+            self._malformed("sets attributes on something that has none")
+
+    def key(self, value: Value) -> Value:
+        """Return a dict's key as it is stored; only text is kept."""
+        return value
+
     def _malformed(self, what: str) -> NoReturn:
         raise rejection("pickle_malformed", f"The pickled part {what} (byte {self.position:,}).")
 
@@ -178,14 +203,12 @@ class PickleReader:
             self._malformed("sets a key without a value")
         if isinstance(target, Mapping):
             for key, value in zip(items[::2], items[1::2], strict=True):
-                insert(target, key, value, self._limits)
+                insert(target, self.key(key), value, self._limits)
         elif not isinstance(target, Opaque):
             self._malformed("sets a key in something that is not a dict")
 
     def _global(self, module: str, name: str) -> None:
-        if self._looks_like_module is None:
-            self._looks_like_module = b"_parameters" in self._data and b"_modules" in self._data
-        self._push(resolve_global(module, name, looks_like_module=self._looks_like_module))
+        self._push(self.resolve(module, name))
 
     def _instance(self) -> None:
         self._global(self._line(), self._line())
@@ -207,15 +230,11 @@ class PickleReader:
             self._malformed("calls something that is not a global")
         # A list of pairs may be named again and again, and every time a mapping is made of it.
         self._count(sum(len(one.items) for one in arguments.items if isinstance(one, Sequence)))
-        made = imitate_call(function, arguments.items, self._limits)
-        if isinstance(made, Opaque):
-            self.inert[made.name] = None
-        self._push(made)
+        self._push(self.call(function, arguments.items))
 
     def _build(self) -> None:
-        self._pop()  # attributes, such as a state dict's _metadata, are not weights
-        if not isinstance(self._top(), Mapping | Opaque):
-            self._malformed("sets attributes on something that has none")
+        state = self._pop()
+        self.build(self._top(), state)
 
     def _persistent(self) -> None:
         storage = read_storage(self._pop(), self._limits)

@@ -53,4 +53,14 @@ class Mapping:
         return self.tensors > 0 and self.tensors == len(self.entries) + self.other_keys
 
 
-Value: TypeAlias = Scalar | Global | Opaque | Sequence | Mapping | StorageSpec | TensorSpec
+@dataclass(slots=True, eq=False)
+class ByteArray:
+    """A NumPy array of bytes, in the pickles that may hold one; no checkpoint may."""
+
+    shape: tuple[int, int] = (0, 0)
+    content: bytes | None = None
+    """None until its state is set."""
+    fortran: bool = False
+
+
+Value: TypeAlias = Scalar | Global | Opaque | Sequence | Mapping | ByteArray | StorageSpec | TensorSpec

@@ -1,62 +1,37 @@
-"""From an untrusted archive or image to canonical pixels and an inspection. No torch.
-
-The canonical file is safetensors: for every image size ``WxH``, ``images.WxH`` uint8 (N, 3, H, W) and
-``positions.WxH`` int64 (N,), the places of these images in the order of their names; with labels also
-``labels.WxH`` int64 (N,). Class names are JSON in the header's metadata.
-"""
+"""From an untrusted archive or image to canonical pixels and an inspection. No torch."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import mmap
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from models.checkpoints.canonical import write_safetensors
-from models.checkpoints.tensor_spec import DTYPES
-from models.checkpoints.weights import WeightTensor
 from models.data.archive_members import ArchivedImage, list_images, read_image_bytes
+from models.data.byte_stream import GZIP_SIGNATURE
+from models.data.cifar import Cifar, read_cifar_archive, read_cifar_batch
 from models.data.codes import data_rejection
-from models.data.decode import JPEG_SIGNATURE, PNG_SIGNATURE, Pixels, decode_image
+from models.data.decode import JPEG_SIGNATURE, PNG_SIGNATURE, decode_image
+from models.data.findings import describe, find_all
 from models.data.limits import ArchiveLimits, Role, require_within
+from models.data.pictures import Pictures, write_groups
+from models.data.tar_members import is_tar
 from models.results.inspection import DatasetInspection
 
-
-@dataclass(slots=True)
-class _Pictures:
-    """Decoded images by size, with their places and labels."""
-
-    images: dict[str, list[Pixels]] = field(default_factory=dict)
-    positions: dict[str, list[int]] = field(default_factory=dict)
-    labels: dict[str, list[int]] = field(default_factory=dict)
-    count: int = 0
-    size_bytes: int = 0
-
-    def add(self, pixels: Pixels, label: int | None, limits: ArchiveLimits) -> None:
-        """Take one image (H, W, 3)."""
-        self.size_bytes += pixels.nbytes
-        require_within(self.size_bytes, limits.decoded_bytes, "The size of all images as pixels, in bytes,")
-        size = f"{pixels.shape[1]}x{pixels.shape[0]}"
-        self.images.setdefault(size, []).append(pixels)
-        self.positions.setdefault(size, []).append(self.count)
-        require_within(len(self.images), limits.sizes, "The number of different image sizes")
-        if label is not None:
-            self.labels.setdefault(size, []).append(label)
-        self.count += 1
+#: Images, names of the classes in label order, warnings.
+Read = tuple[Pictures, tuple[str, ...], tuple[str, ...]]
 
 
 def inspect_dataset(
     path: Path, out_path: Path, role: Role, *, limits: ArchiveLimits | None = None
 ) -> DatasetInspection:
-    """Read a zip of images, or one image, and write it in canonical form.
+    """Read a zip of images, one image or a file of CIFAR's, and write it in canonical form.
 
     Args:
         path: The uploaded file, which nobody changes while it is read.
         out_path: Where the canonical file goes; written only if everything was accepted.
-        role: ``clean_labelled`` needs class folders; the others ignore them.
+        role: ``clean_labelled`` needs classes; the others ignore them.
         limits: Bounds on everything the file may ask for; None takes the defaults.
 
     Raises:
@@ -70,28 +45,30 @@ def inspect_dataset(
             raise data_rejection("empty_file", "The file is empty.")
         view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     pictures, classes, warnings = _read(view, role, limits)
-    canonical_sha256 = _write(pictures, classes, out_path)
-    label_counts = np.bincount(
-        [label for labels in pictures.labels.values() for label in labels], minlength=len(classes)
-    )
+    groups = pictures.stack()
+    canonical_sha256 = write_groups(groups, classes, out_path)
+    labels = [label for labels in pictures.labels.values() for label in labels]
+    class_counts = tuple(int(count) for count in np.bincount(labels, minlength=len(classes)))
+    findings = None if role == "surrogate" else find_all(groups)
+    if findings is not None:
+        warnings += describe(findings, pictures.count, classes, class_counts)
     return DatasetInspection(
         role=role,
         images=pictures.count,
         classes=classes,
-        class_counts=tuple(int(count) for count in label_counts),
+        class_counts=class_counts if classes else (),
         sizes={size: len(positions) for size, positions in sorted(pictures.positions.items())},
         size_bytes=size_bytes,
         sha256=hashlib.sha256(view).hexdigest(),
         canonical_sha256=canonical_sha256,
+        findings=findings,
         warnings=warnings,
     )
 
 
-def _read(
-    view: memoryview, role: Role, limits: ArchiveLimits
-) -> tuple[_Pictures, tuple[str, ...], tuple[str, ...]]:
+def _read(view: memoryview, role: Role, limits: ArchiveLimits) -> Read:
     member_bytes, longest_side = limits.for_role(role)
-    pictures = _Pictures()
+    pictures = Pictures()
     head = bytes(view[:8])
     if head.startswith((PNG_SIGNATURE, JPEG_SIGNATURE)):
         if role != "surrogate":
@@ -102,10 +79,34 @@ def _read(
         )
         pictures.add(pixels, None, limits)
         return pictures, (), ()
-    if not head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        raise data_rejection(
-            "data_format_unknown", "The file is neither a zip archive nor a PNG or JPEG image."
-        )
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _read_zip(view, role, limits)
+    if head.startswith(GZIP_SIGNATURE) or is_tar(bytes(view[:512])):
+        return _take(read_cifar_archive(view, limits), role, limits)
+    if head[0] == 0x80 and head[1:2] in {b"\2", b"\3", b"\4", b"\5"}:  # a pickle's protocol
+        return _take(read_cifar_batch(view, limits), role, limits)
+    raise data_rejection(
+        "data_format_unknown",
+        "The file is neither a zip archive, a PNG or JPEG image, nor one of CIFAR's python files.",
+    )
+
+
+def _take(cifar: Cifar, role: Role, limits: ArchiveLimits) -> Read:
+    """Take CIFAR's images over, with their labels where the role has labels."""
+    pictures = Pictures()
+    labelled = role == "clean_labelled"
+    require_within(sum(len(batch.labels) for batch in cifar.batches), limits.members, "The number of images")
+    for batch in cifar.batches:
+        for pixels, label in zip(batch.pixels, batch.labels, strict=True):
+            pictures.add(pixels, label if labelled else None, limits)
+    if not pictures.count:
+        raise data_rejection("no_images", "The batches hold no image.")
+    return pictures, cifar.classes if labelled else (), cifar.warnings
+
+
+def _read_zip(view: memoryview, role: Role, limits: ArchiveLimits) -> Read:
+    member_bytes, longest_side = limits.for_role(role)
+    pictures = Pictures()
     images = list_images(view, limits, member_bytes=member_bytes)
     if not images:
         raise data_rejection("no_images", "The archive holds no image.")
@@ -146,17 +147,3 @@ def _warnings(images: list[ArchivedImage], classes: tuple[str, ...]) -> tuple[st
             f"({', '.join(classes[:4])}, ...), as torchvision's ImageFolder has it.",
         )
     return ()
-
-
-def _write(pictures: _Pictures, classes: tuple[str, ...], out_path: Path) -> str:
-    tensors: dict[str, WeightTensor] = {}
-    for size, images in pictures.images.items():
-        height, width, _ = images[0].shape
-        stacked = np.empty((len(images), 3, height, width), np.uint8)
-        for index in range(len(images) - 1, -1, -1):
-            stacked[index] = images.pop().transpose(2, 0, 1)
-        tensors[f"images.{size}"] = WeightTensor(DTYPES["U8"], stacked)
-        tensors[f"positions.{size}"] = WeightTensor(DTYPES["I64"], np.array(pictures.positions[size], "<i8"))
-        if pictures.labels:
-            tensors[f"labels.{size}"] = WeightTensor(DTYPES["I64"], np.array(pictures.labels[size], "<i8"))
-    return write_safetensors(tensors, out_path, metadata={"classes": json.dumps(classes)})

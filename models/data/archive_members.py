@@ -101,15 +101,24 @@ def _checked_name(entry: Entry) -> str:
         name = entry.name.decode("utf-8")
     except UnicodeDecodeError:
         name = entry.name.decode("cp437")  # what zips without the UTF-8 flag use
-    parts = name.rstrip("/").split("/")
-    drive = re.match(r"[A-Za-z]:", name)
-    if not name.isprintable() or "\\" in name or drive or any(part in {"", ".", ".."} for part in parts):
-        raise data_rejection("archive_name", f"A member has the name {printable(name)!r}.")
+    require_plain_name(name)
     mode = entry.attributes >> 16
     kind = stat.S_IFMT(mode) if entry.made_by >> 8 == _UNIX else 0
     if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
         raise data_rejection("archive_member", f"{printable(name)} is a link or a device, not a file.")
     return name
+
+
+def require_plain_name(name: str) -> None:
+    """Refuse a member's name that is absolute, leaves its folder or cannot be printed.
+
+    Raises:
+        DataRejected: ``archive_name``.
+    """
+    parts = name.rstrip("/").split("/")
+    drive = re.match(r"[A-Za-z]:", name)
+    if not name.isprintable() or "\\" in name or drive or any(part in {"", ".", ".."} for part in parts):
+        raise data_rejection("archive_name", f"A member has the name {printable(name)!r}.")
 
 
 def _check_sizes(entry: Entry, name: str, limits: ArchiveLimits, member_bytes: int) -> None:

@@ -18,6 +18,8 @@ class AuditData:
     """Clean images, uint8 (N, 3, S, S), at the network's input size."""
     labels: Tensor | None = None
     """int64 (N,); only together with ``images``."""
+    classes: tuple[str, ...] = ()
+    """Names of the labels in their order, if they have names."""
     photographs: list[Tensor] = field(default_factory=list)
     """uint8 (3, H, W), of any size: sources of surrogate patches. Empty: the builtin ones."""
 

@@ -23,7 +23,7 @@ def inspect_request(request: Document) -> Document:
     path, out_path = Path(request["path"]), Path(request["out_path"])
     bounds = Bounds(
         cpu_s=limits.cpu_s,
-        memory_bytes=limits.memory_bytes,
+        memory_bytes=limits.memory_bytes + min(path.stat().st_size, limits.file_bytes),
         file_bytes=limits.decoded_bytes + 16 * MEBIBYTE,
         open_files=limits.open_files,
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from models.checkpoints.child import ChildRejectedError, ChildStoppedError, ask_child
+from models.checkpoints.child import ChildRejectedError, ChildStoppedError, Document, ask_child
 from models.data.codes import data_rejection
 from models.data.limits import ArchiveLimits, Role
 from models.errors import DataRejected
-from models.results.inspection import DatasetInspection
+from models.results.inspection import DatasetFindings, DatasetInspection, RepeatedPatch
 from models.sandbox.profiles import Mode
 
 
@@ -43,10 +43,22 @@ def inspect_dataset_isolated(
     }
     try:
         document = ask_child("models.data.inspect_main", request, wall_s=limits.wall_s)
-        tuples = {name: tuple(document[name]) for name in ("classes", "class_counts", "warnings")}
-        return DatasetInspection(**{**document, **tuples})
+        return _revived(document)
     except ChildRejectedError as error:
         raise DataRejected(error.detail, code=error.code, hint=error.hint) from None
     except ChildStoppedError as error:
         out_path.with_name(f"{out_path.name}.partial").unlink(missing_ok=True)
         raise data_rejection("parser_limit" if error.limit else "parser_failed", str(error)) from None
+
+
+def _revived(document: Document) -> DatasetInspection:
+    """Make the inspection again from its JSON form, which has lists for tuples."""
+    tuples = {name: tuple(document[name]) for name in ("classes", "class_counts", "warnings")}
+    findings = document["findings"]
+    if findings is not None:
+        patches = tuple(
+            RepeatedPatch(**{**patch, "examples": tuple(patch["examples"])}) for patch in findings["patches"]
+        )
+        pairs = tuple((earlier, later) for earlier, later in findings["duplicate_examples"])
+        findings = DatasetFindings(**{**findings, "patches": patches, "duplicate_examples": pairs})
+    return DatasetInspection(**{**document, **tuples, "findings": findings})

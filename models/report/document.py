@@ -8,11 +8,12 @@ from typing import Any, Literal
 from models.report.next_steps import next_steps
 from models.results.audit import AuditResult
 from models.results.inspection import CheckpointInspection
+from models.results.teacher_check import TeacherCheck
 from models.results.training import DistillationResult
 from models.results.verification import VerificationResult
 
 SCHEMA = "proctor.report"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class DatasetFacts:
     filename: str
     images: int
     sha256: str
+    warnings: tuple[str, ...] = ()
+    """What its inspection found."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,12 @@ class ReportDocument:
     distillation: DistillationResult | None = None
     verification: VerificationResult | None = None
     pictures: tuple[Picture, ...] = field(default=())
+
+    @property
+    def teacher_check(self) -> TeacherCheck | None:
+        """Whether teacher and labelled images belong together, from the stage that asked."""
+        asked = (self.audit, self.distillation)
+        return next((result.teacher_check for result in asked if result and result.teacher_check), None)
 
     @property
     def next_steps(self) -> tuple[str, ...]:

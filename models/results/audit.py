@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from models.results.rate import Rate
+from models.results.teacher_check import TeacherCheck
+
+__all__ = [
+    "AuditResult",
+    "BackdoorVerdict",
+    "Hazard",
+    "ProbeResult",
+    "Rate",
+    "TransferResult",
+    "TriggerReport",
+]
+
 BackdoorVerdict = Literal["detected", "suspected", "not_detected", "inconclusive"]
 Hazard = Literal["high", "low", "not_tested"]
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A share of images with its 95 % Wilson interval."""
-
-    value: float
-    low: float
-    high: float
-    n: int
 
 
 @dataclass(frozen=True)
@@ -104,3 +107,5 @@ class AuditResult:
     transfers: tuple[TransferResult, ...]
     seed: int
     seconds: float
+    teacher_check: TeacherCheck | None = None
+    """Whether teacher and labelled images belong together; None without labelled images."""

@@ -42,6 +42,43 @@ class CheckpointInspection:
 
 
 @dataclass(frozen=True)
+class RepeatedPatch:
+    """The same few pixels in more images than nature explains: perhaps a trigger. See docs/formats.md."""
+
+    side: int
+    """In pixels."""
+    row: int | None
+    """Of its upper left pixel, like ``column``; None if it is at different places."""
+    column: int | None
+    images: int
+    """Of those that were looked at."""
+    neighborhood: int
+    """How many images have what lies nearest to it: the same a pixel further, or one line more of it."""
+    label: int | None
+    """The commonest label of these images; None without labels."""
+    images_of_label: int
+    examples: tuple[int, ...]
+    """Images counted from 0 in the order of their names."""
+
+
+@dataclass(frozen=True)
+class DatasetFindings:
+    """What a set of images says about itself."""
+
+    exact_duplicates: int
+    """Images with the pixels of an earlier one."""
+    near_duplicates: int
+    """Images that nearly are an earlier one."""
+    conflicting_labels: int
+    """Images of both kinds that have another label than the earlier one."""
+    duplicate_examples: tuple[tuple[int, int], ...]
+    """Earlier and later image, counted from 0 in the order of their names; conflicting ones first."""
+    patches: tuple[RepeatedPatch, ...]
+    patches_looked_at: int
+    """Images looked at for patches: 0 if there are too few of them."""
+
+
+@dataclass(frozen=True)
 class DatasetInspection:
     """An accepted image archive or single image."""
 
@@ -55,4 +92,6 @@ class DatasetInspection:
     size_bytes: int
     sha256: str
     canonical_sha256: str
+    findings: DatasetFindings | None = None
+    """None for surrogate images, which may be anything."""
     warnings: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.recipes.architecture import ArchitectureSpec
+from models.results.teacher_check import TeacherCheck
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,5 @@ class DistillationResult:
     reason: str
     """Why ``auto`` chose this method and defense, or that the user asked for them."""
     students: tuple[StudentResult, ...]
+    teacher_check: TeacherCheck | None = None
+    """Whether teacher and labelled images belong together, when no audit in the same job has asked before."""

@@ -13,6 +13,7 @@ from app.client import ProctorClient
 from app.client.retry import RetryPolicy
 from app.commands import connection
 from app.home import write_private
+from tests.models.data.cifar_files import Python2, batch10
 
 JOB = {
     "id": "job_1",
@@ -197,3 +198,17 @@ def test_inspect_tells_a_text_file(home: Path, tmp_path: Path, capsys: pytest.Ca
     path.write_text("hello, I am not a checkpoint\n" * 10)
     assert run(["inspect", str(path), "--json"]) == 3
     assert json.loads(capsys.readouterr().out)["error"]["hint"]
+
+
+def test_inspect_reads_images_with_a_role(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "test_batch"
+    path.write_bytes(Python2.dumps(batch10()))
+    assert run(["inspect", str(path), "--role", "clean_labelled", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["class_counts"] == [1, 1, 1, 1]
+    assert run(["inspect", str(path), "--role", "clean_labelled"]) == 0
+    assert "does not name its classes" in capsys.readouterr().out
+    path.write_bytes(path.read_bytes()[:-1])
+    assert run(["inspect", str(path), "--role", "clean_labelled", "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "batch_truncated"

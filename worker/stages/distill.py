@@ -24,8 +24,8 @@ FINISHED = "finished"
 
 def run(job: ChildJob, monitor: JobMonitor) -> StageOutput:
     """Train; leave a file for each student."""
-    teacher = inputs.load_job_teacher(job)
-    data = inputs.load_data(job, teacher.spec.input_size)
+    subject = inputs.load_subject(job, monitor)
+    teacher, data = subject.teacher, subject.data
     chosen, orders = api.plan_students(teacher.spec, data, inputs.load_recipe(job))
     roles = [order.role for order in orders]
     monitor.log(chosen.reason)
@@ -37,7 +37,9 @@ def run(job: ChildJob, monitor: JobMonitor) -> StageOutput:
         save_student(student.network, order.architecture, teacher.normalization, path, metadata)
         files.append(OutputFile(path.name, "application/octet-stream", path))
         results.append(student.result)
-    result = DistillationResult(chosen.method, chosen.defense, chosen.reason, tuple(results))
+    result = DistillationResult(
+        chosen.method, chosen.defense, chosen.reason, tuple(results), teacher_check=subject.check
+    )
     return StageOutput(asdict(result), tuple(files))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from app.core.artifact_names import RECOVERED_TRIGGERS
 from app.core.states import Stage
+from models import api
 from models.architectures import PixelClassifier, build
 from models.checkpoints.load import Teacher, load_teacher
 from models.data.bundle import AuditData
@@ -24,10 +25,12 @@ from models.engine.device import choose_device
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.job import Recipe
 from models.results.inspection import CheckpointInspection
+from models.results.teacher_check import TeacherCheck
 from models.triggers import Trigger
 from models.triggers.catalog import make_trigger
 from models.triggers.image_file import load_trigger_png
 from worker.child_job import ChildJob, OutputFile
+from worker.context import JobMonitor
 
 T = TypeVar("T")
 
@@ -54,11 +57,47 @@ def load_inspection(job: ChildJob) -> CheckpointInspection:
 def load_job_teacher(job: ChildJob) -> Teacher:
     """Load the teacher's weights onto the job's device; whatever is made of it computes there.
 
+    It comes behind the normalization that the job's first stage settled on.
+
     Raises:
         TrainingFailed: ``gpu_missing``.
     """
     device = choose_device(job.facts["device"])
-    return load_teacher(job.teacher["path"], load_inspection(job), device=device)
+    teacher = load_teacher(job.teacher["path"], load_inspection(job), device=device)
+    return api.settle(teacher, _recorded_check(job))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a stage works on."""
+
+    teacher: Teacher
+    data: AuditData
+    check: TeacherCheck | None
+    """Made now; None without labelled images, or when an earlier stage has made it."""
+
+
+def load_subject(job: ChildJob, monitor: JobMonitor) -> Subject:
+    """Load teacher and images; the first stage of a job that does so checks that they belong together.
+
+    Raises:
+        TrainingFailed: ``gpu_missing``.
+    """
+    teacher = load_job_teacher(job)
+    data = load_data(job, teacher.spec.input_size)
+    if _recorded_check(job) is not None:
+        return Subject(teacher, data, None)
+    source = load_inspection(job).normalization_source
+    check = api.check_teacher(teacher, data, source, seed=load_recipe(job).seed)
+    for warning in check.warnings if check is not None else ():
+        monitor.log(warning)
+    return Subject(api.settle(teacher, check), data, check)
+
+
+def _recorded_check(job: ChildJob) -> TeacherCheck | None:
+    found = ((job.result(stage) or {}).get("teacher_check") for stage in (Stage.PROBE, Stage.DISTILL))
+    content = next((check for check in found if check is not None), None)
+    return None if content is None else revive(TeacherCheck, content)
 
 
 def load_data(job: ChildJob, size: int) -> AuditData:
@@ -70,7 +109,8 @@ def load_data(job: ChildJob, size: int) -> AuditData:
     if clean is None:
         return data
     images = load_images(clean["path"], size=size)
-    return replace(data, images=images.images, labels=images.labels if "labelled" in job.data else None)
+    labels = images.labels if "labelled" in job.data else None
+    return replace(data, images=images.images, labels=labels, classes=images.classes)
 
 
 def load_given_triggers(job: ChildJob, size: int) -> list[Trigger]:

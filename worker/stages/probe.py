@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from app.core.artifact_names import RECOVERED_TRIGGERS
 from models import api
@@ -13,14 +13,14 @@ from worker.stages import inputs
 
 def run(job: ChildJob, monitor: JobMonitor) -> StageOutput:
     """Run the probes; leave the verdict and the triggers that were recovered."""
-    teacher = inputs.load_job_teacher(job)
-    size = teacher.spec.input_size
+    subject = inputs.load_subject(job, monitor)
     audited = api.audit(
-        teacher,
-        inputs.load_data(job, size),
-        inputs.load_given_triggers(job, size),
+        subject.teacher,
+        subject.data,
+        inputs.load_given_triggers(job, subject.teacher.spec.input_size),
         inputs.load_recipe(job),
         monitor,
     )
+    result = replace(audited.result, teacher_check=subject.check)
     triggers = inputs.save_triggers(audited.recovered, job.out(RECOVERED_TRIGGERS))
-    return StageOutput(asdict(audited.result), (triggers,))
+    return StageOutput(asdict(result), (triggers,))

@@ -85,6 +85,7 @@ def _provenance(job: ChildJob) -> Provenance:
                 filename=dataset["filename"],
                 images=dataset["inspection"]["images"],
                 sha256=dataset["inspection"]["sha256"],
+                warnings=tuple(dataset["inspection"]["warnings"]),
             )
             for dataset in job.data.values()
         ),

@@ -169,3 +169,16 @@ def test_fetching_what_is_not_there_is_an_error(output: Output, tmp_path: Path) 
 def test_file_names_cannot_leave_the_folder(name: str) -> None:
     with pytest.raises(CommandError):
         journey.plain_name(name)
+
+
+def test_what_the_images_say_about_themselves_is_shown(tmp_path: Path) -> None:
+    class Warns(FakeService):
+        def upload_dataset(self, path: Path, role: str, on_bytes: OnBytes = ignore_bytes) -> dict:
+            return {"id": "ds_1", "inspection": {"warnings": ["The same 3x3 patch is in 20 images."]}}
+
+    (tmp_path / "images.zip").write_bytes(b"x")
+    told = io.StringIO()
+    output = Output(as_json=False, console=Console(file=told, width=200))
+    options = JobOptions({}, {"labelled": str(tmp_path / "images.zip")}, {"kind": "audit"})
+    journey.submit(Warns(), output, "tch_1", options)
+    assert "images.zip: The same 3x3 patch is in 20 images." in told.getvalue()

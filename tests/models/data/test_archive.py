@@ -181,12 +181,15 @@ def test_the_parser_process_carries_refusals_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ten_thousand_jpegs_pass_within_fifteen_seconds(tmp_path: Path) -> None:
+def test_ten_thousand_jpegs_pass_within_half_a_minute(tmp_path: Path) -> None:
     shared = os.environ.get("PROCTOR_SHARED_DATA")
     root = Path(shared) if shared else Path(__file__).parents[4] / "shared" / "data"
     if not (root / "cifar10" / "test.zip").exists():
         pytest.skip(f"CIFAR-10 is not at {root}; set PROCTOR_SHARED_DATA")
     start = time.process_time()
     inspection = inspect_dataset(root / "cifar10" / "test.zip", tmp_path / "out", "clean_labelled")
-    assert time.process_time() - start < 15
+    assert time.process_time() - start < 30
     assert inspection.class_counts == (1000,) * 10
+    assert inspection.findings is not None
+    assert inspection.findings.patches == ()
+    assert inspection.findings.patches_looked_at == 4_000

@@ -3,8 +3,10 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+from models.recipes.architecture import Normalization
 from models.report import render_html
-from tests.models.report.sample import audit, document
+from models.results.teacher_check import LabelCheck, NormalizationCheck, NormalizationTrial, TeacherCheck
+from tests.models.report.sample import audit, document, rate
 
 
 class References(HTMLParser):
@@ -81,6 +83,32 @@ def test_the_same_document_gives_the_same_bytes():
 
 def test_json_carries_schema_and_results_but_no_pictures():
     content = json.loads(json.dumps(document().to_json()))
-    assert (content["schema"], content["schema_version"]) == ("proctor.report", 1)
+    assert (content["schema"], content["schema_version"]) == ("proctor.report", 2)
     assert content["verification"]["networks"][2]["attacks"][0]["rate"]["value"] == 0.03
     assert "pictures" not in content
+
+
+def test_what_does_not_fit_is_said_before_everything_else():
+    rates = rate(0.1), rate(0.9)
+    labels = LabelCheck(rates[0], (), ((2, 3), (3, 2)), True, rates[1], "cat <is> dog.", True)
+    trial = NormalizationTrial("the declared normalization", Normalization(), rates[0], None)
+    check = TeacherCheck(
+        500,
+        labels,
+        NormalizationCheck((trial,), None, False, Normalization(), "Nothing is better."),
+        ("cat <is> dog.",),
+    )
+    page = render_html(replace(document(), audit=replace(audit(), teacher_check=check)))
+    assert page.index("Teacher and images do not fit") < page.index("What to do next")
+    assert "cat &lt;is&gt; dog." in page
+    assert "cat &lt;is&gt; dog. Nothing is better." in page
+    assert "Teacher and images do not fit" not in render_html(document())
+
+
+def test_warnings_about_images_are_shown():
+    sample = document()
+    facts = replace(sample.provenance.datasets[0], warnings=("The same 3x3 patch is in 20 images.",))
+    page = render_html(replace(sample, provenance=replace(sample.provenance, datasets=(facts,))))
+    assert "The images as uploaded" in page
+    assert "The same 3x3 patch is in 20 images." in page
+    assert "The images as uploaded" not in render_html(sample)
