@@ -1,7 +1,8 @@
 """The parser process: ``python -I -m models.checkpoints.inspect_main``, one JSON request in, one answer out.
 
-The request is ``{"path", "out_path", "options", "limits", "sandbox"}``: the third and fourth have the
-fields of ``InspectOptions`` and ``Limits``, the last is a ``sandbox.profiles.Mode``. The answer is
+The request is ``{"path", "out_path", "options", "limits", "sandbox", "table"}``: the third and fourth have
+the fields of ``InspectOptions`` (but no ``layers``) and ``Limits``; the fifth is a ``sandbox.profiles.Mode``;
+the last, null or absent in most, is the ``DescribedTable`` of a layer list. The answer is
 ``{"accepted": inspection}``, ``{"rejected": {"code", "detail", "hint"}}`` or ``{"stopped": detail,
 "limit": bool}``. NumPy is the only library it imports.
 """
@@ -12,6 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from models.checkpoints.child import Document, answer_request, lock_in
+from models.checkpoints.described import DescribedTable
 from models.checkpoints.inspect import InspectOptions, inspect_checkpoint
 from models.checkpoints.limits import MEBIBYTE, Limits
 from models.sandbox.bounds import Bounds
@@ -29,7 +31,8 @@ def inspect_request(request: Document) -> Document:
     )
     warnings = lock_in(request, read=path, write=out_path.parent, bounds=bounds)
     options = InspectOptions(**request["options"])
-    made = inspect_checkpoint(path, out_path, options, limits=limits)
+    table = DescribedTable.from_json(request["table"]) if request.get("table") else None
+    made = inspect_checkpoint(path, out_path, options, limits=limits, table=table)
     return asdict(replace(made, warnings=(*made.warnings, *warnings)))
 
 
