@@ -8,15 +8,24 @@ from typing import Any, get_type_hints
 
 from fastapi import APIRouter
 from pydantic import TypeAdapter
+from starlette.responses import JSONResponse
 
 from app.api.deps import Reader
 from app.api.openapi import COMMON
 from app.schemas.catalog import Architecture, ArchitectureList, Probe, ProbeList, RecipeList, RecipeSchema
+from app.schemas.layers import LAYER_LIST
 from models.recipes.architecture_catalog import known_architectures
 from models.recipes.job import Recipe
 from models.recipes.probe_catalog import PROBES
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
+_DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+
+
+class SchemaResponse(JSONResponse):
+    """A JSON Schema."""
+
+    media_type = "application/schema+json"
 
 
 def _recipe_schema(name: str, recipe: type[Any]) -> RecipeSchema:
@@ -24,7 +33,7 @@ def _recipe_schema(name: str, recipe: type[Any]) -> RecipeSchema:
     return RecipeSchema(
         name=name,
         description=inspect.cleandoc(recipe.__doc__ or ""),
-        json_schema=adapter.json_schema() | {"$schema": "https://json-schema.org/draft/2020-12/schema"},
+        json_schema=adapter.json_schema() | _DIALECT,
         defaults=adapter.dump_python(recipe(), mode="json"),
     )
 
@@ -52,3 +61,15 @@ def list_architectures(caller: Reader) -> ArchitectureList:  # noqa: ARG001 - an
 def list_probes(caller: Reader) -> ProbeList:  # noqa: ARG001 - any key may look
     """Return what each probe asks, needs, gives and cannot see."""
     return ProbeList(data=[Probe.model_validate(facts) for facts in PROBES])
+
+
+@router.get(
+    "/schemas/layer-list",
+    operation_id="get_layer_list_schema",
+    summary="How to describe a network",
+    response_class=SchemaResponse,
+    responses=COMMON,
+)
+def get_layer_list_schema(caller: Reader) -> SchemaResponse:  # noqa: ARG001 - any key may look
+    """Return the JSON Schema of layer lists, which describe teachers that are no registry networks."""
+    return SchemaResponse(LAYER_LIST.json_schema() | _DIALECT)

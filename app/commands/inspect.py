@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
-from app.commands.options import settings_of, teacher_options
+from app.commands.options import read_layers, settings_of, teacher_options
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
+from app.schemas.layers import read_layer_list
 from models.checkpoints.child import ChildRejectedError, ChildStoppedError, ask_child
+from models.checkpoints.described import DescribedTable, layer_facts
+from models.errors import CheckpointRejected
+from models.recipes.layer_list.vocabulary import LayerList
 
 #: The reader gives up by itself after 60 s of processor time.
 WALL_S = 120.0
@@ -25,10 +30,29 @@ def command(*, output: Output, file: Path, **given: Any) -> int:
 
     Nothing in the file is executed, and nothing is kept.
     """
+    layers = given.pop("layers")
     options = {name: value for name, value in given.items() if value is not None}
     for name in ("mean", "std"):
         if name in options:
             options[name] = _triple(name, options[name])
+    try:
+        described = None if layers is None else read_layer_list(read_layers(layers))
+        inspection = _inspect(file, options, described)
+    except (ChildRejectedError, CheckpointRejected) as error:
+        raise CommandError(
+            str(error), code=error.code, hint=error.hint, exit_code=ExitCode.UNSUPPORTED_FILE
+        ) from error
+    except ChildStoppedError as error:
+        raise CommandError(
+            str(error),
+            code="parser_limit" if error.limit else "parser_failed",
+            exit_code=ExitCode.UNSUPPORTED_FILE,
+        ) from error
+    output.emit(inspection, _table(inspection))
+    return ExitCode.ACCEPTED
+
+
+def _inspect(file: Path, options: dict[str, Any], described: LayerList | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="proctor-inspect-") as folder:
         request = {
             "path": str(file.absolute()),
@@ -36,21 +60,13 @@ def command(*, output: Output, file: Path, **given: Any) -> int:
             "options": options,
             "limits": {},
             "sandbox": settings_of().sandbox,
+            "table": None if described is None else asdict(DescribedTable.of(described)),
         }
-        try:
-            inspection = ask_child("models.checkpoints.inspect_main", request, wall_s=WALL_S)
-        except ChildRejectedError as error:
-            raise CommandError(
-                str(error), code=error.code, hint=error.hint, exit_code=ExitCode.UNSUPPORTED_FILE
-            ) from error
-        except ChildStoppedError as error:
-            raise CommandError(
-                str(error),
-                code="parser_limit" if error.limit else "parser_failed",
-                exit_code=ExitCode.UNSUPPORTED_FILE,
-            ) from error
-    output.emit(inspection, _table(inspection))
-    return ExitCode.ACCEPTED
+        inspection = ask_child("models.checkpoints.inspect_main", request, wall_s=WALL_S)
+    if described is not None:
+        facts = layer_facts(described)
+        inspection |= {**facts, "architecture": asdict(facts["architecture"])}
+    return inspection
 
 
 def _triple(name: str, text: str) -> list[float]:
@@ -71,7 +87,9 @@ def _table(inspection: dict[str, Any]) -> Table:
         if value in (None, [], {}):
             continue
         if isinstance(value, dict):
-            text = ", ".join(f"{key} {part}" for key, part in value.items())
+            text = ", ".join(
+                f"{key} {part}" for key, part in value.items() if isinstance(part, int | str | list)
+            )
         elif isinstance(value, list):
             text = "\n".join(str(part) for part in value)
         else:

@@ -47,14 +47,6 @@ def read_layer_list(text: str) -> LayerList:
     return described
 
 
-def compact(text: str) -> str:
-    """Write JSON without blanks, so that it fits into a query; what is no JSON stays as it is."""
-    try:
-        return json.dumps(json.loads(text), separators=(",", ":"))
-    except (ValueError, RecursionError):
-        return text
-
-
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):

@@ -50,11 +50,15 @@ class DescribedTable:
         return cls(**{**values, "shapes": shapes})
 
 
+def layer_facts(described: LayerList) -> dict[str, Any]:
+    """Return the fields of an inspection that tell of a layer list."""
+    return {
+        "architecture": spec_of(described),
+        "layers_sha256": layers_sha256(described),
+        "layers_summary": summary(described),
+    }
+
+
 def with_layers(inspection: CheckpointInspection, described: LayerList) -> CheckpointInspection:
     """Put the layer list, which the reader of the file has not seen, into what it found."""
-    return replace(
-        inspection,
-        architecture=spec_of(described),
-        layers_sha256=layers_sha256(described),
-        layers_summary=summary(described),
-    )
+    return replace(inspection, **layer_facts(described))

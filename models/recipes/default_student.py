@@ -69,7 +69,7 @@ def _below(described: LayerList) -> str:
     ladder = _FOUR_STAGES + _THREE_STAGES if len(resolved.cut.shapes) == 4 else _THREE_STAGES
     name = next((name for name, parameters in ladder if 2 * parameters <= resolved.parameters), None)
     if name is None:
-        raise _none_smaller("this one of half its size")
+        raise _none_smaller(f"half of the {resolved.parameters:,} parameters described")
     return name
 
 

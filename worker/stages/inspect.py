@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from app.schemas.layers import LAYER_LIST
 from models.checkpoints.inspect import InspectOptions
 from models.checkpoints.isolated import inspect_isolated
 from models.data.isolated import inspect_dataset_isolated
@@ -25,6 +26,8 @@ def run(job: ChildJob, monitor: JobMonitor) -> StageOutput:
         for name in ("mean", "std"):  # JSON has no tuples
             if name in declared:
                 declared[name] = tuple(declared[name])
+        if "layers" in declared:
+            declared["layers"] = LAYER_LIST.validate_python(declared["layers"])
         result = asdict(
             inspect_isolated(job.upload["path"], out, InspectOptions(**declared), sandbox=job.bounds.sandbox)
         )
