@@ -87,9 +87,8 @@ def _table(inspection: dict[str, Any]) -> Table:
         if value in (None, [], {}):
             continue
         if isinstance(value, dict):
-            text = ", ".join(
-                f"{key} {part}" for key, part in value.items() if isinstance(part, int | str | list)
-            )
+            parts = ((key, part) for key, part in value.items() if not isinstance(part, dict | None))
+            text = ", ".join(f"{key} {part}" for key, part in parts)
         elif isinstance(value, list):
             text = "\n".join(str(part) for part in value)
         else:
