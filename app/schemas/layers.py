@@ -63,7 +63,7 @@ def _no_constant(name: str) -> Any:
 
 
 def _refusal(errors: Sequence[Mapping[str, Any]]) -> CheckpointRejected:
-    if errors[0]["type"] == "json_invalid":  # it is JSON: it has been read once, but less strictly
+    if errors[0]["type"] == "json_invalid" and "recursion" in errors[0]["msg"]:
         return _too_deep()
     return refused("layers_invalid", _sentence(errors))
 

@@ -240,8 +240,8 @@ ACTIVATIONS = (Activation, LeakyReLU, ELU, GELU)
 class LayerList:
     """A network of the user's own. It takes normalized images with three channels and gives logits."""
 
-    layer_list: Literal[1]
-    """Version of this vocabulary."""
+    layer_list: Annotated[int, Interval(ge=1, le=1)]
+    """Version of this vocabulary: 1."""
     input_size: Annotated[int, Interval(ge=8, le=256)]
     """Side of the square input in pixels."""
     layers: Annotated[tuple[Layer, ...], Len(1, 1024)]
