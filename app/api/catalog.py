@@ -13,13 +13,12 @@ from starlette.responses import JSONResponse
 from app.api.deps import Reader
 from app.api.openapi import COMMON
 from app.schemas.catalog import Architecture, ArchitectureList, Probe, ProbeList, RecipeList, RecipeSchema
-from app.schemas.layers import LAYER_LIST
+from app.schemas.layers import layer_list_schema
 from models.recipes.architecture_catalog import known_architectures
 from models.recipes.job import Recipe
 from models.recipes.probe_catalog import PROBES
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
-_DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 
 class SchemaResponse(JSONResponse):
@@ -33,7 +32,7 @@ def _recipe_schema(name: str, recipe: type[Any]) -> RecipeSchema:
     return RecipeSchema(
         name=name,
         description=inspect.cleandoc(recipe.__doc__ or ""),
-        json_schema=adapter.json_schema() | _DIALECT,
+        json_schema=adapter.json_schema() | {"$schema": "https://json-schema.org/draft/2020-12/schema"},
         defaults=adapter.dump_python(recipe(), mode="json"),
     )
 
@@ -72,4 +71,4 @@ def list_probes(caller: Reader) -> ProbeList:  # noqa: ARG001 - any key may look
 )
 def get_layer_list_schema(caller: Reader) -> SchemaResponse:  # noqa: ARG001 - any key may look
     """Return the JSON Schema of layer lists, which describe teachers that are no registry networks."""
-    return SchemaResponse(LAYER_LIST.json_schema() | _DIALECT)
+    return SchemaResponse(layer_list_schema())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,7 +18,13 @@ from models.recipes.layer_list.resolve import resolve
 from models.recipes.layer_list.vocabulary import LayerList
 
 LAYER_LIST = TypeAdapter(LayerList)
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _EXPECTED = "Input should be "
+
+
+def layer_list_schema() -> dict[str, Any]:
+    """Return the JSON Schema of layer lists. That layers fit together is beyond it; ``resolve`` checks it."""
+    return {"$schema": _DIALECT, **LAYER_LIST.json_schema()}
 
 
 def read_layer_list(text: str) -> LayerList:
@@ -115,3 +123,7 @@ def _path(location: Iterable[int | str]) -> str:
         else:  # one of several forms that the field may have
             inside = "form"
     return path
+
+
+if __name__ == "__main__":  # python -m app.schemas.layers docs/layer-list.schema.json
+    Path(sys.argv[1]).write_text(json.dumps(layer_list_schema(), indent=1) + "\n", encoding="utf-8")

@@ -92,7 +92,7 @@ CODES: dict[str, Refusal] = {
     ),
     "architecture_unknown": Refusal(
         "Names and shapes of the weights fit no architecture in the registry.",
-        "See the list of architectures; only their layouts are read.",
+        "See the list of architectures, or describe a network of your own by a layer list (docs/formats.md).",
     ),
     "architecture_ambiguous": Refusal(
         "The weights fit several architectures; they are named.", "Declare the architecture by its name."

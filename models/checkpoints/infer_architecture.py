@@ -146,7 +146,8 @@ def _recognize(shapes: Mapping[str, Shape], input_size: int | None) -> tuple[Fam
         raise rejection(
             "architecture_unknown",
             f"The {len(shapes)} tensors ({sample}, ...) fit no architecture of the registry.",
-            hint=f"Layouts that are read: {known}. The names must be those of the public checkpoints.",
+            hint=f"Layouts that are read: {known}. The names must be those of the public checkpoints. "
+            "A network of your own needs a layer list.",
         )
     if len(readings) == 1:
         return readings[0]

@@ -53,12 +53,15 @@ class Conv:
     kernel: _Kernel | tuple[_Kernel, _Kernel]
     """Side in pixels, or height and width."""
     stride: _Stride | tuple[_Stride, _Stride] = 1
+    """Pixels from one place to the next."""
     padding: _Padding | tuple[_Padding, _Padding] | Literal["same"] = 0
     """Pixels on each side; ``same`` keeps the size at stride 1."""
     dilation: _Dilation | tuple[_Dilation, _Dilation] = 1
+    """Pixels from one value of the kernel to the next."""
     groups: Channels = 1
     """Groups of channels; as many as there are channels coming in makes it depthwise."""
     bias: bool = True
+    """Whether the state dict has a ``.bias``."""
 
 
 @recipe
@@ -71,6 +74,7 @@ class Linear:
     out: Channels
     """Features that it gives; the last one's are the classes."""
     bias: bool = True
+    """Whether the state dict has a ``.bias``."""
 
 
 @recipe
@@ -81,6 +85,7 @@ class BatchNorm:
     name: Name
     """Prefix of ``.weight``, ``.bias``, ``.running_mean`` and ``.running_var`` in the state dict."""
     eps: _Epsilon = 1e-5
+    """What is added to the variance."""
 
 
 @recipe
@@ -91,7 +96,9 @@ class GroupNorm:
     name: Name
     """Prefix of ``.weight`` and ``.bias`` in the state dict."""
     groups: Channels
+    """Groups of channels that are normalized together."""
     eps: _Epsilon = 1e-5
+    """What is added to the variance."""
 
 
 @recipe
@@ -102,6 +109,7 @@ class LayerNorm:
     name: Name
     """Prefix of ``.weight`` and ``.bias`` in the state dict."""
     eps: _Epsilon = 1e-5
+    """What is added to the variance."""
 
 
 @recipe
@@ -117,6 +125,7 @@ class LeakyReLU:
 
     type: Literal["leaky_relu"]
     slope: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.01
+    """Factor below 0."""
 
 
 @recipe
@@ -125,6 +134,7 @@ class ELU:
 
     type: Literal["elu"]
     alpha: Annotated[float, Interval(ge=0.0, le=10.0)] = 1.0
+    """What it goes to, negated, far below 0."""
 
 
 @recipe
@@ -133,6 +143,7 @@ class GELU:
 
     type: Literal["gelu"]
     approximate: Literal["none", "tanh"] = "none"
+    """By the hyperbolic tangent, or not at all."""
 
 
 @recipe
@@ -190,6 +201,7 @@ class Residual:
 
     type: Literal["residual"]
     body: Annotated[tuple[Layer, ...], Len(1, 256)]
+    """What the input goes through on the one side."""
     shortcut: Annotated[tuple[Layer, ...], Len(0, 256)] = ()
     """What the input goes through on the other side; nothing when empty."""
 
@@ -200,6 +212,7 @@ class Concat:
 
     type: Literal["concat"]
     branches: Annotated[tuple[Annotated[tuple[Layer, ...], Len(0, 256)], ...], Len(2, 64)]
+    """What the input goes through on its several ways."""
 
 
 @recipe
@@ -211,6 +224,7 @@ class Scale:
 
     type: Literal["scale"]
     gate: Annotated[tuple[Layer, ...], Len(1, 256)]
+    """What makes the factors from the input."""
 
 
 Layer: TypeAlias = Annotated[
