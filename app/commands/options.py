@@ -30,8 +30,9 @@ DATA_ROLES = {"labelled": "clean_labelled", "unlabelled": "clean_unlabelled", "s
 _MAX_PNG_BYTES = 256 * 1024
 #: Blanks included.
 _MAX_LAYERS_BYTES = 1024 * 1024
-#: A string, which is kept, or blanks outside of strings.
-_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|\s+')
+#: A string, which is kept, or blanks outside of strings. One without an end runs to the end of the text, so
+#: that no text is looked at twice.
+_BLANKS = re.compile(r'(?s)("(?:[^"\\]|\\.)*+(?:"|\\?\Z))|\s+')
 
 
 class FileOrId(click.ParamType[str]):

@@ -1,6 +1,7 @@
 """Layer lists on the command line: read from a file, checked, sent without blanks."""
 
 import json
+import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,6 +13,7 @@ from app.cli import run
 from app.client import ProctorClient
 from app.client.retry import RetryPolicy
 from app.commands import connection
+from app.commands.options import read_layers
 from app.home import write_private
 from models.recipes.layer_list.limits import MAX_TEXT_BYTES
 from tests.described_networks import trained
@@ -113,6 +115,14 @@ def test_submit_sends_it_without_blanks_and_otherwise_as_it_is(
     text = json.dumps({**LENET, "note": 'a "quoted" \\ {b} : , '}, indent=4)
     assert sent(text, teacher, layers, monkeypatch) == json.dumps(json.loads(text), separators=(",", ":"))
     assert sent('{"a": 1, "a": NaN}', teacher, layers, monkeypatch) == '{"a":1,"a":NaN}'
+
+
+def test_strings_that_do_not_end_are_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "net.json"
+    path.write_text('"' + '\\"' * 10_000 + " " + "\\")
+    started = time.perf_counter()
+    assert read_layers(path) == path.read_text()
+    assert time.perf_counter() - started < 0.5  # 1.2 s where each quote begins a search of its own
 
 
 def test_the_longest_description_fits_into_a_url(
