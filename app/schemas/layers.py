@@ -56,13 +56,13 @@ def read_layer_list(text: str) -> LayerList:
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise refused(
-            "layers_invalid", f"The layer list has the field {printable(twice)!r} twice in one place."
-        )
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in fields:
+            raise refused(
+                "layers_invalid", f"The layer list has the field {printable(name)!r} twice in one place."
+            )
+        fields[name] = value
     return fields
 
 
