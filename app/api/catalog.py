@@ -8,15 +8,23 @@ from typing import Any, get_type_hints
 
 from fastapi import APIRouter
 from pydantic import TypeAdapter
+from starlette.responses import JSONResponse
 
 from app.api.deps import Reader
 from app.api.openapi import COMMON
 from app.schemas.catalog import Architecture, ArchitectureList, Probe, ProbeList, RecipeList, RecipeSchema
+from app.schemas.layers import layer_list_schema
 from models.recipes.architecture_catalog import known_architectures
 from models.recipes.job import Recipe
 from models.recipes.probe_catalog import PROBES
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
+
+
+class SchemaResponse(JSONResponse):
+    """A JSON Schema."""
+
+    media_type = "application/schema+json"
 
 
 def _recipe_schema(name: str, recipe: type[Any]) -> RecipeSchema:
@@ -52,3 +60,15 @@ def list_architectures(caller: Reader) -> ArchitectureList:  # noqa: ARG001 - an
 def list_probes(caller: Reader) -> ProbeList:  # noqa: ARG001 - any key may look
     """Return what each probe asks, needs, gives and cannot see."""
     return ProbeList(data=[Probe.model_validate(facts) for facts in PROBES])
+
+
+@router.get(
+    "/schemas/layer-list",
+    operation_id="get_layer_list_schema",
+    summary="How to describe a network",
+    response_class=SchemaResponse,
+    responses=COMMON,
+)
+def get_layer_list_schema(caller: Reader) -> SchemaResponse:  # noqa: ARG001 - any key may look
+    """Return the JSON Schema of layer lists, which describe teachers that are no registry networks."""
+    return SchemaResponse(layer_list_schema())

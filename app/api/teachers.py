@@ -55,11 +55,12 @@ async def put_teacher(
     and leaves nothing behind.
     """
     name = inspections.plain_name(filename)
+    declared = options.declared()  # refused before the body is read
     row, created = await inspections.take_in(
         request,
         edge,
         lambda session, stored: teachers.receive(
-            session, edge.blobs, caller, stored, filename=name, declared=options.declared()
+            session, edge.blobs, caller, stored, filename=name, declared=declared
         ),
         lambda session, teacher_id: teachers.get(session, caller.tenant, teacher_id),
         lambda session, teacher_id: teachers.delete(session, edge.blobs, caller.tenant, teacher_id),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from app.commands.options import DATA_ROLES, settings_of, teacher_options
+from app.commands.options import DATA_ROLES, read_layers, settings_of, teacher_options
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
+from app.schemas.layers import read_layer_list
 from models.checkpoints.child import ChildRejectedError, ChildStoppedError, ask_child
 from models.checkpoints.declared import outside_table
+from models.checkpoints.described import DescribedTable, layer_facts
 from models.checkpoints.limits import Limits
+from models.errors import CheckpointRejected
+from models.recipes.layer_list.vocabulary import LayerList
 
 #: The reader of checkpoints gives up by itself after 10 s of processor time, that of images after 120 s.
 WALL_S = 180.0
@@ -33,37 +38,55 @@ def command(*, output: Output, file: Path, role: str | None, **given: Any) -> in
 
     Nothing in the file is executed, and nothing is kept.
     """
+    layers = given.pop("layers")
     options = {name: value for name, value in given.items() if value is not None}
     for name in ("mean", "std"):
         if name in options:
             options[name] = _triple(name, options[name])
-    with tempfile.TemporaryDirectory(prefix="proctor-inspect-") as folder:
-        request: dict[str, Any] = {
-            "path": str(file.absolute()),
-            "out_path": str(Path(folder) / "canonical.safetensors"),
-            "limits": {},
-            "sandbox": settings_of().sandbox,
-            **({"options": options} if role is None else {"role": role}),
-        }
-        reader = "models.checkpoints.inspect_main" if role is None else "models.data.inspect_main"
-        try:
-            if role is None:
-                request["outside"] = outside_table(
-                    options.get("architecture"), options.get("input_size"), Limits()
-                )
-            inspection = ask_child(reader, request, wall_s=WALL_S)
-        except ChildRejectedError as error:
-            raise CommandError(
-                str(error), code=error.code, hint=error.hint, exit_code=ExitCode.UNSUPPORTED_FILE
-            ) from error
-        except ChildStoppedError as error:
-            raise CommandError(
-                str(error),
-                code="parser_limit" if error.limit else "parser_failed",
-                exit_code=ExitCode.UNSUPPORTED_FILE,
-            ) from error
+    try:
+        if role is not None:
+            inspection = _ask("models.data.inspect_main", file, role=role, limits={})
+        else:
+            described = None if layers is None else read_layer_list(read_layers(layers))
+            inspection = _inspect(file, options, described)
+    except (ChildRejectedError, CheckpointRejected) as error:
+        raise CommandError(
+            str(error), code=error.code, hint=error.hint, exit_code=ExitCode.UNSUPPORTED_FILE
+        ) from error
+    except ChildStoppedError as error:
+        raise CommandError(
+            str(error),
+            code="parser_limit" if error.limit else "parser_failed",
+            exit_code=ExitCode.UNSUPPORTED_FILE,
+        ) from error
     output.emit(inspection, _table(inspection))
     return ExitCode.ACCEPTED
+
+
+def _inspect(file: Path, options: dict[str, Any], described: LayerList | None) -> dict[str, Any]:
+    inspection = _ask(
+        "models.checkpoints.inspect_main",
+        file,
+        options=options,
+        table=None if described is None else asdict(DescribedTable.of(described)),
+        outside=outside_table(options.get("architecture"), options.get("input_size"), Limits()),
+        limits=asdict(Limits().admitting(min(file.stat().st_size, settings_of().max_upload_bytes))),
+    )
+    if described is not None:
+        facts = layer_facts(described)
+        inspection |= {**facts, "architecture": asdict(facts["architecture"])}
+    return inspection
+
+
+def _ask(reader: str, file: Path, **asked: Any) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="proctor-inspect-") as folder:
+        request = {
+            "path": str(file.absolute()),
+            "out_path": str(Path(folder) / "canonical.safetensors"),
+            "sandbox": settings_of().sandbox,
+            **asked,
+        }
+        return ask_child(reader, request, wall_s=WALL_S)
 
 
 def _triple(name: str, text: str) -> list[float]:
@@ -84,7 +107,8 @@ def _table(inspection: dict[str, Any]) -> Table:
         if value in (None, [], {}):
             continue
         if isinstance(value, dict):
-            text = ", ".join(f"{key} {part}" for key, part in value.items())
+            parts = ((key, part) for key, part in value.items() if not isinstance(part, dict | None))
+            text = ", ".join(f"{key} {part}" for key, part in parts)
         elif isinstance(value, list):
             text = "\n".join(str(part) for part in value)
         else:

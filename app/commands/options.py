@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from app.client.api import Document
 from app.core.settings import Settings
+from models.recipes.layer_list.limits import MAX_TEXT_BYTES
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -26,6 +28,11 @@ home_option = click.option(
 #: What a job may use images for -> the role in which they are uploaded.
 DATA_ROLES = {"labelled": "clean_labelled", "unlabelled": "clean_unlabelled", "surrogate": "surrogate"}
 _MAX_PNG_BYTES = 256 * 1024
+#: Blanks included.
+_MAX_LAYERS_BYTES = 1024 * 1024
+#: A string, which is kept, or blanks outside of strings. One without an end runs to the end of the text, so
+#: that no text is looked at twice.
+_BLANKS = re.compile(r'(?s)("(?:[^"\\]|\\.)*+(?:"|\\?\Z))|\s+')
 
 
 class FileOrId(click.ParamType[str]):
@@ -55,6 +62,12 @@ _TEACHER_OPTIONS = (
     click.option("--input-size", type=int, help="Side of the square input in pixels."),
     click.option("--mean", metavar="R,G,B", help="Channel means the teacher expects subtracted, in [0, 1]."),
     click.option("--std", metavar="R,G,B", help="Channel deviations the teacher expects divided by."),
+    click.option(
+        "--layers",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="JSON",
+        help="Describes a teacher that is no registry network: a layer list, see docs/formats.md.",
+    ),
 )
 _TRIGGER_OPTIONS = (
     click.option("--trigger", metavar="PNG|NAME", help="A trigger you know: a PNG or a built-in name."),
@@ -157,11 +170,33 @@ class JobOptions:
         trigger = _trigger(given)
         if trigger is not None:
             request["triggers"] = [trigger]
+        teacher = {name: str(given[name]) for name in names if given[name] is not None}
+        if given["layers"] is not None:
+            teacher["layers"] = read_layers(given["layers"])
         return cls(
-            teacher={name: str(given[name]) for name in names if given[name] is not None},
+            teacher=teacher,
             data={use: given[use] for use in DATA_ROLES if given[use] is not None},
             request=request,
         )
+
+
+def read_layers(path: Path) -> str:
+    """Read a layer list and take out the blanks between its parts, because it travels in a query.
+
+    The service checks the rest, and names the layer that is wrong.
+
+    Raises:
+        click.UsageError: If the file is no text, or longer than any layer list.
+    """
+    with path.open("rb") as file:
+        content = file.read(_MAX_LAYERS_BYTES + 1)
+    try:
+        text = _BLANKS.sub(r"\1", content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{path} is not a layer list: it is no text in UTF-8.") from error
+    if len(content) > _MAX_LAYERS_BYTES or len(text) > MAX_TEXT_BYTES:
+        raise click.UsageError(f"{path} is longer than the {MAX_TEXT_BYTES:,} bytes of a layer list.")
+    return text
 
 
 def _recipe(given: Mapping[str, Any]) -> Document:

@@ -7,8 +7,12 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from app.schemas.base import NO_NUL, Wire
+from app.schemas.layers import read_layer_list
 from app.schemas.uploads import Links, Upload
 from models.recipes.architecture import MAX_INPUT_SIZE
+from models.recipes.layer_list.identity import document
+from models.recipes.layer_list.refusals import refused
+from models.recipes.layer_list.vocabulary import LayerList
 from models.results.inspection import CheckpointInspection
 
 
@@ -38,6 +42,8 @@ class TeacherQuery(Wire):
     """Channel means that the network expects to be subtracted, for pixels in [0, 1]; red,green,blue."""
     std: str | None = Field(None, max_length=100, examples=["0.2470,0.2435,0.2616"])
     """Channel deviations that the network expects to be divided by; red,green,blue."""
+    layers: str | None = Field(None, json_schema_extra={"contentMediaType": "application/json"})
+    """Layer list of a network that is not of the registry, as JSON; see ``GET /v1/schemas/layer-list``."""
 
     @field_validator("mean")
     @classmethod
@@ -54,11 +60,22 @@ class TeacherQuery(Wire):
         return text
 
     def declared(self) -> dict[str, Any]:
-        """Return the declarations as plain values, None where there are none."""
+        """Return the declarations as plain values, None where there are none.
+
+        Raises:
+            CheckpointRejected: If the layer list is refused, with one of its codes.
+        """
         values = self.model_dump()
+        if self.layers is not None:
+            values["layers"] = document(self._layers_alone(self.layers))
         return values | {
             name: list(_three(values[name])) for name in ("mean", "std") if values[name] is not None
         }
+
+    def _layers_alone(self, text: str) -> LayerList:
+        if self.architecture is not None:
+            raise refused("layers_invalid", "Both a layer list and an architecture's name were declared.")
+        return read_layer_list(text)
 
 
 class TeacherOptions(Wire):
@@ -70,6 +87,7 @@ class TeacherOptions(Wire):
     input_size: int | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
+    layers: LayerList | None = None
 
 
 class Teacher(Upload):

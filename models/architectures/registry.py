@@ -1,9 +1,10 @@
-"""From an architecture's name to a network."""
+"""From an architecture's name or description to a network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from models.architectures.described import DescribedNetwork
 from models.architectures.mobilenet_v2 import build_mobilenet_v2
 from models.architectures.plain import build_plain
 from models.architectures.preact_resnet import build_preact_resnet
@@ -47,5 +48,8 @@ def build(spec: ArchitectureSpec) -> StagedClassifier:
     Raises:
         RecipeError: ``architecture_unknown`` if no family knows the name, ``input_size_unsupported`` if the
             network cannot take images of that size.
+        CheckpointRejected: If the layers of a list do not fit together; see ``layer_list.resolve``.
     """
+    if spec.layers is not None:
+        return DescribedNetwork(spec.layers)
     return BUILDERS[validate_name(spec.name).name](spec)

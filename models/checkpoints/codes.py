@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.errors import CheckpointRejected
+from models.recipes.layer_list.refusals import LAYER_LIST_CODES
 
 _SAVE_WEIGHTS = (
     "Save the weights alone: torch.save(model.state_dict(), path), or safetensors.torch.save_file."
@@ -91,7 +92,7 @@ CODES: dict[str, Refusal] = {
     ),
     "architecture_unknown": Refusal(
         "Names and shapes of the weights fit no architecture in the registry.",
-        "See the list of architectures; only their layouts are read.",
+        "See the list of architectures, or describe a network of your own by a layer list (docs/formats.md).",
     ),
     "architecture_ambiguous": Refusal(
         "The weights fit several architectures; they are named.", "Declare the architecture by its name."
@@ -104,6 +105,7 @@ CODES: dict[str, Refusal] = {
         "The weights are not those of the architecture; up to 20 differences are listed.",
         "Leave the architecture out to have it inferred, or declare the one the weights were trained with.",
     ),
+    **{code: Refusal(*words) for code, words in LAYER_LIST_CODES.items()},
     "normalization_invalid": Refusal(
         "The declared mean and standard deviation cannot be used.",
         "Give three means in [-10, 10] and three deviations in [0.001, 10], in units of pixels in [0, 1].",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.checkpoints.codes import printable, rejection
+from models.checkpoints.described import DescribedTable
 from models.checkpoints.layouts.family import Family, Reading
 from models.checkpoints.layouts.layout import COUNTER, Layout, Shape
 from models.checkpoints.layouts.library import LibraryFamily
@@ -18,6 +19,7 @@ from models.checkpoints.layouts.residual import LIBRARY_RESNET_FAMILY, RESNET_FA
 from models.checkpoints.layouts.resnet_cifar import ResNetCifarFamily
 from models.checkpoints.layouts.vgg_small import VggSmallFamily
 from models.checkpoints.layouts.wide_resnet import WideResNetFamily
+from models.errors import CheckpointRejected
 from models.recipes.architecture import MAX_INPUT_SIZE, ArchitectureSpec
 
 FAMILIES: tuple[Family, ...] = (
@@ -39,6 +41,11 @@ FAMILIES: tuple[Family, ...] = (
 _MAX_DIFFERENCES = 20
 _ASSUMED_CLASSES = 10
 _COMMON_SIZE = 224
+_LAYER_LIST = "the layer list"
+_LAYER_LIST_HINT = (
+    "Correct the layer list: each name is the prefix of its layer's tensors in the state dict, without a "
+    "wrapper's module., and every tensor belongs to a layer."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,42 @@ def infer_architecture(
     return InferredArchitecture(spec, key_map, source, layout, warnings, dropped)
 
 
+def match_described(
+    shapes: Mapping[str, Shape], table: DescribedTable, *, num_classes: int | None, input_size: int | None
+) -> InferredArchitecture:
+    """Pair the tensors that a layer list describes with the file's.
+
+    Args:
+        shapes: Shape of every tensor by the file's name, without wrapper prefixes.
+        table: What follows from the layer list.
+        num_classes: The user's number of classes, if given as well.
+        input_size: Side of the user's images in pixels, if given as well.
+
+    Raises:
+        CheckpointRejected: ``architecture_mismatch``, with up to 20 differences.
+    """
+    for said, described, what in (
+        (num_classes, table.num_classes, "classes"),
+        (input_size, table.input_size, "pixels a side"),
+    ):
+        if said not in {None, described}:
+            raise _mismatch(f"it has {described} {what}, not {said}", name=_LAYER_LIST)
+    spec = ArchitectureSpec(table.name, table.num_classes, table.input_size)
+    in_file = {table.sources[name]: shape for name, shape in table.shapes.items()}
+    sources, differences = _compare(Layout(spec, in_file, table.macs), shapes, {})
+    if differences:
+        raise _mismatch(*differences, name=_LAYER_LIST, hint=_LAYER_LIST_HINT)
+    key_map = {name: sources[table.sources[name]] for name in table.shapes}
+    reading = Reading(table.name, table.num_classes, table.input_size, {})
+    return InferredArchitecture(
+        spec,
+        key_map,
+        "declared",
+        Layout(spec, table.shapes, table.macs),
+        _warnings(key_map, reading, input_size),
+    )
+
+
 def _recognize(shapes: Mapping[str, Shape], input_size: int | None) -> tuple[Family, Reading]:
     """Find the one member that the tensors look like, or else the one whose table they fill exactly."""
     readings = [(family, reading) for family in FAMILIES for reading in family.read(shapes)]
@@ -114,7 +157,8 @@ def _recognize(shapes: Mapping[str, Shape], input_size: int | None) -> tuple[Fam
         raise rejection(
             "architecture_unknown",
             f"The {len(shapes)} tensors ({sample}, ...) fit no architecture of the registry.",
-            hint=f"Layouts that are read: {known}. The names must be those of the public checkpoints.",
+            hint=f"Layouts that are read: {known}. The names must be those of the public checkpoints. "
+            "A network of your own needs a layer list.",
         )
     if len(readings) == 1:
         return readings[0]
@@ -215,10 +259,14 @@ def _alike(found: Shape, wanted: Shape) -> bool:
     return len(found) == len(wanted) and all(b in {-1, a} for a, b in zip(found, wanted, strict=True))
 
 
-def _mismatch(*differences: str, name: str = "the registry's architecture") -> Exception:
+def _mismatch(
+    *differences: str, name: str = "the registry's architecture", hint: str = ""
+) -> CheckpointRejected:
     shown = "; ".join(differences[:_MAX_DIFFERENCES])
     more = f"; and {len(differences) - _MAX_DIFFERENCES} more" if len(differences) > _MAX_DIFFERENCES else ""
-    return rejection("architecture_mismatch", f"The weights are not those of {name}: {shown}{more}.")
+    return rejection(
+        "architecture_mismatch", f"The weights are not those of {name}: {shown}{more}.", hint=hint
+    )
 
 
 def _warnings(key_map: Mapping[str, str | None], reading: Reading, input_size: int | None) -> tuple[str, ...]:

@@ -8,14 +8,20 @@ from pathlib import Path
 
 from models.checkpoints.canonical import write_canonical
 from models.checkpoints.codes import rejection
+from models.checkpoints.described import DescribedTable, with_layers
 from models.checkpoints.digest import Digester
-from models.checkpoints.infer_architecture import InferredArchitecture, infer_architecture
+from models.checkpoints.infer_architecture import (
+    InferredArchitecture,
+    infer_architecture,
+    match_described,
+)
 from models.checkpoints.layouts.family import Family
 from models.checkpoints.layouts.layout import COUNTER
 from models.checkpoints.limits import Limits
 from models.checkpoints.normalization_fit import IDENTITY, fit_normalization
 from models.checkpoints.scan import ScannedCheckpoint, scan_checkpoint
 from models.recipes.architecture import Normalization
+from models.recipes.layer_list.vocabulary import LayerList
 from models.results.inspection import CheckpointInspection, NormalizationSource
 
 _IDENTITY_WARNING = (
@@ -46,6 +52,8 @@ class InspectOptions:
     mean: tuple[float, float, float] | None = None
     """Channel means in units of pixels in [0, 1]; given together with ``std`` or not at all."""
     std: tuple[float, float, float] | None = None
+    layers: LayerList | None = None
+    """Describes a network that is not of the registry; not together with ``architecture``."""
 
 
 def inspect_checkpoint(
@@ -56,6 +64,7 @@ def inspect_checkpoint(
     limits: Limits | None = None,
     digester: Digester | None = None,
     outside: Family | None = None,
+    table: DescribedTable | None = None,
 ) -> CheckpointInspection:
     """Read a checkpoint, tell its architecture, and write it in canonical form.
 
@@ -67,23 +76,20 @@ def inspect_checkpoint(
         digester: Hashes both files; one that was started makes this nearly twice as fast.
         outside: The family of a declared architecture that another library makes; see
             ``declared.outside_table``.
+        table: What follows from ``options.layers``, where these themselves are kept out of this process.
 
     Raises:
         CheckpointRejected: With one of ``codes.CODES``.
     """
     declared = _normalization(options)
     scanned = scan_checkpoint(path, limits=limits, state_dict_key=options.state_dict_key, digester=digester)
-    inferred = infer_architecture(
-        scanned.shapes,
-        declared=options.architecture,
-        num_classes=options.num_classes,
-        input_size=options.input_size,
-        outside=outside,
-    )
+    if options.layers is not None:
+        table = DescribedTable.of(options.layers)
+    inferred = _architecture(scanned, options, table, outside)
     _require_weight_types(scanned, inferred)
     canonical_sha256 = write_canonical(scanned, inferred.key_map, out_path, digester=digester)
     normalization, source, remarks = _settle(scanned, inferred, declared)
-    return CheckpointInspection(
+    inspection = CheckpointInspection(
         format=scanned.format,
         architecture=inferred.spec,
         architecture_source=inferred.source,
@@ -102,6 +108,18 @@ def inspect_checkpoint(
         subnormals_flushed=scanned.subnormals_flushed,
         warnings=(*scanned.warnings, *inferred.warnings, *remarks),
     )
+    return inspection if options.layers is None else with_layers(inspection, options.layers)
+
+
+def _architecture(
+    scanned: ScannedCheckpoint, options: InspectOptions, table: DescribedTable | None, outside: Family | None
+) -> InferredArchitecture:
+    said = {"num_classes": options.num_classes, "input_size": options.input_size}
+    if table is None:
+        return infer_architecture(scanned.shapes, declared=options.architecture, outside=outside, **said)
+    if options.architecture is not None:
+        raise rejection("layers_invalid", "Both a layer list and an architecture's name were declared.")
+    return match_described(scanned.shapes, table, **said)
 
 
 def _settle(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from models.checkpoints.child import ChildRejectedError, ChildStoppedError, ask_child
 from models.checkpoints.codes import rejection
 from models.checkpoints.declared import outside_table
+from models.checkpoints.described import DescribedTable, with_layers
 from models.checkpoints.inspect import InspectOptions
 from models.checkpoints.limits import Limits
 from models.errors import CheckpointRejected
@@ -37,17 +38,19 @@ def inspect_isolated(
     Raises:
         CheckpointRejected: With one of ``codes.CODES``, or ``sandbox_unavailable``.
     """
-    limits = limits or Limits()
+    limits, layers = limits or Limits(), options.layers
     request: dict[str, Any] = {
         "path": str(path.absolute()),
         "out_path": str(out_path.absolute()),
-        "options": asdict(options),
+        "options": asdict(replace(options, layers=None)),
         "limits": asdict(limits),
         "sandbox": sandbox,
+        "table": None if layers is None else asdict(DescribedTable.of(layers)),
     }
     try:
         request["outside"] = outside_table(options.architecture, options.input_size, limits)
-        return parse_inspection(ask_child("models.checkpoints.inspect_main", request, wall_s=limits.wall_s))
+        found = parse_inspection(ask_child("models.checkpoints.inspect_main", request, wall_s=limits.wall_s))
+        return found if layers is None else with_layers(found, layers)
     except ChildRejectedError as error:
         raise CheckpointRejected(error.detail, code=error.code, hint=error.hint) from None
     except ChildStoppedError as error:
@@ -56,7 +59,7 @@ def inspect_isolated(
 
 
 def parse_inspection(document: dict[str, Any]) -> CheckpointInspection:
-    """Make an inspection from its JSON form, as ``dataclasses.asdict`` wrote it.
+    """Make an inspection from its JSON form, as ``dataclasses.asdict`` wrote it; a layer list is not taken.
 
     Raises:
         ChildStoppedError: Fields are missing, unknown or of the wrong form.
@@ -65,7 +68,7 @@ def parse_inspection(document: dict[str, Any]) -> CheckpointInspection:
         mean, std = document["normalization"]["mean"], document["normalization"]["std"]
         parsed = {
             **document,
-            "architecture": ArchitectureSpec(**document["architecture"]),
+            "architecture": ArchitectureSpec(**{**document["architecture"], "layers": None}),
             "normalization": Normalization((mean[0], mean[1], mean[2]), (std[0], std[1], std[2])),
             "dropped": tuple(map(str, document["dropped"])),
             "warnings": tuple(map(str, document["warnings"])),

@@ -123,8 +123,11 @@ def check_stages(teacher: StagedClassifier, student: StagedClassifier, size: int
     """Make sure that features of both networks can be compared layer by layer.
 
     Raises:
-        RecipeError: ``stages_incompatible`` if the number or the sides of the stages differ.
+        RecipeError: ``stages_incompatible`` if number or sides of the stages differ, or the teacher has
+            no margins there.
     """
+    for index in range(len(teacher.stage_channels)):
+        teacher.margin_norm(index)
     sides = []
     for network in (teacher, student):
         training = network.training

@@ -1,4 +1,4 @@
-"""Which network: a name from the registry, the number of classes and the input's side."""
+"""Which network: its name, the number of classes and the input's side."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 from annotated_types import Ge, Interval, Len
 
 from models.recipes.base import recipe
+from models.recipes.layer_list.vocabulary import LayerList
 
 MAX_INPUT_SIZE = 512
 
@@ -16,11 +17,14 @@ class ArchitectureSpec:
     """A network that ``models.architectures.build`` can make."""
 
     name: Annotated[str, Len(1, 64)]
-    """Registry name, such as ``wrn-16-2``, ``resnet-20`` or ``vgg-small-elu``."""
+    """Registry name, such as ``wrn-16-2``, ``resnet-20`` or ``vgg-small-elu``; for one that the user
+    describes, ``layers-`` and a part of the description's hash."""
     num_classes: Annotated[int, Interval(ge=2, le=1000)]
     """Number of logits."""
     input_size: Annotated[int, Interval(ge=8, le=MAX_INPUT_SIZE)] = 32
     """Side of the square input in pixels; inputs have three channels."""
+    layers: LayerList | None = None
+    """What describes a network that is not of the registry; the other fields follow from it."""
 
 
 @recipe

@@ -10,6 +10,8 @@ from models.recipes.architecture_catalog import validate_name, wide_resnet_numbe
 from models.recipes.blueprints.plain import PLAIN_CNNS, VGGS
 from models.recipes.blueprints.preact import PREACT_RESNETS
 from models.recipes.blueprints.residual import RESNETS
+from models.recipes.layer_list.resolve import resolve
+from models.recipes.layer_list.vocabulary import LayerList
 
 #: Below the smallest member of a family stands the network with fewest parameters of those worth training.
 _SMALLEST = "wrn-16-1"
@@ -21,6 +23,9 @@ _STEPS = {
     "torchvision-squeezenet1_0": _SMALLEST,
     "torchvision-squeezenet1_1": _SMALLEST,
 }
+#: Students of networks that users describe, with parameters for ten classes.
+_FOUR_STAGES = (("resnet-18-w32", 2_797_610), ("resnet-18-w16", 701_466))
+_THREE_STAGES = (("wrn-40-2", 2_243_546), ("wrn-16-2", 691_674), ("wrn-16-1", 175_066), ("wrn-10-1", 77_850))
 _DEFAULTS = {
     "resnet-cifar": "resnet-20",
     "mobilenet-v2": "resnet-18-w16",
@@ -39,12 +44,14 @@ def smaller(spec: ArchitectureSpec) -> str:
 
     Half the width and at most 16 layers of a wide ResNet; the shallowest of the CIFAR ResNets; half the width
     of a ResNet-18, whose four stages match those of deeper ones; ``wrn-16-1`` (175,000 parameters) below the
-    smallest of a family.
+    smallest of a family. Below a network that the user describes, one with at most half its parameters.
 
     Raises:
         RecipeError: If the teacher is the smallest network there is (code ``student_not_smaller``) or
             unknown (code ``architecture_unknown``).
     """
+    if spec.layers is not None:
+        return _below(spec.layers)
     family = validate_name(spec.name)
     wide = wide_resnet_numbers(spec.name.removesuffix("-biased"))
     if family.name in _HALVED:
@@ -57,6 +64,16 @@ def smaller(spec: ArchitectureSpec) -> str:
     if depth > 10:
         return f"wrn-{16 if depth > 16 else 10}-1"
     raise _none_smaller(spec.name)
+
+
+def _below(described: LayerList) -> str:
+    """Take the largest of a few networks that has at most half the parameters, of four stages for four."""
+    resolved = resolve(described)
+    ladder = _FOUR_STAGES + _THREE_STAGES if len(resolved.cut.shapes) == 4 else _THREE_STAGES
+    name = next((name for name, parameters in ladder if 2 * parameters <= resolved.parameters), None)
+    if name is None:
+        raise _none_smaller(f"half of the {resolved.parameters:,} parameters described")
+    return name
 
 
 def _none_smaller(name: str) -> RecipeError:

@@ -39,6 +39,10 @@ class CheckpointInspection:
     """Objects beside the weights that were not kept, by name."""
     subnormals_flushed: int = 0
     warnings: tuple[str, ...] = field(default=())
+    layers_sha256: str | None = None
+    """Of the layer list, if the network is not of the registry; neither blanks nor defaults count."""
+    layers_summary: str | None = None
+    """What the layer list describes, in a sentence."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ from safetensors.torch import save_file
 
 from models.architectures import build
 from models.recipes.architecture import ArchitectureSpec
+from tests.described_networks import trained
 from tests.e2e.running_service import wait_until
+from tests.layer_lists import RESIDUAL
 
 PROGRAM = Path(__file__).with_name("proctor_with_fake_stages.py")
 
@@ -41,7 +43,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def start(teacher: Path, folder: Path, recipe: dict) -> subprocess.Popen[str]:
+def start(teacher: Path, folder: Path, recipe: dict, *more: str) -> subprocess.Popen[str]:
     (folder / "recipe.json").write_text(json.dumps(recipe))
     (folder / "temporary").mkdir()
     options = [
@@ -49,6 +51,7 @@ def start(teacher: Path, folder: Path, recipe: dict) -> subprocess.Popen[str]:
         f"--recipe={folder / 'recipe.json'}",
         f"--output={folder / 'out'}",
         "--input-size=16",
+        *more,
     ]
     with (folder / "log").open("w") as log:
         return subprocess.Popen(
@@ -73,6 +76,16 @@ def test_the_results_are_saved_and_nothing_else(teacher: Path, tmp_path: Path) -
     assert json.loads(printed)["accepted"] is False
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"student.safetensors", "report.html"}
     assert_nothing_is_left(tmp_path)
+
+
+def test_a_network_of_the_users_own_is_described_beside_its_checkpoint(tmp_path: Path) -> None:
+    save_file(trained("residual").state_dict(), tmp_path / "net.safetensors")
+    (tmp_path / "net.json").write_text(json.dumps(RESIDUAL, indent=2))
+    recipe = {"seed": 1, "control": True}
+    process = start(tmp_path / "net.safetensors", tmp_path, recipe, f"--layers={tmp_path / 'net.json'}")
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, (tmp_path / "log").read_text()
+    assert json.loads(printed)["accepted"] is True
 
 
 def test_ctrl_c_cancels_within_seconds(teacher: Path, tmp_path: Path) -> None:

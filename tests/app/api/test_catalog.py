@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+SCHEMA = Path(__file__).parents[3] / "docs" / "layer-list.schema.json"
+
 
 def test_the_jobs_recipe_comes_with_defaults_limits_and_meanings(api):
     recipes = {recipe["name"]: recipe for recipe in api("GET", "/v1/recipes").json()["data"]}
@@ -34,3 +39,17 @@ def test_probes_say_what_they_cannot_see(api):
     probes = api("GET", "/v1/probes").json()["data"]
     assert {"mmbd", "transfer"} <= {probe["name"] for probe in probes}
     assert all(probe["blind_to"] for probe in probes)
+
+
+def test_the_schema_of_layer_lists_is_served_explained_and_committed(api):
+    answer = api("GET", "/v1/schemas/layer-list")
+    assert answer.headers["content-type"] == "application/schema+json"
+    schema = answer.json()
+    assert schema == json.loads(SCHEMA.read_text("utf-8")), (
+        "run: python -m app.schemas.layers docs/layer-list.schema.json"
+    )
+    for name, definition in (("LayerList", schema), *schema["$defs"].items()):
+        assert definition["additionalProperties"] is False
+        for field, described in definition["properties"].items():
+            assert field == "type" or described.get("description"), f"{name}: {field}"
+        assert name == "LayerList" or "type" in definition["required"]

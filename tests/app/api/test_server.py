@@ -23,6 +23,7 @@ from app.core.states import EventKind, JobKind, JobStatus, Scope
 from app.db import tables
 from app.db.base import make_engine, make_session_factory
 from app.services import endings, events, keys
+from tests.layer_lists import RELU, listed
 
 MIB = 1024 * 1024
 
@@ -168,6 +169,14 @@ def test_a_body_over_the_limit_is_answered_while_it_is_still_being_sent(server):
     with server.client() as client:
         answer = client.put("/v1/teachers/a.pt", content=endless(), headers={"Content-Length": str(65 * MIB)})
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+def test_the_longest_layer_list_passes_a_real_server(server):
+    text = json.dumps(listed(32, *[RELU] * 1_785), separators=(",", ":"))
+    with server.client() as client:
+        answer = client.put("/v1/teachers/a.pt", params={"layers": text}, content=b"weights")
+    assert (answer.status_code, answer.json()["code"]) == (422, "layers_invalid")
+    assert "at most 1024 items" in answer.json()["detail"]
 
 
 def test_a_chunked_body_is_refused(server):

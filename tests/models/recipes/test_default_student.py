@@ -1,10 +1,14 @@
 import pytest
 
+from app.schemas.layers import LAYER_LIST
 from models.checkpoints.infer_architecture import FAMILIES
 from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.architecture_catalog import known_architectures
 from models.recipes.default_student import smaller
+from models.recipes.layer_list.identity import spec_of
+from models.recipes.layer_list.resolve import resolve
+from tests.layer_lists import GLOBAL, STAGE, conv, linear, listed
 
 
 @pytest.mark.parametrize(
@@ -67,3 +71,28 @@ def test_a_default_student_has_fewer_parameters(family):
     for name in family.examples:
         if name not in {"wrn-10-1", "plain-cnn-w16"}:
             assert _parameters(smaller(ArchitectureSpec(name, 10))) < _parameters(name)
+
+
+@pytest.mark.parametrize(
+    ("channels", "stages", "student"),
+    [
+        (128, 3, "wrn-10-1"),
+        (256, 2, "wrn-16-1"),
+        (256, 4, "resnet-18-w16"),
+        (700, 3, "wrn-40-2"),
+        (512, 4, "resnet-18-w32"),
+    ],
+)
+def test_a_described_teacher_has_a_student_of_at_most_half_its_size(channels, stages, student):
+    body = [layer for index in range(stages) for layer in (conv(f"c{index}", channels, padding=1), STAGE)]
+    described = LAYER_LIST.validate_python(listed(32, *body, *GLOBAL, linear("fc", 10)))
+    spec = spec_of(described)
+    assert smaller(spec) == student
+    assert 2 * _parameters(student) <= resolve(described).parameters
+
+
+def test_a_small_described_teacher_has_no_default_student():
+    described = LAYER_LIST.validate_python(listed(32, conv("c", 8), *GLOBAL, linear("fc", 10)))
+    with pytest.raises(RecipeError) as caught:
+        smaller(spec_of(described))
+    assert caught.value.code == "student_not_smaller"
