@@ -17,6 +17,7 @@ from models.data.photographs import builtin_photographs
 from models.data.split import split_for_measuring
 from models.distillation.distilled import Distilled
 from models.distillation.feature import distill_feature
+from models.distillation.feature_task import check_stages
 from models.distillation.out_of_distribution import distill_ood
 from models.distillation.robustkd.distiller import distill_robustkd
 from models.distillation.vanilla import distill_vanilla
@@ -78,16 +79,32 @@ def plan_students(
     Raises:
         RecipeError: If method, defense and data do not fit together, or the student's name is unknown.
     """
-    chosen = plan(recipe, labelled=data.labels is not None, unlabelled=data.images is not None)
     name = recipe.student.architecture or smaller(spec)
     validate_student_name(name)
     student = ArchitectureSpec(name, spec.num_classes, spec.input_size)
+    chosen = plan(
+        recipe,
+        labelled=data.labels is not None,
+        unlabelled=data.images is not None,
+        obstacle=_obstacle(spec, student) if recipe.method == "auto" and data.labels is not None else "",
+    )
     orders = []
     if chosen.control is not None:
         orders.append(StudentOrder("undefended", chosen.control, "none", student))
     role: Literal["undefended", "defended"] = "undefended" if chosen.defense == "none" else "defended"
     orders.append(StudentOrder(role, chosen.method, chosen.defense, student))
     return chosen, tuple(orders)
+
+
+def _obstacle(teacher: ArchitectureSpec, student: ArchitectureSpec) -> str:
+    """Say why the features of two networks cannot be compared, or nothing; no weights are made."""
+    with torch.device("meta"):
+        networks = build(teacher), build(student)
+    try:
+        check_stages(*networks, teacher.input_size)
+    except RecipeError as error:
+        return error.detail
+    return ""
 
 
 def train_student(

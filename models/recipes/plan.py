@@ -23,18 +23,20 @@ class Plan:
     reason: str
 
 
-def plan(recipe: Recipe, *, labelled: bool, unlabelled: bool) -> Plan:
+def plan(recipe: Recipe, *, labelled: bool, unlabelled: bool, obstacle: str = "") -> Plan:
     """Resolve ``auto`` in method and defense.
 
     Args:
         recipe: The job's recipe.
         labelled: Whether labelled clean images were given.
         unlabelled: Whether clean images without labels were given.
+        obstacle: Why teacher and student cannot be compared by their features, as a sentence; empty if they
+            can, or if it is not known yet.
 
     Raises:
         RecipeError: If the method needs images that were not given, or cannot carry the defense.
     """
-    method, why = _method(recipe, labelled=labelled)
+    method, why = _method(recipe, labelled=labelled, obstacle=obstacle)
     if method == "robustkd" and not labelled:
         raise RecipeError(
             "RobustKD trains on labelled clean images and none were given.",
@@ -50,9 +52,15 @@ def plan(recipe: Recipe, *, labelled: bool, unlabelled: bool) -> Plan:
     return _with_defense(method, recipe, why)
 
 
-def _method(recipe: Recipe, *, labelled: bool) -> tuple[ChosenMethod, str]:
+def _method(recipe: Recipe, *, labelled: bool, obstacle: str) -> tuple[ChosenMethod, str]:
     if recipe.method != "auto":
         return recipe.method, f"The recipe asks for {recipe.method}."
+    if labelled and recipe.defense == "auto" and obstacle:
+        return (
+            "ood",
+            f"Labelled clean images were given, but RobustKD cannot use them here. {obstacle} The student "
+            "learns from out-of-distribution patches instead.",
+        )
     if labelled and recipe.defense == "auto":
         return (
             "robustkd",

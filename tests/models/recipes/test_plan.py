@@ -11,6 +11,14 @@ def test_auto_takes_robustkd_with_labels():
     assert "Labelled clean images were given" in chosen.reason
 
 
+def test_auto_takes_patches_and_abd_where_features_cannot_be_compared():
+    chosen = plan(Recipe(), labelled=True, unlabelled=False, obstacle="The layer list marks no stage.")
+    assert (chosen.method, chosen.defense, chosen.control) == ("ood", "abd", "ood")
+    assert "The layer list marks no stage." in chosen.reason
+    asked = plan(Recipe(method="robustkd"), labelled=True, unlabelled=False, obstacle="It cannot.")
+    assert asked.method == "robustkd"
+
+
 def test_auto_takes_patches_and_abd_without_labels():
     chosen = plan(Recipe(), labelled=False, unlabelled=True)
     assert (chosen.method, chosen.defense, chosen.control) == ("ood", "abd", "ood")
