@@ -21,6 +21,10 @@ _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 _DESCRIPTOR = 0x0008
+#: Descriptor, UTF-8 names, how hard deflate tried. Patched data, masked headers and the rest are not read.
+_KNOWN_FLAGS = _DESCRIPTOR | 0x0800 | 0x0006
+#: The last version there is. Files that need a later one are refused by other readers, and so by this one.
+_NEWEST_VERSION = 63
 #: What no file system lets a path be longer than by much; comparing names may cost the square of this.
 _NAME_BYTES = 512
 #: Extra fields from which another reader would take other sizes, another name or a cipher: zip64, strong
@@ -107,13 +111,17 @@ def _read_entries(view: memoryview, at: int, end: int, count: int, refuse: Refus
     for _ in range(count):
         if at + _CENTRAL.size > end or bytes(view[at : at + 4]) != b"PK\x01\x02":
             refuse("malformed", "The zip's directory has fewer entries than it counts.")
-        _, made_by, _, flags, method, _, _, *rest = _CENTRAL.unpack_from(view, at)
+        _, made_by, needed, flags, method, _, _, *rest = _CENTRAL.unpack_from(view, at)
         crc, compressed, size, name_length, extra, comment, disk, _, attributes, offset = rest
         name_at = at + _CENTRAL.size
         at = name_at + name_length + extra + comment
         if at > end or comment or disk:
             refuse(
                 "malformed", "A zip entry carries a comment, names another disk or overruns the directory."
+            )
+        if flags & ~(_KNOWN_FLAGS | _ENCRYPTED) or needed > _NEWEST_VERSION:
+            refuse(
+                "malformed", f"A zip member needs version {needed} of the format, or has flags 0x{flags:04x}."
             )
         if name_length > _NAME_BYTES:
             refuse("malformed", f"A zip member's name has {name_length:,} bytes.")
@@ -159,7 +167,7 @@ def _locate(view: memoryview, entry: Entry, directory_at: int, refuse: Refuse) -
         refuse("encrypted", "A zip member is encrypted.")
     if entry.offset + _LOCAL.size > directory_at:
         refuse("malformed", "A zip member's header lies outside the file.")
-    magic, _, flags, method, _, _, crc, compressed, size, name_length, extra = _LOCAL.unpack_from(
+    magic, needed, flags, method, _, _, crc, compressed, size, name_length, extra = _LOCAL.unpack_from(
         view, entry.offset
     )
     name_at = entry.offset + _LOCAL.size
@@ -169,6 +177,7 @@ def _locate(view: memoryview, entry: Entry, directory_at: int, refuse: Refuse) -
         refuse("malformed", "A zip member's header is missing, or its bytes reach into the directory.")
     if (
         flags != entry.flags
+        or needed > _NEWEST_VERSION
         or method != entry.method
         or bytes(view[name_at : name_at + name_length]) != entry.name
     ):

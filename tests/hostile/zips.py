@@ -174,6 +174,18 @@ def zip_uncounted_entry(chance: random.Random) -> bytes:
 
 
 @hostile("zip_malformed")
+def zip_version(chance: random.Random) -> bytes:
+    """A member that needs a version nobody has, or carries flags of patched data or masked headers."""
+    content = good_zip(chance)
+    entry = content.find(CENTRAL)
+    if chance.random() < 0.5:
+        version = chance.choice([64, 255, 0x0A14, 0xFFFF])
+        return patched(content, chance.choice([4, entry + 6]), "<H", version)
+    flags = struct.unpack_from("<H", content, entry + 8)[0] | chance.choice([0x0010, 0x0020, 0x4000, 0x8000])
+    return patched(patched(content, entry + 8, "<H", flags), 6, "<H", flags)
+
+
+@hostile("zip_malformed")
 def zip_no_room(chance: random.Random) -> bytes:
     """A directory that begins before the first member's header ends."""
     content = zip_of({"a/data.pkl": EMPTY})

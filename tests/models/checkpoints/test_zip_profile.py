@@ -31,6 +31,27 @@ def test_the_unpatched_file_is_accepted(write) -> None:
     assert len(scan_checkpoint(write(saved())).tensors) == 2
 
 
+@pytest.mark.parametrize("version", [63, 64])
+def test_the_newest_version_of_the_format_is_read(version: int, write, refused) -> None:
+    content = saved()
+    for at in (4, content.find(CENTRAL) + 6):
+        changed = patch(content, at, "<H", version)
+        if version == 63:
+            assert scan_checkpoint(write(changed)).tensors
+        else:
+            assert refused(changed).code == "zip_malformed"
+
+
+@pytest.mark.parametrize("flags", [0x0800, 0x0808, 0x080A, 0x080E, 0x0818, 0x0828, 0x1808, 0x4808, 0x8808])
+def test_flags_that_change_the_meaning_of_bytes_are_refused(flags: int, write, refused) -> None:
+    content = saved()
+    changed = patch(patch(content, content.find(CENTRAL) + 8, "<H", flags), 6, "<H", flags)
+    if flags in {0x0808, 0x080A, 0x080E}:
+        assert scan_checkpoint(write(changed)).tensors
+    else:
+        assert refused(changed).code == "zip_malformed"
+
+
 @pytest.mark.parametrize(
     ("mark", "offset", "form", "value", "code"),
     [
