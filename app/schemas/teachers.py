@@ -29,7 +29,7 @@ def _three(text: str) -> tuple[float, float, float]:
 class TeacherQuery(Wire):
     """What the uploader declares, as query parameters; everything is optional."""
 
-    architecture: str | None = Field(None, pattern=r"^[a-z0-9_-]{1,64}$", examples=["wrn-16-2"])
+    architecture: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$", examples=["wrn-16-2"])
     """Registry name; inferred from names and shapes when absent. See ``GET /v1/architectures``."""
     state_dict_key: str | None = Field(None, min_length=1, max_length=256, pattern=NO_NUL)
     """Which mapping in the file is the model, where there are several."""
