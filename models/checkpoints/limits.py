@@ -11,6 +11,8 @@ from models.checkpoints.codes import rejection
 TENSOR_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,255}")
 
 MEBIBYTE = 1024 * 1024
+#: What any file may become, however small: a kilobyte that fills half a gibibyte is no checkpoint.
+EXPANSION_FLOOR = 64 * MEBIBYTE
 #: A twentieth of what one core reads.
 _SLOWEST_BYTES_PER_S = 32 * MEBIBYTE
 
@@ -38,6 +40,8 @@ class Limits:
     """Length of one dimension."""
     materialized_bytes: int = 512 * MEBIBYTE
     """Sum of all tensors of the state dict after shared and expanded storages are written out."""
+    expansion: int = 4
+    """How many times its size a file may become so, beyond ``EXPANSION_FLOOR``; tied weights double it."""
     nesting: int = 16
     """Containers inside containers."""
     header_bytes: int = MEBIBYTE

@@ -10,7 +10,7 @@ from pathlib import Path
 from models.checkpoints.codes import printable, rejection
 from models.checkpoints.containers import OpenedCheckpoint, open_checkpoint
 from models.checkpoints.digest import Digester
-from models.checkpoints.limits import Limits, require_at_most
+from models.checkpoints.limits import EXPANSION_FLOOR, Limits, require_at_most
 from models.checkpoints.select_state_dict import SelectedStateDict, select_state_dict
 from models.checkpoints.weights import WeightTensor, materialize
 from models.results.inspection import CheckpointFormat
@@ -73,7 +73,8 @@ def scan_checkpoint(
     sha256 = (digester or Digester()).begin([view])
     opened = open_checkpoint(view, limits)
     selected = select_state_dict(opened.root, limits, key=state_dict_key)
-    tensors, flushed = _read_weights(opened, selected, limits)
+    most_bytes = min(limits.materialized_bytes, EXPANSION_FLOOR + limits.expansion * size_bytes)
+    tensors, flushed = _read_weights(opened, selected, most_bytes)
     warnings = list(selected.warnings)
     if flushed:
         warnings.append(
@@ -93,10 +94,10 @@ def scan_checkpoint(
 
 
 def _read_weights(
-    opened: OpenedCheckpoint, selected: SelectedStateDict, limits: Limits
+    opened: OpenedCheckpoint, selected: SelectedStateDict, most_bytes: int
 ) -> tuple[dict[str, WeightTensor], int]:
     total = sum(spec.size_bytes for spec in selected.tensors.values())
-    require_at_most(total, limits.materialized_bytes, "weights, in bytes once written out,")
+    require_at_most(total, most_bytes, "weights, in bytes once written out,")
     tensors: dict[str, WeightTensor] = {}
     not_finite = subnormals = 0
     first = ""

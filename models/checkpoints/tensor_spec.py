@@ -121,5 +121,7 @@ def view_tensor(spec: TensorSpec, storage_bytes: memoryview) -> Array:
     if not spec.elements:
         return np.zeros(spec.shape, dtype)
     flat = np.frombuffer(storage_bytes, dtype=dtype, count=spec.storage.elements)
-    strides = tuple(stride * dtype.itemsize for stride in spec.strides)
+    # Along a dimension of length one nobody steps: its stride may be any number, even one NumPy cannot hold.
+    steps = zip(spec.shape, spec.strides, strict=True)
+    strides = tuple(stride * dtype.itemsize if length > 1 else 0 for length, stride in steps)
     return np.lib.stride_tricks.as_strided(flat[spec.offset :], spec.shape, strides, writeable=False)

@@ -156,6 +156,7 @@ def peak_bytes() -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--cases", type=int, default=sys.maxsize, help="at most so many, however fast")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--write", type=int, metavar="CASE", help="write this case to standard output and stop"
@@ -165,7 +166,7 @@ def main() -> None:
         sys.stdout.buffer.write(make_case(arguments.write, arguments.seed)[1])
         return
     deadline = time.monotonic() + arguments.seconds
-    findings = run(arguments.seed, lambda _: time.monotonic() < deadline)
+    findings = run(arguments.seed, lambda number: number < arguments.cases and time.monotonic() < deadline)
     document = {
         "cases": findings.outcomes.total() + len(findings.faults),
         "outcomes": dict(findings.outcomes.most_common()),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.checkpoints.limits import Limits
+from models.checkpoints.limits import EXPANSION_FLOOR, Limits
 from models.checkpoints.scan import scan_checkpoint
 from models.errors import CheckpointRejected
 from tests.hostile.craft import A, described, good_legacy, safetensors, torch_zip
@@ -81,6 +81,22 @@ def test_a_storage_as_long_as_a_file_may_be_is_asked_for_its_bytes(refused) -> N
     content = one(A.tensor(storage=A.storage(elements=longest)))
     assert refused(content).code == "storage_size_mismatch"
     assert refused(one(A.tensor(storage=A.storage(elements=longest + 1)))).code == "pickle_malformed"
+
+
+@pytest.mark.parametrize("stride", [2**62, 2**100])
+def test_the_stride_of_a_dimension_of_length_one_does_not_matter(stride: int, write) -> None:
+    content = one(A.tensor((1, 4), (stride, 1)), np.arange(4, dtype="<f4").tobytes())
+    assert scan_checkpoint(write(content)).tensors["w"].array.tolist() == [[0, 1, 2, 3]]
+
+
+def test_a_small_file_becomes_no_large_one(write, refused) -> None:
+    rows = EXPANSION_FLOOR // 16
+    assert (
+        scan_checkpoint(write(one(A.tensor((rows, 4), (0, 1))))).tensors["w"].array.nbytes == EXPANSION_FLOOR
+    )
+    larger = one(A.tensor((rows + 1000, 4), (0, 1)))
+    most_bytes = EXPANSION_FLOOR + 4 * len(larger)
+    assert f"at most {most_bytes:,} are accepted" in refused(larger).detail
 
 
 def test_integers_of_sixteen_bytes_are_read(write) -> None:
