@@ -98,4 +98,5 @@ def test_what_the_checkpoints_are_made_of_is_honest(honest: bytes, tmp_path: Pat
 
 def test_what_the_archives_are_made_of_is_honest(tmp_path: Path) -> None:
     (tmp_path / "upload").write_bytes(good_archive(random.Random(0)))
-    inspect("archive", tmp_path / "upload", isolated=False)
+    inspected = inspect_dataset(tmp_path / "upload", tmp_path / "canonical", "clean_labelled")
+    assert (inspected.images, inspected.classes) == (4, ("cat", "dog"))

@@ -41,7 +41,8 @@ def test_the_table_has_every_code() -> None:
 
 def test_names_that_torch_has_for_itself_are_names_like_any_other() -> None:
     for name in ("forward", "__class__", "layers", "stem.head", "training", "state_dict"):
-        read_layer_list(first(name=name))
+        layer = read_layer_list(first(name=name)).layers[0]
+        assert getattr(layer, "name", None) == name
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
