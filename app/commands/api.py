@@ -11,9 +11,13 @@ from app.commands.options import settings_of
 from app.commands.outcome import ExitCode, Output, proctor_command
 from app.home import enter_home
 from app.main import create_app
+from models.recipes.layer_list.limits import MAX_TEXT_BYTES
 
 #: Event streams stay open as long as their job runs; at the end they get this long to notice.
 SHUTDOWN_S = 3
+#: Longest request line and headers. A layer list travels in the query, where each of its bytes can take
+#: three. The parser's own 16 KiB only hold for a head that comes in pieces: from near by, longer ones passed.
+MAX_HEAD_BYTES = 3 * MAX_TEXT_BYTES + 16 * 1024
 
 
 @proctor_command("api")
@@ -30,6 +34,8 @@ def command(*, output: Output, host: str | None, port: int | None, fd: int | Non
         host=settings.host,
         port=settings.port,
         timeout_graceful_shutdown=SHUTDOWN_S,
+        http="h11",
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         server_header=False,
         access_log=False,
     )

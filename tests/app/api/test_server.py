@@ -49,9 +49,8 @@ class Server:
             "PROCTOR_INSPECT_WAIT_S": "0",
             "PROCTOR_MAX_UPLOAD_BYTES": str(64 * MIB),
         }
-        command = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app", "--log-level=warning"]
         self.process = subprocess.Popen(
-            [*command, f"--port={self.port}", "--timeout-graceful-shutdown=1"],
+            [sys.executable, "-m", "app.cli", "api", f"--port={self.port}"],
             env=environment,
             cwd=Path(__file__).parents[3],
         )
@@ -126,15 +125,15 @@ def server(stopped_server: Server) -> Server:
     return stopped_server
 
 
-def test_it_starts_within_a_second_and_a_half(server):
-    """Of processor time, best of three: on a shared machine the wall clock tells of the neighbors."""
+def test_it_starts_without_what_only_workers_need(server):
+    """1.3 to 1.8 s of processor time by machine and hour, best of three; torch alone would add two."""
     needed = server.processor_seconds()
     for _ in range(2):
-        if needed >= 1.5:
+        if needed >= 2.5:
             server.kill()
             server.start()
             needed = min(needed, server.processor_seconds())
-    assert needed < 1.5
+    assert needed < 2.5
 
 
 def test_an_upload_of_48_mib_does_not_pass_through_memory(server):
@@ -171,12 +170,24 @@ def test_a_body_over_the_limit_is_answered_while_it_is_still_being_sent(server):
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
-def test_the_longest_layer_list_passes_a_real_server(server):
+def test_the_longest_layer_list_passes_a_real_server_in_small_pieces(server):
+    """As it arrives from far away: the HTTP parser's limit is on a head that is not complete yet."""
     text = json.dumps(listed(32, *[RELU] * 1_785), separators=(",", ":"))
-    with server.client() as client:
-        answer = client.put("/v1/teachers/a.pt", params={"layers": text}, content=b"weights")
-    assert (answer.status_code, answer.json()["code"]) == (422, "layers_invalid")
-    assert "at most 1024 items" in answer.json()["detail"]
+    query = "".join(f"%{byte:02X}" for byte in text.encode())
+    head = (
+        f"PUT /v1/teachers/a.pt?layers={query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        f"Authorization: Bearer {server.key}\r\nContent-Length: 7\r\n\r\nweights"
+    ).encode()
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(head), 8192):
+            connection.sendall(head[start : start + 8192])
+            time.sleep(0.01)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    status, _, body = answer.partition(b"\r\n\r\n")
+    assert status.startswith(b"HTTP/1.1 422 ")
+    assert json.loads(body)["code"] == "layers_invalid"
+    assert "at most 1024 items" in json.loads(body)["detail"]
 
 
 def test_a_chunked_body_is_refused(server):
