@@ -1,0 +1,149 @@
+"""What a teacher's BatchNorms remember of its training images, and what they see of others.
+
+The layers' *inputs* are read, by hooks that live for one forward pass: whoever reads gets the numbers of that
+very pass, so neither a second view nor the passes of a defense can overwrite them, and a copy of the teacher
+carries no hook (algorithms.md 8, items 24 to 26). Mean and variance are taken inside the hook, in float32,
+before a layer that works in place could change its input.
+
+Source: Yin et al., CVPR 2020 (DeepInversion), section 3.2; reductions after algorithms.md 2.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from models.architectures import StagedClassifier
+from models.errors import RecipeError
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Mean and biased variance of one layer's input over batch and positions, (C,) each, in float32."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One forward pass."""
+
+    logits: Tensor
+    """(N, K), float32."""
+    moments: tuple[Moments, ...]
+    """One per BatchNorm, in the order of the network's modules."""
+    features: Tensor
+    """The layers' inputs averaged over positions and joined, (N, D), float32."""
+
+
+class BatchNormReader:
+    """Runs a network and tells what came into its BatchNorms."""
+
+    def __init__(self, network: StagedClassifier) -> None:
+        """Find the layers.
+
+        Raises:
+            RecipeError: ``batchnorm_missing`` if there is none with running statistics. Without them an
+                inversion has only the classifier to go by, and images that please it look like nothing.
+        """
+        self.network = network
+        self.norms = [
+            module
+            for module in network.modules()
+            if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None
+        ]
+        if not self.norms:
+            raise RecipeError(
+                "Model inversion reads the statistics in a teacher's BatchNorms, and this teacher has none.",
+                code="batchnorm_missing",
+                hint="Choose method ood or zskt.",
+            )
+
+    def read(self, x: Tensor) -> Reading:
+        """Run the network on normalized images (N, 3, H, W); gradients flow into ``x``."""
+        moments: dict[int, Moments] = {}
+        means: dict[int, Tensor] = {}
+
+        def look(place: int, norm: nn.BatchNorm2d, arriving: Tensor) -> None:
+            means[place], moments[place] = _measure(arriving.float(), cast(Tensor, norm.running_mean))
+
+        hooks = [
+            norm.register_forward_pre_hook(
+                lambda norm, arguments, place=place: look(place, norm, arguments[0])
+            )
+            for place, norm in enumerate(self.norms)
+        ]
+        try:
+            logits = self.network(x).float()
+        finally:
+            for hook in hooks:
+                hook.remove()
+        # A layer that no pass goes through, as in an unused head, has nothing to tell.
+        self.norms = [norm for place, norm in enumerate(self.norms) if place in moments]
+        order = sorted(moments)
+        features = torch.cat([means[place] for place in order], dim=1)
+        return Reading(logits, tuple(moments[place] for place in order), features)
+
+    def distance(self, moments: Sequence[Moments]) -> Tensor:
+        """Sum over layers the L2 distances of variance and mean from the running ones; a scalar."""
+        terms = [
+            (cast(Tensor, norm.running_var) - seen.variance).norm()
+            + (cast(Tensor, norm.running_mean) - seen.mean).norm()
+            for norm, seen in zip(self.norms, moments, strict=True)
+        ]
+        return torch.stack(terms).sum()
+
+
+def _measure(arriving: Tensor, center: Tensor) -> tuple[Tensor, Moments]:
+    """Average an input (N, C, H, W) over positions, (N, C), and over batch and positions.
+
+    ``torch.var_mean`` is six times slower on channels-last tensors. Squares are taken of the distance to
+    ``center``, (C,), the running mean, so that little is lost when their means are subtracted.
+    """
+    shifted = arriving - center[:, None, None]
+    means = shifted.mean(dim=(2, 3))
+    mean = means.mean(dim=0)
+    variance = shifted.square().mean(dim=(2, 3)).mean(dim=0) - mean.square()
+    return means + center, Moments(mean + center, variance)
+
+
+class MomentsAverage:
+    """An exponential average of moments over batches.
+
+    A batch need not match the teacher's statistics by itself, only together with those before it, so that
+    batches may differ from each other. Source: Fang et al., AAAI 2022, feature regularization.
+    """
+
+    def __init__(self, momentum: float) -> None:
+        """Begin with nothing; ``momentum`` is the share of what was before, from 0 to below 1."""
+        self.momentum = momentum
+        self.kept: tuple[Moments, ...] = ()
+
+    def with_batch(self, moments: Sequence[Moments]) -> tuple[Moments, ...]:
+        """Return the average as it would be with one more batch; gradients flow into that batch."""
+        if not self.kept:
+            return tuple(moments)
+        old, new = self.momentum, 1.0 - self.momentum
+        return tuple(
+            Moments(old * a.mean + new * b.mean, old * a.variance + new * b.variance)
+            for a, b in zip(self.kept, moments, strict=True)
+        )
+
+    def keep(self, moments: Sequence[Moments]) -> None:
+        """Take a batch into the average."""
+        with torch.no_grad():
+            joined = self.with_batch(moments)
+        self.kept = tuple(Moments(one.mean.detach(), one.variance.detach()) for one in joined)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the averages."""
+        return {"kept": [[one.mean, one.variance] for one in self.kept]}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Take up a state from ``state_dict``."""
+        self.kept = tuple(Moments(mean.to(device), variance.to(device)) for mean, variance in state["kept"])
