@@ -18,7 +18,7 @@ class FeatureMask(nn.Module):
     others, and they must be trained under the very crops and flips that the distillation will use.
     """
 
-    def __init__(self, means: Sequence[Tensor], *, threshold: float, mode: EditMode) -> None:
+    def __init__(self, means: Sequence[Tensor], *, threshold: float, mode: EditMode, first: int = 0) -> None:
         """Start with replacements at the mean features and masks at their bound.
 
         At the bound every replacement has a gradient from the first step on; under a mask of zero none has.
@@ -27,24 +27,35 @@ class FeatureMask(nn.Module):
             means: One mean clean stage output (C, H, W) per stage.
             threshold: Upper bound of the masks, in (0, 1].
             mode: How the two tensors edit a feature.
+            first: First stage that is edited; those before it pass as they are.
         """
         super().__init__()
         self.threshold = threshold
         self.mode = mode
-        self.replacements = nn.ParameterList([nn.Parameter(mean.detach().clone().float()) for mean in means])
+        self.first = first
+        edited = means[first:]
+        self.replacements = nn.ParameterList([nn.Parameter(mean.detach().clone().float()) for mean in edited])
         self.masks = nn.ParameterList(
-            [nn.Parameter(torch.full_like(mean, threshold, dtype=torch.float32)) for mean in means]
+            [nn.Parameter(torch.full_like(mean, threshold, dtype=torch.float32)) for mean in edited]
         )
 
     def forward(self, index: int, feature: Tensor) -> Tensor:
         """Return the edited output of stage ``index``.
 
         Args:
-            index: Stage, from 0.
+            index: Stage of the network, from 0; also where the first stages are not edited.
             feature: (B, C, H, W), the raw stage output.
+
+        Raises:
+            ValueError: If the feature has another size than the one the mask was trained at. Broadcasting
+                would edit it all the same where the mask has one pixel.
         """
-        mask: Tensor = self.masks[index]
-        replacement: Tensor = self.replacements[index]
+        if index < self.first:
+            return feature
+        mask: Tensor = self.masks[index - self.first]
+        replacement: Tensor = self.replacements[index - self.first]
+        if feature.shape[1:] != mask.shape:
+            raise ValueError(f"Stage {index} is {tuple(feature.shape[1:])}, its mask {tuple(mask.shape)}.")
         offset = (mask * replacement).to(feature)
         if self.mode == "add":
             return feature + offset

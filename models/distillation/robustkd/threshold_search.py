@@ -1,14 +1,17 @@
 """Choosing the masks' upper bound by what a defender can measure.
 
 The paper's Algorithm 1 stops when the attack success rate has dropped. A defender does not know the trigger:
-accuracy on held-out clean images is the constraint, and the success of triggers that an audit recovered from
-the original teacher takes the place of the unknown one. Without a recovered trigger accuracy decides alone.
+accuracy on held-out clean images is the constraint, and two things take the place of the unknown rate: the
+success of triggers that an audit recovered from the original teacher, and that of canaries (``canaries.py``)
+in a copy of it. The worse of the two decides; both are reported, and how far apart they are. Without either,
+accuracy decides alone. Of algorithms.md 4.6, these are not measured: accuracy of a student after a few steps
+(A1), universal perturbations (A3) and agreement with shuffled copies (A5).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +19,9 @@ from torch import Tensor, nn
 from models.architectures import PixelClassifier
 from models.distillation.robustkd.feature_mask import FeatureMask
 from models.distillation.robustkd.feature_variance import image_variance
-from models.metrics import accuracy, attack_success
+from models.metrics import accuracy, attack_success, clean_target_rate
 from models.metrics.prediction import evaluation_mode, to_pixels
 from models.recipes.robustkd import RobustKDRecipe
-from models.results.training import Decision
 from models.triggers import Trigger
 
 
@@ -35,6 +37,28 @@ class Candidate:
     variance_ratio: float
     """Median image variance of the last stage's output, edited over original. Reported, never decided by:
     it is what the masks were trained to lower."""
+    canaries: dict[str, float] = field(default_factory=dict)
+    """Success of each canary that had taken, on the detoxified copy."""
+    copy_accuracy_drop: float | None = None
+    """Clean accuracy of the copy minus that of the detoxified copy. A low success of a canary means little
+    where the edit has ruined the copy; reported, not decided by."""
+
+    @property
+    def canary_success(self) -> float | None:
+        """Highest success of any canary; None without canaries."""
+        return max(self.canaries.values(), default=None)
+
+    @property
+    def worst_success(self) -> float:
+        """The higher of trigger and canary success; 0 if neither was measured."""
+        return max(self.trigger_success or 0.0, self.canary_success or 0.0)
+
+    @property
+    def disagreement(self) -> float | None:
+        """How far apart the two are: canaries may be easier or harder to remove than what was recovered."""
+        if self.trigger_success is None or self.canary_success is None:
+            return None
+        return abs(self.trigger_success - self.canary_success)
 
 
 class DetoxifiedTeacher(nn.Module):
@@ -77,6 +101,43 @@ def measure(
     )
 
 
+def measure_planting(
+    copy: PixelClassifier, images: Tensor, labels: Tensor, canaries: Sequence[Trigger]
+) -> dict[str, float]:
+    """Return by how much each canary raises the rate of its target on the copy as it is, by name.
+
+    Success less the rate without a stamp: a copy that fine-tuning has ruined names one class for everything,
+    and success alone would be 1 (algorithms.md 8, item 11). Arguments are those of ``measure``.
+    """
+    return {
+        one.name: attack_success(copy, images, labels, one).value
+        - clean_target_rate(copy, images, labels, one.target_label).value
+        for one in canaries
+    }
+
+
+def measure_canaries(
+    copy: PixelClassifier,
+    mask: FeatureMask,
+    images: Tensor,
+    labels: Tensor,
+    canaries: Sequence[Trigger],
+) -> tuple[dict[str, float], float]:
+    """Return what a threshold did to the copy: each canary's success, and the clean accuracy that was lost.
+
+    Args:
+        copy: Carries the canaries.
+        mask: The copy's own, trained at that threshold.
+        images: Held-out clean images, uint8 (N, 3, H, W).
+        labels: int64 (N,).
+        canaries: Those that had taken.
+    """
+    edited = DetoxifiedTeacher(copy, mask)
+    drop = accuracy(copy, images, labels).value - accuracy(edited, images, labels).value
+    success = {one.name: attack_success(edited, images, labels, one).value for one in canaries}
+    return success, drop
+
+
 def _variance_ratio(teacher: PixelClassifier, mask: FeatureMask, images: Tensor) -> float:
     with evaluation_mode(teacher), torch.inference_mode():
         x = teacher.normalize(to_pixels(images, teacher))
@@ -86,13 +147,13 @@ def _variance_ratio(teacher: PixelClassifier, mask: FeatureMask, images: Tensor)
 
 
 def acceptable(candidate: Candidate, recipe: RobustKDRecipe) -> bool:
-    """Whether the search may stop here: accuracy is kept and no recovered trigger works any more."""
-    success = 0.0 if candidate.trigger_success is None else candidate.trigger_success
-    return candidate.accuracy_drop <= recipe.max_accuracy_drop and success <= recipe.max_trigger_success
+    """Whether the search may stop here: accuracy is kept, and no recovered trigger and no canary works."""
+    keeps = candidate.accuracy_drop <= recipe.max_accuracy_drop
+    return keeps and candidate.worst_success <= recipe.max_trigger_success
 
 
 def choose(candidates: Sequence[Candidate], recipe: RobustKDRecipe) -> Candidate:
-    """Return the candidate with the least trigger success among those that keep accuracy.
+    """Return the candidate whose worst trigger or canary succeeds least, among those that keep accuracy.
 
     Ties go to the earlier one. If none keeps accuracy, the one that loses least is returned: distillation
     needs a teacher that can teach.
@@ -104,35 +165,4 @@ def choose(candidates: Sequence[Candidate], recipe: RobustKDRecipe) -> Candidate
     keeping = [item for item in candidates if item.accuracy_drop <= recipe.max_accuracy_drop]
     if not keeping:
         return min(candidates, key=lambda item: item.accuracy_drop)
-    return min(keeping, key=lambda item: item.trigger_success or 0.0)
-
-
-def describe(chosen: Candidate, candidates: Sequence[Candidate], recipe: RobustKDRecipe) -> Decision:
-    """Write the choice down, with what every threshold tried had shown.
-
-    Args:
-        chosen: From ``choose``.
-        candidates: All that were measured.
-        recipe: Holds the limits.
-
-    Returns:
-        A decision at step 0: it falls before the student's first.
-    """
-    text = (
-        f"Mask threshold {chosen.threshold:g} of {len(candidates)} tried: "
-        f"the detoxified teacher loses {100 * chosen.accuracy_drop:.1f} points of held-out clean accuracy"
-    )
-    if chosen.accuracy_drop > recipe.max_accuracy_drop:
-        text += f", more than the {100 * recipe.max_accuracy_drop:.1f} allowed; no threshold lost less"
-    if chosen.trigger_success is None:
-        text += "; no recovered trigger was given, so accuracy decided alone."
-    else:
-        text += f"; recovered triggers still work on at most {100 * chosen.trigger_success:.1f} % of images."
-    values = {"threshold": chosen.threshold}
-    for item in candidates:
-        name = f"threshold_{item.threshold:g}"
-        values[f"{name}_accuracy_drop"] = item.accuracy_drop
-        values[f"{name}_variance_ratio"] = item.variance_ratio
-        if item.trigger_success is not None:
-            values[f"{name}_trigger_success"] = item.trigger_success
-    return Decision(step=0, name="mask_threshold", text=text, values=values)
+    return min(keeping, key=lambda item: item.worst_success)

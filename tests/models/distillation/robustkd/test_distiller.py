@@ -19,7 +19,13 @@ from models.triggers import Trigger, make_trigger
 SIZE = 8
 FEATURE = FeatureRecipe(epochs=2, batch_size=16)
 RECIPE = RobustKDRecipe(
-    thresholds=(0.6, 0.2), rounds=1, mask_batch_size=16, mean_images=8, max_accuracy_drop=1.0, feature=FEATURE
+    thresholds=(0.6, 0.2),
+    canaries=0,
+    rounds=1,
+    mask_batch_size=16,
+    mean_images=8,
+    max_accuracy_drop=1.0,
+    feature=FEATURE,
 )
 
 
@@ -133,6 +139,21 @@ def test_resumed_run_ends_in_the_same_student(steps: int) -> None:
     again = resumed.network.state_dict()
     assert all(torch.equal(value, again[name]) for name, value in whole.network.state_dict().items())
     assert resumed.decisions == whole.decisions
+
+
+@pytest.mark.parametrize("steps", [2, 4, 6, 9])
+def test_resumed_run_with_canaries_ends_in_the_same_student(steps: int) -> None:
+    recipe = replace(RECIPE, canaries=1, canary_steps=3)
+    whole = robustkd(recipe)
+    monitor = StopAfter(steps)
+    with pytest.raises(Interrupted):
+        robustkd(recipe, monitor=monitor)
+    assert monitor.state is not None
+    resumed = robustkd(recipe, resume=monitor.state)
+    again = resumed.network.state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in whole.network.state_dict().items())
+    assert resumed.decisions == whole.decisions
+    assert "canary_patch_planted" in whole.decisions[0].values
 
 
 def test_progress_runs_over_search_and_distillation_as_one() -> None:

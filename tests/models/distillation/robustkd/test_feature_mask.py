@@ -52,3 +52,22 @@ def test_trap_41_gradient_reaches_masks_and_replacements_but_needs_no_detach_of_
     assert mask.masks[0].grad is not None
     assert mask.replacements[0].grad is not None
     assert mask.masks[0].grad.abs().min() > 0
+
+
+def test_stages_before_the_first_edited_one_pass_as_they_are() -> None:
+    mask = FeatureMask(means(), threshold=0.2, mode="add", first=1)
+    feature = torch.ones(5, 2, 3, 3)
+    assert mask(0, feature) is feature
+    assert len(mask.masks) == 1
+
+
+def test_edit_of_the_last_stage_alone_uses_that_stages_tensors() -> None:
+    """The published code takes list entries first, second-to-last and last, whatever the list holds."""
+    mask = FeatureMask(means(), threshold=0.5, mode="add", first=1)
+    torch.testing.assert_close(mask(1, torch.ones(5, 4, 1, 1)), torch.full((5, 4, 1, 1), 0.5))
+
+
+def test_trap_45_features_of_another_size_are_refused_even_where_they_would_broadcast() -> None:
+    mask = FeatureMask(means(), threshold=0.5, mode="add")
+    with pytest.raises(ValueError, match="Stage 1"):
+        mask(1, torch.ones(5, 4, 2, 2))

@@ -3,7 +3,7 @@ import json
 import torch
 
 from models.distillation.robustkd.feature_mask import FeatureMask
-from models.distillation.robustkd.phases import PhaseMonitor, Search, unwrap, wrap
+from models.distillation.robustkd.phases import PhaseMonitor, Search, state_of, unwrap, wrap
 from models.distillation.robustkd.threshold_search import Candidate
 from models.engine.monitor import ResumeState, SilentMonitor
 
@@ -23,9 +23,15 @@ class Listener(SilentMonitor):
 def searched() -> Search:
     search = Search()
     for threshold, success in ((0.4, None), (0.2, 0.5)):
-        mask = FeatureMask([torch.full((2, 1, 1), threshold)], threshold=threshold, mode="add")
-        search.add(Candidate(threshold, 0.01, success, 0.3), mask)
+        search.mask = mask_state(threshold)
+        search.add(Candidate(threshold, 0.01, success, 0.3, {"canary_patch": success or 0.0}, 0.02))
+    search.copy = {"fc.weight": torch.ones(3)}
+    search.planted = {"canary_patch": 0.9}
     return search
+
+
+def mask_state(threshold: float) -> dict[str, torch.Tensor]:
+    return state_of(FeatureMask([torch.full((2, 1, 1), threshold)], threshold=threshold, mode="add"))
 
 
 def test_wrapped_state_survives_json_and_comes_back_whole() -> None:
@@ -41,14 +47,33 @@ def test_wrapped_state_survives_json_and_comes_back_whole() -> None:
     assert not found.finished
 
 
+def test_search_interrupted_between_the_two_masks_of_a_threshold_comes_back() -> None:
+    search = searched()
+    search.mask = mask_state(0.1)
+    _, found = unwrap(wrap(ResumeState({}, {}), search))
+    assert len(found.masks) == 2
+    assert torch.equal(found.mask["masks.0"], search.mask["masks.0"])
+    assert torch.equal(found.copy["fc.weight"], torch.ones(3))
+    assert found.planted == {"canary_patch": 0.9}
+
+
+def test_copy_with_the_canaries_is_kept_only_while_thresholds_are_tried() -> None:
+    search = searched()
+    search.finished = True
+    _, found = unwrap(wrap(ResumeState({}, {}), search))
+    assert not found.copy
+    assert found.planted == {"canary_patch": 0.9}
+
+
 def test_kept_mask_is_a_copy() -> None:
     mask = FeatureMask([torch.zeros(2, 1, 1)], threshold=0.3, mode="add")
-    search = Search()
+    search = Search(mask=state_of(mask))
     candidate = Candidate(0.3, 0.0, None, 1.0)
-    search.add(candidate, mask)
+    search.add(candidate)
     with torch.no_grad():
         mask.masks[0].zero_()
     assert search.mask_of(candidate)["masks.0"].unique().tolist() == [torch.tensor(0.3).item()]
+    assert not search.mask
 
 
 def test_phase_reports_where_it_lies_in_the_whole_run() -> None:

@@ -1,9 +1,18 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from models.architectures import PixelClassifier, build
 from models.distillation.robustkd.feature_mask import FeatureMask
-from models.distillation.robustkd.threshold_search import Candidate, acceptable, choose, describe, measure
+from models.distillation.robustkd.threshold_search import (
+    Candidate,
+    acceptable,
+    choose,
+    measure,
+    measure_canaries,
+    measure_planting,
+)
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.robustkd import RobustKDRecipe
 from models.triggers import make_trigger
@@ -37,16 +46,31 @@ def test_without_an_acceptable_one_the_least_accuracy_is_lost() -> None:
     assert choose(tried, RECIPE).threshold == 0.2
 
 
-def test_decision_says_that_no_recovered_trigger_was_there() -> None:
-    tried = [candidate(0.4, 0.01)]
-    decision = describe(tried[0], tried, RECIPE)
-    assert "no recovered trigger" in decision.text
-    assert "threshold_0.4_trigger_success" not in decision.values
+@pytest.mark.parametrize(
+    ("trigger", "canary", "expected"),
+    [(None, 0.5, False), (None, 0.1, True), (0.0, 0.5, False), (0.5, 0.0, False), (0.1, 0.1, True)],
+)
+def test_canary_that_still_works_keeps_the_search_going(
+    trigger: float | None, canary: float, expected: bool
+) -> None:
+    tried = replace(candidate(0.2, 0.0, trigger), canaries={"canary_patch": 0.0, "canary_blend": canary})
+    assert acceptable(tried, RECIPE) is expected
 
 
-def test_decision_admits_lost_accuracy() -> None:
-    tried = [candidate(0.4, 0.25, 0.0)]
-    assert "more than the 3.0 allowed" in describe(tried[0], tried, RECIPE).text
+def test_worse_of_trigger_and_canary_decides() -> None:
+    tried = [
+        replace(candidate(0.6, 0.0, 0.1), canaries={"canary_patch": 0.6}),
+        replace(candidate(0.4, 0.0, 0.4), canaries={"canary_patch": 0.2}),
+        replace(candidate(0.2, 0.0, 0.5), canaries={"canary_patch": 0.0}),
+    ]
+    assert choose(tried, RECIPE).threshold == 0.4
+
+
+def test_disagreement_needs_both() -> None:
+    only_canary = replace(candidate(0.4, 0.0), canaries={"canary_patch": 0.3})
+    both = replace(only_canary, trigger_success=0.9)
+    assert only_canary.disagreement is None
+    assert both.disagreement == pytest.approx(0.6)
 
 
 def test_an_empty_edit_measures_as_the_teacher_itself() -> None:
@@ -72,3 +96,24 @@ def test_worst_recovered_trigger_counts() -> None:
     images = torch.randint(0, 256, (12, 3, 16, 16), dtype=torch.uint8)
     triggers = [make_trigger("badnets_square", 16, target) for target in (1, 0)]
     assert measure(teacher, mask, images, torch.arange(12) % 4, triggers).trigger_success == 1.0
+
+
+def test_canaries_are_measured_on_the_copy_with_its_own_mask() -> None:
+    torch.manual_seed(0)
+    network = build(ArchitectureSpec("wrn-10-1", 4, 16))
+    with torch.no_grad():
+        network.fc.bias.copy_(torch.tensor([100.0, 0.0, 0.0, 0.0]))  # type: ignore[union-attr]
+    copy = PixelClassifier(network, Normalization()).eval()
+    zeros = [torch.zeros(16, 16, 16), torch.zeros(32, 8, 8), torch.zeros(64, 4, 4)]
+    mask = FeatureMask(zeros, threshold=1.0, mode="add")
+    images, labels = torch.randint(0, 256, (12, 3, 16, 16), dtype=torch.uint8), torch.arange(12) % 4
+    canaries = [make_trigger("badnets_square", 16, 0), make_trigger("haze", 16, 1)]
+    # Trap 11: a collapsed copy sends everything to class 0, which is no sign of a planted canary.
+    assert measure_planting(copy, images, labels, canaries) == {"badnets_square": 0.0, "haze": 0.0}
+    success, drop = measure_canaries(copy, mask, images, labels, canaries)
+    assert (success, drop) == ({"badnets_square": 1.0, "haze": 0.0}, 0.0)
+    with torch.no_grad():
+        network.fc.weight.zero_()  # type: ignore[union-attr]
+        network.fc.weight[1] = 1e3  # type: ignore[union-attr, index]
+        mask.replacements[2].fill_(1e3)  # so that the edited copy says 1, and the copy alone may not
+    assert measure_canaries(copy, mask, images, labels, canaries)[0] == {"badnets_square": 0.0, "haze": 1.0}
