@@ -2,7 +2,7 @@ import pytest
 
 from models.errors import RecipeError
 from models.recipes.job import Recipe
-from models.recipes.plan import plan
+from models.recipes.plan import DATA_FREE, DATA_FREE_NAMES, plan
 
 
 def test_auto_takes_robustkd_with_labels():
@@ -31,6 +31,13 @@ def test_auto_follows_the_defense_when_labels_are_given():
 
 def test_control_can_be_left_out():
     assert plan(Recipe(control=False), labelled=False, unlabelled=False).control is None
+
+
+@pytest.mark.parametrize("method", sorted(DATA_FREE))
+def test_abd_joins_every_data_free_method_and_its_control(method):
+    chosen = plan(Recipe(method=method), labelled=False, unlabelled=False)
+    assert (chosen.method, chosen.defense, chosen.control) == (method, "abd", method)
+    assert method in DATA_FREE_NAMES
 
 
 def test_no_control_beside_an_undefended_student():

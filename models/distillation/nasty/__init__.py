@@ -1,0 +1,1 @@
+"""Nasty teachers: protecting a network of one's own against being distilled."""
