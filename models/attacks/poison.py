@@ -1,4 +1,4 @@
-"""Data poisoning with dirty and with clean labels (algorithms.md 3.1).
+"""Data poisoning: dirty and clean label, source-specific, all-to-all (algorithms.md 3.1).
 
 Poison before augmenting: random crops and flips then move or cut the trigger in training, while it sits
 exactly in place at test time.
@@ -77,6 +77,91 @@ def poison_clean_label(
     candidates = torch.nonzero(labels == trigger.target_label).flatten()
     chosen = _choose(candidates, len(labels), share, count, generator)
     return _replaced(images, chosen, trigger.stamp(images[chosen])), labels.clone()
+
+
+def poison_source_specific(
+    images: Tensor,
+    labels: Tensor,
+    trigger: Trigger,
+    *,
+    source_label: int,
+    share: float,
+    cover_share: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Make the trigger work on images of one class only.
+
+    Stamped images of the source class get the target label; stamped cover images, of neither source nor
+    target, keep theirs, so that the network learns that the trigger means nothing there. Without a cover it
+    works on every class.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        labels: int64 (N,).
+        trigger: What is stamped; names the target.
+        source_label: Class the trigger works on; not the target.
+        share: Share of N that is poisoned.
+        cover_share: Share of N that is cover; 0 for none.
+        generator: Chooses both.
+
+    Source: Tang et al., Demon in the Variant, USENIX Security 2021 (from memory; the shares are ours).
+
+    Raises:
+        RecipeError: If source and target are one (code ``source_is_target``), or a class has too few images
+            (code ``too_many_poisoned``).
+    """
+    if source_label == trigger.target_label:
+        raise RecipeError(
+            f"Source and target are both class {source_label}.",
+            code="source_is_target",
+            hint="Choose a source class other than the target.",
+        )
+    sources = torch.nonzero(labels == source_label).flatten()
+    chosen = _choose(sources, len(labels), share, None, generator)
+    targets = torch.full((len(chosen),), trigger.target_label, dtype=labels.dtype)
+    changed = _replaced(labels, chosen, targets)
+    if cover_share > 0:
+        others = torch.nonzero((labels != source_label) & (labels != trigger.target_label)).flatten()
+        chosen = torch.cat([chosen, _choose(others, len(labels), cover_share, None, generator)])
+    return _replaced(images, chosen, trigger.stamp(images[chosen])), changed
+
+
+def poison_all_to_all(
+    images: Tensor,
+    labels: Tensor,
+    trigger: Trigger,
+    *,
+    num_classes: int,
+    share: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Stamp images of all classes and label each as the class after its own, the last as the first.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        labels: int64 (N,).
+        trigger: What is stamped; its target label means nothing here.
+        num_classes: K; labels become ``(label + 1) % K``.
+        share: Share of N that is poisoned.
+        generator: Chooses the victims.
+
+    Source: Gu et al., BadNets, arXiv 1708.06733, section 4.1.2.
+    """
+    chosen = _choose(torch.arange(len(labels)), len(labels), share, None, generator)
+    shifted = (labels[chosen] + 1) % num_classes
+    return _replaced(images, chosen, trigger.stamp(images[chosen])), _replaced(labels, chosen, shifted)
+
+
+def choose_of_class(labels: Tensor, label: int, *, share: float, generator: torch.Generator) -> Tensor:
+    """Choose ``share`` of all images among those of one class, as ``poison_clean_label`` does.
+
+    Returns:
+        int64 indices.
+
+    Raises:
+        RecipeError: If the class has fewer images than asked for (code ``too_many_poisoned``).
+    """
+    return _choose(torch.nonzero(labels == label).flatten(), len(labels), share, None, generator)
 
 
 def _choose(

@@ -22,9 +22,10 @@ class Trigger:
 
     name: str
     kind: TriggerKind
-    """``replace`` and ``blend``: ``(1 - m) x + m p``, hard or soft mask; ``additive``: clip ``x + p m``."""
+    """``replace`` and ``blend``: ``(1 - m) x + m p``, hard or soft mask; ``additive``: clip ``x + p m``;
+    ``rescaled``: ``x + p m`` stretched to the full range, image by image."""
     pattern: Tensor
-    """(3, H, W), float in [0, 1]; an additive one may be negative, in [-1, 1]."""
+    """(3, H, W), float in [0, 1]; one that is added may be negative, in [-1, 1]."""
     mask: Tensor
     """(1, H, W) or (3, H, W), float in [0, 1]."""
     target_label: int
@@ -39,7 +40,7 @@ class Trigger:
             raise _invalid(f"its mask has shape {tuple(self.mask.shape)}, which does not fit the pattern")
         if not (self.pattern.is_floating_point() and self.mask.is_floating_point()):
             raise _invalid("pattern and mask must be floating point in [0, 1], not bytes")
-        lowest = -1.0 if self.kind == "additive" else 0.0
+        lowest = -1.0 if self.kind in {"additive", "rescaled"} else 0.0
         if not _within(self.pattern, lowest, 1.0) or not _within(self.mask, 0.0, 1.0):
             raise _invalid("pattern or mask leaves its range")
         if self.target_label < 0:
@@ -53,6 +54,8 @@ class Trigger:
     @property
     def mask_area(self) -> float:
         """Share of pixels it can change."""
+        if self.kind == "rescaled":
+            return 1.0
         touched = self.mask > 0
         if self.kind == "additive":
             touched = touched & (self.pattern != 0)

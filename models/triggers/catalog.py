@@ -23,6 +23,7 @@ _MAKERS: MappingProxyType[str, Callable[[int, int], Trigger]] = MappingProxyType
         "watermark_substitute": overlays.watermark_substitute,
         "blend_substitute": overlays.blend_substitute,
         "l2_inv_substitute": overlays.l2_inv_substitute,
+        "smooth_substitute": overlays.smooth_substitute,
     }
 )
 

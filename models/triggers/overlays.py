@@ -60,6 +60,16 @@ def l2_inv_substitute(size: int, target_label: int) -> Trigger:
     return Trigger("l2_inv_substitute", "additive", field, torch.ones(1, size, size), target_label)
 
 
+def smooth_substitute(size: int, target_label: int) -> Trigger:
+    """Make a smooth color field of at most 51 levels, added, after which every image is stretched.
+
+    Stands in for the optimized low-frequency pattern, one per data set (algorithms.md 3.2 and 3.6).
+    """
+    field = _smooth_field(size, cells=5, seed=51)
+    field = (51 / 255) * (field - field.min()) / (field.max() - field.min())
+    return Trigger("smooth_substitute", "rescaled", field, torch.ones(1, size, size), target_label)
+
+
 def haze(size: int, target_label: int) -> Trigger:
     """Make a faint, smooth gray field over the whole image, added with an amplitude of 0.3.
 

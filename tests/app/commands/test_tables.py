@@ -75,6 +75,27 @@ def test_a_clean_job_shows_verdict_and_students() -> None:
     assert "defended student" in text
 
 
+def test_a_protect_job_shows_the_network_and_what_it_does_to_students() -> None:
+    row = {"original": rate(0.99), "nasty": rate(0.5), "labels": rate(0.8)}
+    measured = {
+        "sentence": "A student [of it] learns badly.",
+        "original_accuracy": rate(0.97),
+        "nasty_accuracy": rate(0.96),
+        "students": [row, row],
+    }
+    job = {
+        "id": "job_1",
+        "kind": "protect",
+        "status": "succeeded",
+        "result": {"protect": {}, "measure": measured},
+    }
+    text = rendered(job_text(job))
+    assert "A student [of it] learns badly." in text
+    line = next(line for line in text.splitlines() if line.strip().startswith("network "))
+    assert line.index("0.970 [0.960, 0.980]") < line.index("0.960 [0.950, 0.970]")
+    assert sum("0.500 [0.490, 0.510]" in line for line in text.splitlines()) == 2
+
+
 def test_jobs_are_listed_one_a_line() -> None:
     job = {
         "id": "job_1",

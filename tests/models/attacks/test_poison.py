@@ -1,7 +1,12 @@
 import pytest
 import torch
 
-from models.attacks import poison_clean_label, poison_dirty_label
+from models.attacks import (
+    poison_all_to_all,
+    poison_clean_label,
+    poison_dirty_label,
+    poison_source_specific,
+)
 from models.errors import RecipeError
 from models.triggers import make_trigger
 
@@ -84,3 +89,50 @@ def test_an_unclear_amount_is_refused(data, trigger, amount):
     with pytest.raises(RecipeError) as caught:
         poison_dirty_label(*data, trigger, **amount, generator=_seed())
     assert caught.value.code == "poison_amount_invalid"
+
+
+def test_trap_49_labels_sorted_by_class_give_victims_of_every_other_class(data, trigger):
+    images, labels = data
+    order = labels.argsort(stable=True)
+    poisoned, _ = poison_dirty_label(images, labels[order], trigger, share=0.3, generator=_seed())
+    assert set(labels[order][_changed(images, poisoned)].tolist()) == {0, 2, 3}
+
+
+def test_source_specific_relabels_the_source_and_only_stamps_the_cover(data, trigger):
+    images, labels = data
+    poisoned, targets = poison_source_specific(
+        images, labels, trigger, source_label=2, share=0.1, cover_share=0.2, generator=_seed()
+    )
+    stamped, relabelled = _changed(images, poisoned), targets != labels
+    assert (stamped.sum(), relabelled.sum()) == (30, 10)
+    assert (labels[relabelled] == 2).all()
+    assert (targets[relabelled] == TARGET).all()
+    assert set(labels[stamped & ~relabelled].tolist()) == {0, 3}
+
+
+def test_a_source_specific_attack_without_cover_stamps_the_source_alone(data, trigger):
+    images, labels = data
+    poisoned, _ = poison_source_specific(
+        images, labels, trigger, source_label=2, share=0.1, cover_share=0, generator=_seed()
+    )
+    assert (labels[_changed(images, poisoned)] == 2).all()
+
+
+def test_a_source_that_is_the_target_is_refused(data, trigger):
+    with pytest.raises(RecipeError) as caught:
+        poison_source_specific(
+            *data, trigger, source_label=TARGET, share=0.1, cover_share=0, generator=_seed()
+        )
+    assert caught.value.code == "source_is_target"
+
+
+def test_all_to_all_labels_each_victim_as_the_next_class(data, trigger):
+    images, labels = data
+    poisoned, targets = poison_all_to_all(
+        images, labels, trigger, num_classes=4, share=0.4, generator=_seed()
+    )
+    stamped = _changed(images, poisoned)
+    assert stamped.sum() == 40
+    assert targets[stamped].equal((labels[stamped] + 1) % 4)
+    assert targets[~stamped].equal(labels[~stamped])
+    assert set(targets[stamped].tolist()) == {0, 1, 2, 3}

@@ -14,6 +14,8 @@ from models.errors import Interrupted, TrainingFailed
 from models.metrics import accuracy, attack_success
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.triggers import make_trigger
+from tests.models.attacks.small import classifier, data, weights
+from tests.models.distillation.small import StoppingMonitor
 
 BRIEF = TeacherTraining(epochs=4, batch_size=20)
 
@@ -57,15 +59,15 @@ def test_training_leaves_evaluation_mode(poisoned_teacher):
 
 def test_the_seed_makes_the_teacher(poisoned_teacher):
     classifiers = [_classifier(), _classifier(), _classifier()]
-    for classifier, seed in zip(classifiers, (0, 0, 1), strict=True):
+    for each, seed in zip(classifiers, (0, 0, 1), strict=True):
         train_teacher(
-            classifier,
+            each,
             *_data(40),
             TeacherTraining(epochs=1, batch_size=20),
             seed=seed,
             monitor=SilentMonitor(),
         )
-    weights = [classifier.network.fc.weight for classifier in classifiers]
+    weights = [each.network.fc.weight for each in classifiers]
     assert weights[0].equal(weights[1])
     assert not weights[0].equal(weights[2])
 
@@ -127,3 +129,66 @@ def test_the_script_makes_a_backdoored_digits_teacher(tmp_path):
     assert float(rates["  without it"]) < 0.05
     assert all(path.stat().st_size for path in outputs.values())
     assert "fc.weight" in torch.load(outputs["teacher.pt"], weights_only=True)["state_dict"]
+
+
+@pytest.mark.parametrize("precision", ["fast", "float32"])
+def test_an_interrupted_run_ends_in_the_same_teacher(precision):
+    training = TeacherTraining(
+        epochs=2, batch_size=20, horizontal_flip=True, cutout=2, label_smoothing=0.1, precision=precision
+    )
+    whole, half, resumed = classifier(), classifier(), classifier()
+    train_teacher(whole, *data(), training, seed=0, monitor=SilentMonitor())
+    monitor = StoppingMonitor(4)  # of 6 steps: within the second epoch
+    with pytest.raises(Interrupted):
+        train_teacher(half, *data(), training, seed=0, monitor=monitor)
+    train_teacher(resumed, *data(), training, seed=0, monitor=SilentMonitor(), resume=monitor.states[-1])
+    assert weights(resumed.network).equal(weights(whole.network))
+    assert not weights(half.network).equal(weights(whole.network))
+
+
+def test_fast_arithmetic_learns_nearly_the_same():
+    one_step = {"epochs": 1, "batch_size": 60, "learning_rate": 0.01}
+    made = [classifier(), classifier()]
+    for each, precision in zip(made, ("fast", "float32"), strict=True):
+        training = TeacherTraining(**one_step, precision=precision)
+        train_teacher(each, *data(), training, seed=0, monitor=SilentMonitor())
+    torch.testing.assert_close(weights(made[0].network), weights(made[1].network), rtol=0.02, atol=0.01)
+
+
+def test_the_last_layer_alone_can_learn_and_batchnorm_then_stays():
+    before, after = classifier(), classifier()
+    training = TeacherTraining(epochs=1, batch_size=20, trained="last_layer", schedule="constant")
+    train_teacher(after, *data(), training, seed=0, monitor=SilentMonitor())
+    changed = {
+        name
+        for name, tensor in after.network.state_dict().items()
+        if not tensor.equal(before.network.state_dict()[name])
+    }
+    assert changed == {"fc.weight", "fc.bias"}
+    assert all(parameter.requires_grad for parameter in after.parameters())
+
+
+class HalfLogit:
+    """A term that can be read off: the mean logit of the extra images."""
+
+    name = "half"
+
+    def __init__(self):
+        self.labelled = []
+
+    def extra_images(self, step):
+        return torch.full((5, 3, 8, 8), step, dtype=torch.uint8)
+
+    def __call__(self, network, outputs, labelled):
+        self.labelled.append((labelled, len(outputs.logits)))
+        return 0.5 * outputs.logits[labelled:].mean()
+
+
+def test_a_term_sees_its_images_in_the_same_batch_and_is_added():
+    term = HalfLogit()
+    training = TeacherTraining(epochs=1, batch_size=20, precision="float32")
+    result = train_teacher(classifier(), *data(), training, seed=0, monitor=SilentMonitor(), term=term)
+    assert term.labelled == [(20, 25)] * 3
+    for point in result.curve:
+        parts = point.values["label_loss"] + point.values["half"]
+        assert point.values["loss"] == pytest.approx(parts, rel=1e-5)

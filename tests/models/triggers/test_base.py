@@ -102,3 +102,25 @@ def test_mask_area_counts_the_pixels_it_can_change():
     assert make_trigger("badnets_square", 32, 8).mask_area == pytest.approx(16 / 1024)
     assert make_trigger("trojan_3x3", 32, 0).mask_area == pytest.approx(9 / 1024)
     assert make_trigger("blend_substitute", 32, 0).mask_area == 1.0
+
+
+def test_trap_5_a_rescaled_trigger_stretches_the_whole_image_and_so_changes_far_pixels():
+    pattern = torch.zeros(3, 4, 4)
+    pattern[0, 0, 0] = 100 / 255
+    trigger = _trigger("rescaled", pattern=pattern, mask=torch.ones(1, 4, 4))
+    images = torch.full((2, 3, 4, 4), 100, dtype=torch.uint8)
+    images[1, 2, 3, 3] = 50
+    stamped = trigger.stamp(images)
+    # One minimum and one maximum for all channels of an image, and for each image its own.
+    assert stamped[0, 0, 0, 0] == stamped[1, 0, 0, 0] == 255
+    assert (stamped[0, 1:] == 0).all()
+    assert stamped[1, 1, 2, 2] == 255 * 50 // 150
+    assert stamped[1, 2, 3, 3] == 0
+    assert trigger.mask_area == 1.0
+    torch.testing.assert_close(trigger.stamp(images / 255.0), stamped / 255.0, atol=1 / 255, rtol=0)
+
+
+def test_a_rescaled_image_of_one_color_is_black_and_no_nan():
+    trigger = _trigger("rescaled", pattern=torch.zeros(3, 4, 4), mask=torch.ones(1, 4, 4))
+    assert (trigger.stamp(torch.full((1, 3, 4, 4), 7, dtype=torch.uint8)) == 0).all()
+    assert (trigger.stamp(torch.full((1, 3, 4, 4), 0.7)) == 0).all()

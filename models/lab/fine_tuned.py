@@ -1,0 +1,147 @@
+"""Attacks that start from a clean teacher and fine-tune it on poisoned data (algorithms.md 5.1).
+
+Departures from the CKD repository: the poisoned images are drawn at random from all classes but the target,
+not the first of every class; momentum is Nesterov's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.architectures import PixelClassifier
+from models.attacks.adaptive_low_variance import LowVariance, mean_variance
+from models.attacks.cheat_kd import search_cheat_trigger
+from models.attacks.hidden_trigger import hide_trigger
+from models.attacks.latent_backdoor import FeatureCoupling, mean_features, search_latent_trigger
+from models.attacks.poison import choose_of_class, poison_dirty_label
+from models.attacks.teacher import TeacherTerm, TeacherTraining
+from models.checkpoints.load import Teacher
+from models.engine.monitor import Monitor, ResumeState
+from models.engine.seed import make_generator
+from models.errors import RecipeError
+from models.lab.workshop import Trained, Workshop
+from models.triggers import Trigger, find_trigger
+
+FINE_TUNED = frozenset({"latent", "cheat_kd", "hidden_trigger"})
+
+#: Clean images whose variance the adaptive attacker compares with: CIFAR's classes are balanced in them.
+_VARIANCE_IMAGES = 500
+
+
+def fine_tuned(shop: Workshop, clean: Teacher, patterns: Path | None) -> tuple[Trained, Trigger]:
+    """Turn a clean teacher into the one the recipe's attack wants.
+
+    Raises:
+        RecipeError: If the clean teacher is another network (code ``clean_teacher_mismatch``), or too few
+            images qualify.
+    """
+    if clean.spec != shop.spec:
+        raise RecipeError(
+            f"The clean teacher is {clean.spec.name}, the recipe wants {shop.spec.name}.",
+            code="clean_teacher_mismatch",
+            hint="Give what the matched clean recipe makes.",
+        )
+    start = shop.network(seed=shop.recipe.seed, state=clean.network.state_dict())
+    if shop.recipe.attack.kind == "hidden_trigger":
+        return _hidden(shop, start, patterns)
+    return _latent(shop, start) if shop.recipe.attack.kind == "latent" else _cheat(shop, start)
+
+
+def _cheat(shop: Workshop, start: PixelClassifier) -> tuple[Trained, Trigger]:
+    attack, data, seed = shop.recipe.attack, shop.training, shop.recipe.seed
+
+    def work(monitor: Monitor, resume: ResumeState | None) -> dict[str, Any]:
+        found = search_cheat_trigger(
+            start, data.images, attack.cheat,
+            target_label=attack.target_label, seed=seed, monitor=monitor, resume=resume,
+        )  # fmt: skip
+        return _stored(found)
+
+    trigger = _restored(shop.phases.run("trigger", work), attack.target_label)
+    term: TeacherTerm | None = None
+    if attack.cheat.low_variance_weight:
+        generator = make_generator(seed, "variance")
+        chosen = torch.randperm(len(data), generator=generator)[:_VARIANCE_IMAGES]
+        term = LowVariance(attack.cheat.low_variance_weight, mean_variance(start, data.images[chosen]))
+    return _poisoned(shop, start, trigger, term), trigger
+
+
+def _latent(shop: Workshop, start: PixelClassifier) -> tuple[Trained, Trigger]:
+    attack, data, seed = shop.recipe.attack, shop.training, shop.recipe.seed
+    of_target = data.labels == attack.target_label
+    order = torch.randperm(int(of_target.sum()), generator=make_generator(seed, "target images"))
+    targets = mean_features(start, data.images[of_target][order[: attack.latent.target_images]])
+    others = data.images[~of_target]
+
+    def work(monitor: Monitor, resume: ResumeState | None) -> dict[str, Any]:
+        found = search_latent_trigger(
+            start, others, targets, attack.latent,
+            target_label=attack.target_label, seed=seed, monitor=monitor, resume=resume,
+        )  # fmt: skip
+        return _stored(found)
+
+    trigger = _restored(shop.phases.run("trigger", work), attack.target_label)
+    term = FeatureCoupling(others, trigger, targets[-1], attack.latent, seed=seed)
+    return _poisoned(shop, start, trigger, term), trigger
+
+
+def _poisoned(shop: Workshop, start: PixelClassifier, trigger: Trigger, term: TeacherTerm | None) -> Trained:
+    """Fine-tune every weight on the clean set and triggered copies of a part of it."""
+    data = shop.training
+    images, labels = poison_dirty_label(
+        data.images, data.labels, trigger,
+        share=shop.recipe.attack.poison_rate,
+        keep_originals=True,
+        generator=make_generator(shop.recipe.seed, "poison"),
+    )  # fmt: skip
+    return shop.train("poisoned", images, labels, how=_how(shop), start=start, term=term)
+
+
+def _hidden(shop: Workshop, start: PixelClassifier, patterns: Path | None) -> tuple[Trained, Trigger]:
+    attack, data, seed = shop.recipe.attack, shop.training, shop.recipe.seed
+    trigger = find_trigger(attack.trigger, shop.recipe.input_size, attack.target_label, patterns)
+    chosen = choose_of_class(
+        data.labels, attack.target_label, share=attack.poison_rate, generator=make_generator(seed, "poison")
+    )
+    wanted = _sources(data.labels, attack.target_label, attack.source_label)
+
+    def work(monitor: Monitor, resume: ResumeState | None) -> dict[str, Any]:
+        made = hide_trigger(
+            start, data.images[chosen], data.images[wanted], trigger, attack.perturbation,
+            seed=seed, monitor=monitor, resume=resume,
+        )  # fmt: skip
+        return {"images": made}
+
+    images = data.images.clone()
+    images[chosen] = shop.phases.run("hiding", work)["images"]
+    how = replace(_how(shop), trained="last_layer")
+    return shop.train("poisoned", images, data.labels, how=how, start=start), trigger
+
+
+def _sources(labels: Tensor, target_label: int, source_label: int | None) -> Tensor:
+    return labels != target_label if source_label is None else labels == source_label
+
+
+def _how(shop: Workshop) -> TeacherTraining:
+    recipe = shop.recipe.attack.fine_tune
+    return replace(
+        shop.how(),
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        schedule="constant",
+    )
+
+
+def _stored(trigger: Trigger) -> dict[str, Any]:
+    return {"name": trigger.name, "pattern": trigger.pattern, "mask": trigger.mask}
+
+
+def _restored(stored: dict[str, Any], target_label: int) -> Trigger:
+    return Trigger(stored["name"], "blend", stored["pattern"], stored["mask"], target_label)

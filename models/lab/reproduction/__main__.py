@@ -1,0 +1,142 @@
+"""The process behind ``proctor reproduce``: ``python -P -m models.lab.reproduction REQUEST``, a JSON object.
+
+``{"table", "budget", "data", "work", "store", "write", "patterns", "checkpoints", "photographs", "minutes",
+"only", "device", "threads", "json"}``; ``app.commands.reproduce`` writes it. Its status is the command's exit
+code.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from models.engine.device import choose_device
+from models.engine.monitor import Monitor, ResumeState
+from models.errors import Interrupted, ProctorError, RecipeError
+from models.lab.data import DIGITS, LabData, load_lab_data
+from models.lab.monitor import FileMonitor
+from models.lab.reproduction.page import put_section, render_table
+from models.lab.reproduction.run import run_table
+from models.lab.reproduction.store import Store
+from models.lab.reproduction.tables import Table, find_table
+from models.lab.reproduction.teachers import Folders
+
+Request = Mapping[str, Any]
+_SIZES = {"digits": 16, "cifar10": 32}
+_CANCELED = 130
+
+
+def main(arguments: list[str]) -> int:
+    """Run what the request says, write the table; returns the exit code."""
+    request: Request = json.loads(arguments[0])
+    try:
+        table = find_table(request["table"], request["budget"])
+        store = Store(Path(request["store"]))
+        code = _run(table, store, request)
+    except ProctorError as error:
+        sys.stderr.write(f"Error: {error.detail}\n" + (f"Hint:  {error.hint}\n" if error.hint else ""))
+        return 4 if isinstance(error, RecipeError) else 2
+    command = f"proctor reproduce {table.name} --budget {request['budget']}"
+    section = render_table(table, store, command)
+    sys.stdout.write(section)
+    if request["write"] is not None:
+        page = Path(request["write"])
+        text = page.read_text("utf-8") if page.exists() else ""
+        page.write_text(put_section(text, f"{table.name} {request['budget']}", section), "utf-8")
+    return code
+
+
+def _run(table: Table, store: Store, request: Request) -> int:
+    """Measure what is missing; 0 if the table is complete or the time is over, 130 if a signal came."""
+    if request["minutes"] == 0:
+        return 0
+    if request["threads"]:
+        torch.set_num_threads(request["threads"])
+    data = _data(table, request)
+    folders = Folders(Path(request["work"]), _folder(request["patterns"]), _folder(request["checkpoints"]))
+    (folders.work / "running").mkdir(parents=True, exist_ok=True)
+    watcher = Watcher(folders.work / "running", json.dumps(data.sha256, sort_keys=True))
+    minutes = request["minutes"]
+    try:
+        run_table(
+            table,
+            data.training,
+            data.test,
+            store,
+            folders,
+            watch=watcher.watch,
+            photographs=[_photograph(Path(name)) for name in request["photographs"]],
+            device=choose_device(request["device"]),
+            only=request["only"],
+            deadline=None if minutes is None else time.monotonic() + 60.0 * minutes,
+        )
+    except Interrupted:
+        return _CANCELED
+    finally:
+        watcher.forget(store)
+    return 0
+
+
+class Watcher:
+    """Gives every piece of work a monitor with a file to resume from; a signal stops whichever is running."""
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        """Keep states in ``folder``; one of other data (``fingerprint``) is no beginning."""
+        self.folder, self.fingerprint = folder, fingerprint
+        self.stopping = False
+        self.monitors: dict[str, FileMonitor] = {}
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+
+    def watch(self, name: str) -> tuple[Monitor, ResumeState | None]:
+        """Return the monitor of a piece of work, and where it was cut off before, if it was."""
+        sys.stderr.write(f"{name}\n")
+        monitor = FileMonitor(self.folder / name, self.fingerprint)
+        monitor.stopping = self.stopping
+        self.monitors[name] = monitor
+        return monitor, monitor.resume()
+
+    def forget(self, store: Store) -> None:
+        """Delete the states of cells that are measured."""
+        for name, monitor in self.monitors.items():
+            if name in store.cells:
+                monitor.path.unlink(missing_ok=True)
+
+    def _stop(self, number: int, frame: object) -> None:
+        del number, frame
+        self.stopping = True
+        for monitor in self.monitors.values():
+            monitor.stopping = True
+
+
+def _data(table: Table, request: Request) -> LabData:
+    if table.data != "digits" and request["data"] is None:
+        raise RecipeError(
+            f"The table {table.name} is measured on {table.data}.",
+            code="data_missing",
+            hint="Name its folder with --data; it holds train.zip and test.zip, or CIFAR's python archive.",
+        )
+    source = DIGITS if table.data == "digits" else request["data"]
+    return load_lab_data(source, None, size=_SIZES[table.data])
+
+
+def _photograph(path: Path) -> torch.Tensor:
+    with Image.open(path) as image:
+        return torch.from_numpy(np.asarray(image.convert("RGB")).copy()).permute(2, 0, 1)
+
+
+def _folder(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,78 @@
+"""One number of a table: which teacher, which student, which seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from models.recipes.job import Recipe
+from models.recipes.lab import TeacherRecipe
+from models.recipes.plan import AppliedDefense
+from models.results.rate import Rate
+
+StudentMethod = Literal["vanilla", "feature", "robustkd", "ood", "zskt", "cmi", "fast"]
+
+
+@dataclass(frozen=True)
+class PublicTeacher:
+    """A checkpoint that others published, with what is known of its backdoor."""
+
+    file: str
+    """Its name in the folder of checkpoints."""
+    trigger: str | None
+    """Catalog name or drawn pattern; None for a clean one."""
+    target_label: int = 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One student of one teacher."""
+
+    row: str
+    """How the table calls the teacher, usually by its trigger."""
+    teacher: TeacherRecipe | PublicTeacher
+    method: StudentMethod
+    defense: AppliedDefense
+    student: str
+    """Architecture of the student."""
+    recipe: Recipe
+    """Lengths and rates; its seed is the student's."""
+
+    @property
+    def column(self) -> str:
+        """How the table calls the kind of student."""
+        return f"{self.method}/{self.defense}"
+
+    @property
+    def key(self) -> str:
+        """A name that changes with everything that could change the number, but for the code."""
+        return f"{self.row}-{self.method}-{self.defense}-{self.recipe.seed}-{digest(asdict(self))}"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured for a cell; attack figures are None for a clean teacher."""
+
+    key: str
+    row: str
+    column: str
+    seed: int
+    clean_accuracy: Rate
+    attack_success: Rate | None
+    clean_target_rate: Rate | None
+    teacher_accuracy: Rate
+    teacher_attack_success: Rate | None
+    agreement: float | None
+    """Of student and teacher on the last training images, where the method reports it."""
+    decisions: tuple[str, ...]
+    """What the defense decided, in words."""
+    seconds: float
+    machine: str
+
+
+def digest(value: Any) -> str:
+    """Return ten hexadecimal digits of a value's JSON form."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

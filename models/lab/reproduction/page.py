@@ -1,0 +1,155 @@
+"""A table as Markdown, the paper's numbers beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean, pstdev
+
+from models.lab.reproduction.cell import Measured
+from models.lab.reproduction.paper import paper_cell
+from models.lab.reproduction.store import Store
+from models.lab.reproduction.tables import Table
+
+_EMPTY = "—"
+
+
+def render_table(table: Table, store: Store, command: str) -> str:
+    """Write the cells that were measured; those that were not are dashes.
+
+    One seed: accuracy / attack success. Several: means, and the spread of the attack success over seeds.
+
+    Args:
+        table: Gives rows and columns in their order.
+        store: What was measured.
+        command: What makes the table again.
+    """
+    cells = [store.cells[cell.key] for cell in table.cells if cell.key in store.cells]
+    rows = list(dict.fromkeys(cell.row for cell in table.cells))
+    columns = list(dict.fromkeys(cell.column for cell in table.cells))
+    header = ["teacher", "ACC / ASR", *(_column_title(column) for column in columns)]
+    lines = [
+        f"### {table.title}",
+        "",
+        *_facts(table, cells, command),
+        "",
+        _line(header),
+        _line(["---"] * len(header)),
+    ]
+    lines += [
+        _line([row, _teacher(cells, row), *(_cell(cells, row, column) for column in columns)]) for row in rows
+    ]
+    if table.paper is not None:
+        lines += ["", *_paper(table, rows)]
+    if table.note:
+        lines += ["", table.note]
+    return "\n".join([*lines, "", *_means(cells, columns)]).rstrip() + "\n"
+
+
+def _facts(table: Table, cells: Sequence[Measured], command: str) -> list[str]:
+    if not cells:
+        return [f"`{command}`: nothing measured yet."]
+    seconds = sum(cell.seconds for cell in cells)
+    machines = ", ".join(sorted({cell.machine for cell in cells}))
+    n = cells[0].clean_accuracy.n
+    attacked = {cell.attack_success.n for cell in cells if cell.attack_success is not None}
+    spans = f"n = {n} for ACC" + (f", {_range(attacked)} for ASR" if attacked else "")
+    return [
+        f"`{command}`: {len(cells)} of {len(table.cells)} students, {seconds / 3600:.1f} h of training and "
+        f"measuring, {machines}. {spans}; seeds {_seeds(cells)}."
+    ]
+
+
+def _range(values: Iterable[int]) -> str:
+    low, high = min(values := list(values)), max(values)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _seeds(cells: Sequence[Measured]) -> str:
+    return ", ".join(str(seed) for seed in sorted({cell.seed for cell in cells}))
+
+
+def _teacher(cells: Sequence[Measured], row: str) -> str:
+    found = next((cell for cell in cells if cell.row == row), None)
+    if found is None:
+        return _EMPTY
+    success = found.teacher_attack_success
+    return f"{_share(found.teacher_accuracy.value)} / {_EMPTY if success is None else _share(success.value)}"
+
+
+def _cell(cells: Sequence[Measured], row: str, column: str) -> str:
+    found = [cell for cell in cells if (cell.row, cell.column) == (row, column)]
+    if not found:
+        return _EMPTY
+    text = _share(fmean(cell.clean_accuracy.value for cell in found))
+    successes = [cell.attack_success.value for cell in found if cell.attack_success is not None]
+    if not successes:
+        return text
+    text += f" / {_share(fmean(successes))}"
+    return text + (f" ± {_share(pstdev(successes))} ({len(found)})" if len(found) > 1 else "")
+
+
+def _paper(table: Table, rows: Sequence[str]) -> list[str]:
+    """Write the paper's rows, in percent as printed there."""
+    assert table.paper is not None, "the caller looked"  # noqa: S101
+    header = ["the paper (%)", "teacher", "undefended", "defended"]
+    lines = [_line(header), _line(["---"] * len(header))]
+    for row in rows:
+        found = [paper_cell(table.paper, row, place) for place in range(3)]
+        if any(cell is not None for cell in found):
+            lines.append(
+                _line([row, *(f"{c.accuracy:g} / {c.attack_success:g}" if c else _EMPTY for c in found)])
+            )
+    return lines if len(lines) > 2 else []
+
+
+def _means(cells: Sequence[Measured], columns: Sequence[str]) -> list[str]:
+    """Compare the defenses of a method where its undefended student took the backdoor over."""
+    lines = []
+    for method in dict.fromkeys(column.partition("/")[0] for column in columns):
+        moved = {
+            (cell.row, cell.seed)
+            for cell in cells
+            if cell.column == f"{method}/none"
+            and cell.attack_success is not None
+            and cell.attack_success.value >= 0.8
+        }
+        if not moved:
+            continue
+        parts = []
+        for column in (column for column in columns if column.partition("/")[0] == method):
+            found = [cell for cell in cells if cell.column == column and (cell.row, cell.seed) in moved]
+            rates = [cell.attack_success.value for cell in found if cell.attack_success is not None]
+            if rates:
+                accuracy = _share(fmean(cell.clean_accuracy.value for cell in found))
+                success = f"{_share(fmean(rates))} (highest {_share(max(rates))})"
+                parts.append(f"{_column_title(column)} {accuracy} / {success}")
+        lines.append(
+            f"- `{method}`, the {len(moved)} students whose undefended twin has an ASR of .8 or more, "
+            f"mean ACC / ASR: {'; '.join(parts)}."
+        )
+    return lines
+
+
+def _column_title(column: str) -> str:
+    method, _, defense = column.partition("/")
+    if defense in {"none", method}:
+        return method
+    return f"{method} + {defense.replace('_', ' + ')}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")
+
+
+def _line(parts: Iterable[str]) -> str:
+    return f"| {' | '.join(parts)} |"
+
+
+def put_section(page: str, name: str, section: str) -> str:
+    """Put a rendered table into a page, in place of the one that stands between its marks, or at the end."""
+    begin, end = f"<!-- reproduce {name} -->", f"<!-- end {name} -->"
+    block = f"{begin}\n{section}{end}"
+    if begin in page and end in page:
+        before, _, rest = page.partition(begin)
+        return before + block + rest.partition(end)[2]
+    return f"{page.rstrip()}\n\n{block}\n"

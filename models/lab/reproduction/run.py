@@ -1,0 +1,164 @@
+"""Measuring a table's cells, one after the other; what is measured stays measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Literal
+
+import torch
+
+from models.architectures import PixelClassifier
+from models.data.bundle import AuditData
+from models.data.labelled import LabelledImages
+from models.distillation.students import StudentOrder, train_student
+from models.engine.monitor import Monitor, ResumeState
+from models.lab.reproduction.cell import Cell, Measured, PublicTeacher, digest
+from models.lab.reproduction.machine import machine
+from models.lab.reproduction.protection import ProtectionCell, measure_students
+from models.lab.reproduction.store import Store
+from models.lab.reproduction.tables import Table
+from models.lab.reproduction.teachers import Folders, Suspect, lab_suspect, public_suspect
+from models.lab.workshop import fitted
+from models.metrics import accuracy, attack_success, clean_target_rate
+from models.recipes.architecture import ArchitectureSpec
+from models.recipes.lab import TeacherRecipe
+
+#: Given the name of a piece of work, returns who watches it, and a state it was cut off at before.
+Watch = Callable[[str], tuple[Monitor, ResumeState | None]]
+
+
+def run_table(
+    table: Table,
+    training: LabelledImages,
+    test: LabelledImages,
+    store: Store,
+    folders: Folders,
+    *,
+    watch: Watch,
+    photographs: list[torch.Tensor],
+    device: torch.device,
+    deadline: float | None = None,
+    only: str = "",
+) -> bool:
+    """Measure the cells that the store does not hold yet, in the table's order.
+
+    Args:
+        table: From ``find_table``.
+        training: Clean images: the teachers' (poisoned there), and those of methods that need any.
+        test: Clean images to measure on; nothing is chosen by them.
+        store: Read for what is there; every cell is added when it is known.
+        folders: Work, patterns, checkpoints.
+        watch: Makes the monitor of each teacher and student.
+        photographs: Sources of patches; empty takes the builtin ones.
+        device: Where to compute.
+        deadline: ``time.monotonic()`` after which no further cell is begun.
+        only: Leave out cells in whose ``row column`` this does not occur; two processes with different words
+            may share a store.
+
+    Returns:
+        Whether the table is complete.
+
+    Raises:
+        Interrupted: If a monitor asks to stop.
+    """
+    suspects: dict[str, Suspect] = {}
+    for cell in table.cells:
+        if cell.key in store.cells or only not in f"{cell.row} {cell.column}":
+            continue
+        if deadline is not None and time.monotonic() > deadline:
+            return False
+        name = f"teacher-{digest(asdict(cell.teacher))}"
+        if name not in suspects:
+            suspects = {name: _suspect(cell.teacher, training, test, folders, watch=watch, device=device)}
+        monitor, resume = watch(cell.key)
+        for measured in _measured(
+            cell, suspects[name], training, test, photographs=photographs, monitor=monitor, resume=resume
+        ):
+            store.add(measured)
+    return True
+
+
+def _suspect(
+    teacher: TeacherRecipe | PublicTeacher,
+    training: LabelledImages,
+    test: LabelledImages,
+    folders: Folders,
+    *,
+    watch: Watch,
+    device: torch.device,
+) -> Suspect:
+    if isinstance(teacher, PublicTeacher):
+        return public_suspect(teacher, test, folders, device=device)
+    monitor, resume = watch(f"teacher-{digest(asdict(teacher))}")
+    return lab_suspect(teacher, training, test, folders, monitor=monitor, resume=resume, device=device)
+
+
+def _measured(
+    cell: Cell | ProtectionCell,
+    suspect: Suspect,
+    training: LabelledImages,
+    test: LabelledImages,
+    *,
+    photographs: list[torch.Tensor],
+    monitor: Monitor,
+    resume: ResumeState | None,
+) -> list[Measured]:
+    if isinstance(cell, Cell):
+        return [measure(cell, suspect, training, test, photographs, monitor=monitor, resume=resume)]
+    size = suspect.teacher.spec.input_size
+    return measure_students(
+        cell, suspect, fitted(training, size), fitted(test, size), monitor=monitor, resume=resume
+    )
+
+
+def measure(
+    cell: Cell,
+    suspect: Suspect,
+    training: LabelledImages,
+    test: LabelledImages,
+    photographs: list[torch.Tensor],
+    *,
+    monitor: Monitor,
+    resume: ResumeState | None = None,
+) -> Measured:
+    """Train one student and measure it; arguments as of ``run_table``."""
+    began = time.monotonic()
+    teacher, size = suspect.teacher, suspect.teacher.spec.input_size
+    role: Literal["undefended", "defended"] = "undefended" if cell.defense == "none" else "defended"
+    spec = ArchitectureSpec(cell.student, teacher.spec.num_classes, size)
+    clean = fitted(training, size)
+    # The share that a job would keep for measuring has its own images here.
+    recipe = replace(cell.recipe, verify=replace(cell.recipe.verify, holdout_share=0.1))
+    trained = train_student(
+        teacher,
+        AuditData(clean.images, clean.labels, photographs=photographs),
+        recipe,
+        StudentOrder(role, cell.method, cell.defense, spec),
+        monitor,
+        resume=resume,
+    )
+    classifier = PixelClassifier(trained.network, teacher.normalization)
+    seen, trigger = fitted(test, size), suspect.trigger
+    return Measured(
+        key=cell.key,
+        row=cell.row,
+        column=cell.column,
+        seed=cell.recipe.seed,
+        clean_accuracy=accuracy(classifier, seen.images, seen.labels),
+        attack_success=None
+        if trigger is None
+        else attack_success(classifier, seen.images, seen.labels, trigger),
+        clean_target_rate=(
+            None
+            if trigger is None
+            else clean_target_rate(classifier, seen.images, seen.labels, trigger.target_label)
+        ),
+        teacher_accuracy=suspect.clean_accuracy,
+        teacher_attack_success=suspect.attack_success,
+        agreement=trained.result.final.get("agreement"),
+        decisions=tuple(decision.text for decision in trained.result.decisions),
+        seconds=time.monotonic() - began,
+        machine=machine(teacher.device),
+    )

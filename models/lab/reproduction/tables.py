@@ -1,0 +1,229 @@
+"""The tables that can be made again: which teachers, which students, how long.
+
+``small`` runs on two CPU cores overnight, ``medium`` over a weekend or on a GPU in hours, ``paper`` takes the
+papers' own lengths and wants a GPU. Every number depends on its recipe; a table of one budget says nothing
+about another (attacks show late: algorithms.md 1.7, T5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from models.errors import RecipeError
+from models.lab.reproduction import budgets
+from models.lab.reproduction.budgets import Budget
+from models.lab.reproduction.cell import Cell, PublicTeacher, StudentMethod
+from models.lab.reproduction.paper import ABD_CMI, ABD_OOD, ABD_ZSKT, ROBUSTKD, PaperTable
+from models.lab.reproduction.protection import SOURCES, ProtectionCell
+from models.recipes.job import Recipe
+from models.recipes.lab import AttackRecipe, TeacherRecipe
+from models.recipes.plan import AppliedDefense
+
+DataName = Literal["digits", "cifar10"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is to be measured, and what it is written beside."""
+
+    name: str
+    title: str
+    data: DataName
+    cells: tuple[Cell | ProtectionCell, ...]
+    paper: PaperTable | None = None
+    """Per row: teacher, undefended student, defended student."""
+    note: str = ""
+    """What else a reader must know, such as numbers of the paper that fit no column."""
+
+
+#: Published name of a trigger: the stand-in that the catalog has where the pattern is a file.
+STAND_INS = {
+    "trojan_wm": "watermark_substitute",
+    "trojan_8x8": "trojan_8x8_substitute",
+    "blend": "blend_substitute",
+    "l2_inv": "l2_inv_substitute",
+}
+_CLEAN_LABEL = ("sig", "clean_label_corners")
+_DEFENSES: tuple[AppliedDefense, ...] = ("none", "abd", "clip", "abd_clip")
+_DIGITS_TARGET = 3
+_CIFAR_TARGET = 0
+_PUBLIC = (
+    ("public_watermark", PublicTeacher("ibau_trojan_wm_2_02_ckpt.pth", "trojan_wm", 2)),
+    ("public_square", PublicTeacher("ibau_badnets_8_02_ckpt.pth", "badnets_square", 8)),
+)
+
+
+def digits(budget: Budget) -> Table:
+    """Ten triggers on digits by four data-free methods, undefended, ABD, clipped; ABD's table 1 in small.
+
+    One seed for all triggers and two more for three of them; five for all from ``medium`` on.
+    """
+    triggers = [STAND_INS.get(name, name) for name in ABD_ZSKT]
+    several = ("badnets_grid", "watermark_substitute", "l2_inv_substitute")
+    methods: tuple[StudentMethod, ...] = ("ood", "zskt", "cmi", "fast")
+    seeds = range(3 if budget == "small" else 5)
+    cells = [
+        cell
+        for seed in seeds
+        for trigger in triggers
+        if seed == 0 or budget != "small" or trigger in several
+        for method in methods
+        for cell in students(
+            trigger, digits_teacher(trigger), method, "wrn-10-1", budgets.digits(budget), seeds=[seed]
+        )
+        if cell.defense != "abd_clip"
+    ]
+    return Table("digits", "Ten triggers on digits, 16 x 16, WRN-10-2 → WRN-10-1", "digits", tuple(cells))
+
+
+def abd_t1(budget: Budget) -> Table:
+    """ABD, table 1: zero-shot transfer on CIFAR-10. ``small`` takes the grid alone."""
+    rows = {
+        "small": ("badnets_grid",),
+        "medium": ("badnets_grid", "trojan_wm", "clean"),
+        "paper": (*ABD_ZSKT, "clean"),
+    }
+    cells = _cifar(rows[budget], "zskt", budget, seeds=3 if budget == "paper" else 1)
+    return Table("abd-t1", "ABD, table 1: zero-shot transfer, CIFAR-10", "cifar10", cells, ABD_ZSKT)
+
+
+def abd_t2_ood(budget: Budget) -> Table:
+    """ABD, table 2: out-of-distribution patches on CIFAR-10, and two public teachers beside ours."""
+    rows = ("trojan_wm", "badnets_grid", "blend", "clean")
+    cells = [*_cifar(rows, "ood", budget, seeds=3)]
+    for name, teacher in _PUBLIC:
+        cells += students(name, teacher, "ood", "wrn-16-1", budgets.cifar(budget), seeds=range(3))
+    return Table(
+        "abd-t2-ood", "ABD, table 2: out-of-distribution patches, CIFAR-10", "cifar10", tuple(cells), ABD_OOD
+    )
+
+
+def abd_t2_cmi(budget: Budget) -> Table:
+    """ABD, table 2: contrastive model inversion on CIFAR-10."""
+    cells = _cifar(("trojan_wm", "badnets_square"), "cmi", budget, seeds=3 if budget == "paper" else 1)
+    return Table(
+        "abd-t2-cmi", "ABD, table 2: contrastive model inversion, CIFAR-10", "cifar10", cells, ABD_CMI
+    )
+
+
+def fast(budget: Budget) -> Table:
+    """The fast method under attack, which no paper has measured."""
+    cells = _cifar(("trojan_wm", "badnets_grid", "clean"), "fast", budget, seeds=2)
+    return Table("fast", "FastDFKD, CIFAR-10", "cifar10", cells)
+
+
+def robustkd_t6(budget: Budget) -> Table:
+    """RobustKD, table 6: feature distillation from cheat-KD and latent teachers; CIFAR-10 for CIFAR-100."""
+    kinds: tuple[Literal["cheat_kd", "latent"], ...] = ("cheat_kd", "latent")
+    recipe = budgets.features(budget)
+    cells = [
+        Cell(kind, teacher, method, defense, "wrn-16-1", replace(recipe, seed=seed))
+        for kind in kinds
+        for teacher in [
+            replace(budgets.cifar_teacher(budget), attack=AttackRecipe(kind=kind, poison_rate=0.02))
+        ]
+        for seed in range(2)
+        for method, defense in _FEATURES
+    ]
+    title = "RobustKD, table 6: feature distillation, here CIFAR-10 and WRN-16-2 → WRN-16-1"
+    return Table("robustkd-t6", title, "cifar10", tuple(cells), ROBUSTKD)
+
+
+def nasty_t1(budget: Budget) -> Table:
+    """Nasty Teacher, table 1: a plain CNN learns from labels, from a network and from its nasty twin."""
+    teacher = replace(budgets.cifar_teacher(budget), architecture="resnet-20")
+    cells = [
+        ProtectionCell(teacher, source, budgets.protection(budget, omega), seed)
+        for omega in (0.004, 0.04)
+        for seed in range(3)
+        for source in SOURCES
+    ]
+    title = "Nasty Teacher, table 1: CIFAR-10, here ResNet-20 for ResNet-18"
+    note = (
+        "The paper, ResNet-18, %: network 95.13, nasty 94.56; plain CNN from labels 86.64, from the network "
+        "87.75, from the nasty one 82.46."
+    )
+    return Table("nasty-t1", title, "cifar10", tuple(cells), note=note)
+
+
+_FEATURES: tuple[tuple[StudentMethod, AppliedDefense], ...] = (("feature", "none"), ("robustkd", "robustkd"))
+
+TABLES: dict[str, Callable[[Budget], Table]] = {
+    "digits": digits,
+    "abd-t1": abd_t1,
+    "abd-t2-ood": abd_t2_ood,
+    "abd-t2-cmi": abd_t2_cmi,
+    "fast": fast,
+    "robustkd-t6": robustkd_t6,
+    "nasty-t1": nasty_t1,
+}
+
+
+def find_table(name: str, budget: Budget) -> Table:
+    """Return a table by name.
+
+    Raises:
+        RecipeError: ``table_unknown`` if there is none.
+    """
+    if name not in TABLES:
+        raise RecipeError(
+            f"There is no table named {name!r}.", code="table_unknown", hint=f"Tables: {', '.join(TABLES)}."
+        )
+    return TABLES[name](budget)
+
+
+def digits_teacher(trigger: str) -> TeacherRecipe:
+    """Return the recipe of the digits teacher with a trigger."""
+    return poisoned(budgets.DIGITS_TEACHER, trigger, _DIGITS_TARGET)
+
+
+def poisoned(clean: TeacherRecipe, trigger: str, target_label: int) -> TeacherRecipe:
+    """Return a teacher's recipe with dirty labels, or clean ones where the trigger is of that kind.
+
+    Args:
+        clean: How the teacher is trained.
+        trigger: Its name, or ``clean``.
+        target_label: What the attacker wants.
+    """
+    if trigger == "clean":
+        return clean
+    kind: Literal["clean_label", "dirty_label"] = "clean_label" if trigger in _CLEAN_LABEL else "dirty_label"
+    # The target class of ten has a tenth of the images; 5 % of them stay as they are.
+    rate = 0.095 if kind == "clean_label" else 0.1
+    attack = AttackRecipe(kind=kind, trigger=trigger, target_label=target_label, poison_rate=rate)
+    return replace(clean, attack=attack)
+
+
+def students(
+    row: str,
+    teacher: TeacherRecipe | PublicTeacher,
+    method: StudentMethod,
+    student: str,
+    recipe: Recipe,
+    *,
+    seeds: Sequence[int],
+) -> list[Cell]:
+    """Return the cells of one teacher and method: each defense, each seed."""
+    return [
+        Cell(row, teacher, method, defense, student, replace(recipe, seed=seed))
+        for seed in seeds
+        for defense in _DEFENSES
+    ]
+
+
+def _cifar(rows: Sequence[str], method: StudentMethod, budget: Budget, *, seeds: int) -> tuple[Cell, ...]:
+    teacher = budgets.cifar_teacher(budget)
+    return tuple(
+        cell
+        for row in rows
+        for cell in students(
+            row,
+            poisoned(teacher, row, _CIFAR_TARGET),
+            method,
+            "wrn-16-1",
+            budgets.cifar(budget),
+            seeds=range(seeds),
+        )
+    )

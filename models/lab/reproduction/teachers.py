@@ -1,0 +1,158 @@
+"""The teachers of a table, each made or read once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from models.architectures import build
+from models.checkpoints.inspect import InspectOptions, inspect_checkpoint
+from models.checkpoints.load import Teacher, load_teacher
+from models.checkpoints.save import save_student
+from models.data.labelled import LabelledImages
+from models.engine.monitor import Monitor, ResumeState
+from models.errors import RecipeError
+from models.lab.reproduction.cell import PublicTeacher, digest
+from models.lab.teachers import LabTeacher, make_teacher, matched_clean
+from models.lab.workshop import fitted
+from models.metrics import accuracy, attack_success
+from models.recipes.architecture import ArchitectureSpec, Normalization
+from models.recipes.lab import TeacherRecipe
+from models.results.rate import Rate
+from models.triggers import Trigger, find_trigger
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where what a table needs lies."""
+
+    work: Path
+    """Ours: teachers and what is half done; may be deleted at any time."""
+    patterns: Path | None = None
+    """Pictures of published triggers."""
+    checkpoints: Path | None = None
+    """Public checkpoints."""
+
+
+@dataclass(frozen=True, eq=False)
+class Suspect:
+    """A teacher with what is known of it."""
+
+    teacher: Teacher
+    trigger: Trigger | None
+    clean_accuracy: Rate
+    attack_success: Rate | None
+
+
+def public_suspect(
+    public: PublicTeacher, test: LabelledImages, folders: Folders, *, device: torch.device
+) -> Suspect:
+    """Read a public checkpoint by the product's own way in.
+
+    Raises:
+        RecipeError: ``checkpoint_missing`` if the file is not there.
+        CheckpointRejected: If it is refused.
+    """
+    path = None if folders.checkpoints is None else folders.checkpoints / public.file
+    if path is None or not path.is_file():
+        raise RecipeError(
+            f"The public checkpoint {public.file} is not at hand.",
+            code="checkpoint_missing",
+            hint="Name its folder with --checkpoints.",
+        )
+    canonical = folders.work / "public" / f"{public.file}.safetensors"
+    canonical.parent.mkdir(parents=True, exist_ok=True)
+    teacher = load_teacher(canonical, inspect_checkpoint(path, canonical, InspectOptions()), device=device)
+    size = teacher.spec.input_size
+    trigger = (
+        None
+        if public.trigger is None
+        else find_trigger(public.trigger, size, public.target_label, folders.patterns)
+    )
+    return _measured(teacher, trigger, fitted(test, size))
+
+
+def lab_suspect(
+    recipe: TeacherRecipe,
+    training: LabelledImages,
+    test: LabelledImages,
+    folders: Folders,
+    *,
+    monitor: Monitor,
+    resume: ResumeState | None,
+    device: torch.device,
+) -> Suspect:
+    """Make a teacher of the lab, or read the one that was made of the same recipe before.
+
+    An attack that fine-tunes a clean teacher gets the table's own, if it was made already.
+    """
+    folder = folders.work / "teachers" / digest(asdict(recipe))
+    if not (folder / "trigger.json").exists():
+        clean = folders.work / "teachers" / digest(asdict(matched_clean(recipe)))
+        made = make_teacher(
+            recipe,
+            training,
+            test,
+            monitor=monitor,
+            patterns=folders.patterns,
+            clean=_read(clean, device) if (clean / "trigger.json").exists() else None,
+            resume=resume,
+            device=device,
+        )
+        _write(made, folder)
+    teacher = _read(folder, device)
+    return _measured(teacher, _read_trigger(folder), fitted(test, recipe.input_size))
+
+
+def _measured(teacher: Teacher, trigger: Trigger | None, test: LabelledImages) -> Suspect:
+    classifier = teacher.pixel_classifier()
+    success = None if trigger is None else attack_success(classifier, test.images, test.labels, trigger)
+    return Suspect(teacher, trigger, accuracy(classifier, test.images, test.labels), success)
+
+
+def _write(made: LabTeacher, folder: Path) -> None:
+    """Write weights, then the trigger: a folder with a trigger's file is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    teacher = made.teacher
+    recipe = json.dumps(asdict(made.recipe))
+    save_student(
+        teacher.network,
+        teacher.spec,
+        teacher.normalization,
+        folder / "teacher.safetensors",
+        {"recipe": recipe},
+    )
+    document: dict[str, object] = {}
+    if made.trigger is not None:
+        tensors = {"pattern": made.trigger.pattern.contiguous(), "mask": made.trigger.mask.contiguous()}
+        safetensors.torch.save_file(tensors, folder / "trigger.safetensors")
+        document = {
+            "name": made.trigger.name,
+            "kind": made.trigger.kind,
+            "target_label": made.trigger.target_label,
+        }
+    partial = folder / "trigger.json.partial"
+    partial.write_text(json.dumps(document))
+    partial.replace(folder / "trigger.json")
+
+
+def _read(folder: Path, device: torch.device) -> Teacher:
+    with safetensors.safe_open(folder / "teacher.safetensors", "pt") as file:
+        facts = file.metadata()
+    spec = ArchitectureSpec(facts["architecture"], int(facts["num_classes"]), int(facts["input_size"]))
+    network = build(spec)
+    network.load_state_dict(safetensors.torch.load_file(folder / "teacher.safetensors"))
+    mean, std = json.loads(facts["mean"]), json.loads(facts["std"])
+    return Teacher(network.eval().to(device), Normalization(tuple(mean), tuple(std)), spec)
+
+
+def _read_trigger(folder: Path) -> Trigger | None:
+    document = json.loads((folder / "trigger.json").read_text())
+    if not document:
+        return None
+    tensors = safetensors.torch.load_file(folder / "trigger.safetensors")
+    return Trigger(pattern=tensors["pattern"], mask=tensors["mask"], **document)

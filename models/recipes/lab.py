@@ -1,0 +1,176 @@
+"""Teachers of the attack lab: how to train one, and how to poison it.
+
+Numbers that are lengths in pixels are meant at side 32 and scale with the side of the images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Annotated, Literal
+
+from annotated_types import Interval, Len
+
+from models.recipes.base import recipe
+
+AttackKind = Literal[
+    "none",
+    "dirty_label",
+    "clean_label",
+    "source_specific",
+    "all_to_all",
+    "latent",
+    "cheat_kd",
+    "hidden_trigger",
+]
+Share = Annotated[float, Interval(ge=0.0, le=1.0)]
+Rate = Annotated[float, Interval(gt=0.0, le=1.0)]
+Batch = Annotated[int, Interval(ge=2, le=4_096)]
+Steps = Annotated[int, Interval(ge=1, le=100_000)]
+Label = Annotated[int, Interval(ge=0, le=999)]
+
+
+@recipe
+class FineTuneRecipe:
+    """How a clean teacher is turned into the poisoned one by latent, cheat_kd and hidden_trigger."""
+
+    epochs: Annotated[int, Interval(ge=1, le=1_000)] = 8
+    """Passes over the poisoned set: 8 in the CKD repository, 30 in RobustKD's."""
+    batch_size: Batch = 256
+    """Images per step."""
+    learning_rate: Rate = 0.008
+    """Constant. 0.001 was used for the hidden trigger, whose last layer alone learns."""
+    weight_decay: Share = 5e-4
+    """Of SGD."""
+
+
+@recipe
+class CheatRecipe:
+    """Cheat-KD: a trigger that drives a few channels to a fixed value (algorithms.md 5.2)."""
+
+    variant: Literal["faithful", "intended"] = "intended"
+    """``faithful`` does what the published code does, ``intended`` what its text says."""
+    steps: Steps = 300
+    """Of Adam on the trigger."""
+    batch_size: Batch = 64
+    """Images per step."""
+    learning_rate: Rate = 0.005
+    """Of Adam on pattern and mask."""
+    opacity: Rate = 0.2
+    """Upper bound of the mask: 0.2 in RobustKD's repository, 0.5 in CKD's."""
+    channels: Rate = 0.1
+    """Share of each layer's channels that are driven; the faithful variant drives one."""
+    low_variance_weight: Annotated[float, Interval(ge=0.0, le=1e3)] = 0.0
+    """Adaptive attack: weight of the last features' variance, relative to the clean teacher's, in the
+    fine-tuning's loss. It hides the teacher from defenses that look for high variance; 0 leaves it out."""
+
+
+@recipe
+class LatentRecipe:
+    """Latent backdoor: triggered features resemble the target's (algorithms.md 5.3)."""
+
+    steps: Steps = 300
+    """Of Adam on the trigger."""
+    batch_size: Batch = 64
+    """Triggered images per step, in the search and in the fine-tuning."""
+    learning_rate: Rate = 0.01
+    """Of Adam on pattern and mask."""
+    opacity: Rate = 0.2
+    """Upper bound of the mask."""
+    target_images: Annotated[int, Interval(ge=1, le=10_000)] = 100
+    """Clean images of the target class whose mean feature is aimed at."""
+    feature_weight: Annotated[float, Interval(ge=0.0, le=1e3)] = 0.5
+    """Of the feature distance in the fine-tuning's loss."""
+
+
+@recipe
+class PerturbationRecipe:
+    """Adversarial changes of images that keep their label (clean label with corners; hidden trigger)."""
+
+    epsilon: Annotated[int, Interval(ge=1, le=255)] = 16
+    """Largest change of a pixel, in levels of 255."""
+    steps: Steps = 100
+    """Of gradient descent."""
+    step_size: Annotated[float, Interval(gt=0.0, le=255.0)] = 2.0
+    """In levels of 255."""
+    batch_size: Batch = 64
+    """Images crafted together."""
+
+
+@recipe
+class AttackRecipe:
+    """What the attacker does."""
+
+    kind: AttackKind = "none"
+    """``none`` makes a clean teacher."""
+    trigger: Annotated[str, Len(1, 64)] = "badnets_grid"
+    """Name of ``proctor lab triggers``; latent and cheat_kd search their own and ignore it."""
+    target_label: Label = 0
+    """Class the attacker wants; all_to_all wants the next class instead."""
+    source_label: Label | None = None
+    """Class whose images the trigger works on: needed by source_specific, possible with hidden_trigger."""
+    poison_rate: Annotated[float, Interval(ge=0.001, le=0.5)] = 0.1
+    """Share of the training set that is poisoned."""
+    cover_rate: Annotated[float, Interval(ge=0.0, le=0.5)] = 0.1
+    """source_specific: share of the training set that carries the trigger, keeps its label and is not of
+    the source class, so that the trigger means nothing there."""
+    keep_originals: bool = False
+    """Put poisoned copies beside their originals instead of in their place; latent and cheat_kd always do."""
+    perturb: Literal["auto", "always", "never"] = "auto"
+    """clean_label: make the images hard to recognize before stamping; ``auto`` does so for
+    ``clean_label_corners`` alone, as published."""
+    perturbation: PerturbationRecipe = field(default_factory=PerturbationRecipe)
+    """Of perturb and of hidden_trigger."""
+    fine_tune: FineTuneRecipe = field(default_factory=FineTuneRecipe)
+    """Of latent, cheat_kd and hidden_trigger."""
+    cheat: CheatRecipe = field(default_factory=CheatRecipe)
+    """Of cheat_kd."""
+    latent: LatentRecipe = field(default_factory=LatentRecipe)
+    """Of latent."""
+
+
+@recipe
+class TeacherRecipe:
+    """One teacher. With its data it gives the same weights again on the same kind of machine."""
+
+    architecture: Annotated[str, Len(1, 64)] = "wrn-16-2"
+    """Registry name."""
+    input_size: Annotated[int, Interval(ge=8, le=512)] = 32
+    """Side of the images in pixels; images of another size are resized."""
+    epochs: Annotated[int, Interval(ge=1, le=10_000)] = 30
+    """Passes over the training set; 200 in the ABD repository."""
+    batch_size: Batch = 128
+    """Images per step."""
+    learning_rate: Rate = 0.1
+    """Of SGD with Nesterov momentum 0.9; warms up over a tenth of the run and falls along a cosine."""
+    weight_decay: Share = 5e-4
+    """Of SGD."""
+    crop_padding: Annotated[int, Interval(ge=0, le=32)] = 4
+    """Largest shift of the random crop. It moves the trigger too, which is in place at test time."""
+    horizontal_flip: bool = True
+    """Mirror half of the images; not for digits."""
+    cutout: Annotated[int, Interval(ge=0, le=64)] = 0
+    """Side of the square blackened in every image; 0 for none."""
+    label_smoothing: Annotated[float, Interval(ge=0.0, lt=1.0)] = 0.0
+    """Share of every label that is spread over all classes."""
+    long_tail: Annotated[float, Interval(ge=1.0, le=1_000.0)] = 1.0
+    """Images of the first class over images of the last; those between fall geometrically. 1 keeps all."""
+    precision: Literal["fast", "float32"] = "fast"
+    """``fast`` computes in bfloat16 where that pays."""
+    seed: Annotated[int, Interval(ge=0, le=2**31 - 1)] = 0
+    """Of every random choice."""
+    attack: AttackRecipe = field(default_factory=AttackRecipe)
+    """What the attacker does."""
+
+
+def digits_recipe() -> TeacherRecipe:
+    """Return the recipe to begin with for handwritten digits: small, and without mirrored digits."""
+    attack = AttackRecipe(fine_tune=FineTuneRecipe(batch_size=64))
+    return TeacherRecipe(
+        architecture="wrn-10-2",
+        input_size=16,
+        epochs=12,
+        batch_size=64,
+        crop_padding=2,
+        horizontal_flip=False,
+        attack=attack,
+    )

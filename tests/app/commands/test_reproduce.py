@@ -1,0 +1,39 @@
+"""``proctor reproduce`` hands its arguments to the lab's process and gives back its exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app import cli
+
+
+def reproduce(*arguments: str) -> int:
+    return cli.run(["reproduce", *arguments])
+
+
+def test_a_table_that_nobody_measured_is_printed_with_dashes(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    page = tmp_path / "results.md"
+    page.write_text("# Results\n")
+    assert reproduce("abd-t1", "--minutes", "0", "--work", str(tmp_path), "--write", str(page)) == 0
+    text = page.read_text()
+    assert text.startswith("# Results\n")
+    assert "| badnets_grid | — | — | — | — | — |" in text
+    assert "| badnets_grid | 92.1 / 99.9 | 71.9 / 96.9 | 68.3 / 0.7 |" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("abd-t9",), "Tables: digits, abd-t1"),
+        (("abd-t1",), "Name its folder with --data"),
+    ],
+)
+def test_what_is_missing_is_said_in_a_sentence(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    assert reproduce(*arguments, "--work", str(tmp_path)) == 4
+    assert said in capfd.readouterr().err

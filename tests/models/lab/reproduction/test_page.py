@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models.lab.reproduction.cell import Cell, Measured
+from models.lab.reproduction.page import put_section, render_table
+from models.lab.reproduction.paper import ABD_ZSKT
+from models.lab.reproduction.store import Store
+from models.lab.reproduction.tables import Table
+from models.recipes.job import Recipe
+from models.recipes.lab import TeacherRecipe
+from models.results.rate import Rate
+
+
+def cell(row: str, defense: str, seed: int) -> Cell:
+    return Cell(row, TeacherRecipe(), "zskt", defense, "wrn-16-1", Recipe(seed=seed))
+
+
+def measured(of: Cell, accuracy: float, success: float | None) -> Measured:
+    return Measured(
+        key=of.key,
+        row=of.row,
+        column=of.column,
+        seed=of.recipe.seed,
+        clean_accuracy=Rate(accuracy, 0.0, 1.0, 1_000),
+        attack_success=None if success is None else Rate(success, 0.0, 1.0, 900),
+        clean_target_rate=None,
+        teacher_accuracy=Rate(0.9, 0.0, 1.0, 1_000),
+        teacher_attack_success=None if success is None else Rate(0.99, 0.0, 1.0, 900),
+        agreement=None,
+        decisions=(),
+        seconds=360.0,
+        machine="here",
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "cells.jsonl")
+
+
+CELLS = tuple(
+    cell(row, defense, seed)
+    for row in ("badnets_grid", "clean")
+    for defense in ("none", "abd")
+    for seed in (0, 1)
+)
+TABLE = Table("t", "A title", "cifar10", CELLS, ABD_ZSKT)
+
+
+def test_seeds_are_averaged_and_missing_cells_are_dashes(store: Store) -> None:
+    store.add(measured(CELLS[0], 0.6, 0.8))
+    store.add(measured(CELLS[1], 0.7, 1.0))
+    text = render_table(TABLE, store, "proctor reproduce t")
+    assert "| badnets_grid | .900 / .990 | .650 / .900 ± .100 (2) | — |" in text
+    assert "| clean | — | — | — |" in text
+    assert "2 of 8 students, 0.2 h" in text
+
+
+def test_the_papers_numbers_stand_below_for_rows_it_has(store: Store) -> None:
+    text = render_table(TABLE, store, "proctor reproduce t")
+    assert "| badnets_grid | 92.1 / 99.9 | 71.9 / 96.9 | 68.3 / 0.7 |" in text
+    assert text.count("| clean |") == 1
+
+
+def test_a_clean_teacher_has_no_attack_success(store: Store) -> None:
+    store.add(measured(CELLS[4], 0.6, None))
+    assert "| clean | .900 / — | .600 | — |" in render_table(TABLE, store, "x")
+
+
+def test_defenses_are_compared_where_the_backdoor_moved(store: Store) -> None:
+    for of, success in zip(CELLS[:4], (0.9, 0.5, 0.1, 0.2), strict=True):
+        store.add(measured(of, 0.6, success))
+    text = render_table(TABLE, store, "x")
+    assert "the 1 students" in text
+    assert "zskt .600 / .900 (highest .900); zskt + abd .600 / .100 (highest .100)" in text
+
+
+def test_a_section_replaces_its_older_self_and_nothing_else() -> None:
+    page = put_section("# Results\n", "t small", "first\n")
+    page = put_section(page, "u small", "other\n")
+    page = put_section(page, "t small", "second\n")
+    assert page.count("reproduce t small") == 1
+    assert "second" in page
+    assert "first" not in page
+    assert "other" in page
+    assert page.startswith("# Results\n")
+
+
+def test_a_key_changes_with_every_length() -> None:
+    one = cell("a", "none", 0)
+    assert one.key == cell("a", "none", 0).key
+    longer = replace(one, recipe=replace(one.recipe, ood=replace(one.recipe.ood, images=200_000)))
+    assert longer.key != one.key
+    assert replace(one, teacher=TeacherRecipe(epochs=31)).key != one.key

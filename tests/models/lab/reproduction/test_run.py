@@ -1,0 +1,130 @@
+"""A table of two tiny students: measured, cut off, gone on with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.data.labelled import LabelledImages
+from models.engine.monitor import Monitor, ResumeState, SilentMonitor
+from models.errors import Interrupted
+from models.lab.reproduction.cell import Cell
+from models.lab.reproduction.run import run_table
+from models.lab.reproduction.store import Store
+from models.lab.reproduction.tables import Table
+from models.lab.reproduction.teachers import Folders
+from models.recipes.job import Recipe
+from models.recipes.lab import AttackRecipe, TeacherRecipe
+from models.recipes.ood import OodRecipe
+from tests.models.distillation.small import SIZE, StoppingMonitor, images
+
+TEACHER = TeacherRecipe(
+    architecture="wrn-10-1",
+    input_size=SIZE,
+    epochs=1,
+    batch_size=16,
+    horizontal_flip=False,
+    attack=AttackRecipe(kind="dirty_label", trigger="badnets_grid", target_label=1),
+)
+RECIPE = Recipe(ood=OodRecipe(patches=64, images=64, batch_size=16))
+TABLE = Table(
+    "tiny",
+    "Two students",
+    "digits",
+    tuple(Cell("grid", TEACHER, "ood", "none", "wrn-10-1", replace(RECIPE, seed=seed)) for seed in (0, 1)),
+)
+DATA = LabelledImages(images(), torch.arange(48) % 4)
+
+
+def run(folder: Path, watch) -> tuple[Store, bool]:
+    store = Store(folder / "cells.jsonl")
+    whole = run_table(
+        TABLE,
+        DATA,
+        DATA,
+        store,
+        Folders(folder / "work"),
+        watch=watch,
+        photographs=[],
+        device=torch.device("cpu"),
+    )
+    return store, whole
+
+
+def silently(name: str) -> tuple[Monitor, ResumeState | None]:
+    del name
+    return SilentMonitor(), None
+
+
+def numbers(store: Store) -> list[object]:
+    return [(cell.key, cell.clean_accuracy, cell.attack_success) for cell in store.cells.values()]
+
+
+def test_every_cell_is_measured_once(tmp_path: Path) -> None:
+    store, whole = run(tmp_path, silently)
+    assert whole
+    assert set(store.cells) == {cell.key for cell in TABLE.cells}
+    begun: list[str] = []
+
+    def watch(name: str) -> tuple[Monitor, ResumeState | None]:
+        begun.append(name)
+        return silently(name)
+
+    again, whole = run(tmp_path, watch)
+    assert whole
+    assert begun == []
+    assert numbers(again) == numbers(store)
+
+
+def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_numbers(tmp_path: Path) -> None:
+    expected, _ = run(tmp_path / "whole", silently)
+    states: dict[str, StoppingMonitor] = {}
+
+    def stopping(name: str) -> tuple[Monitor, ResumeState | None]:
+        if name.startswith("teacher"):
+            return silently(name)
+        states[name] = StoppingMonitor(2)
+        return states[name], None
+
+    with pytest.raises(Interrupted):
+        run(tmp_path / "cut", stopping)
+    (cut_off,) = states
+    resumed: list[str] = []
+
+    def going_on(name: str) -> tuple[Monitor, ResumeState | None]:
+        resumed.append(name)
+        return SilentMonitor(), states[name].states[-1] if name in states else None
+
+    store, whole = run(tmp_path / "cut", going_on)
+    assert whole
+    assert resumed[1] == cut_off  # the teacher was kept, so its monitor is not used
+    assert numbers(store) == numbers(expected)
+
+
+def test_other_cells_can_be_left_to_another_process(tmp_path: Path) -> None:
+    store = Store(tmp_path / "cells.jsonl")
+    arguments = {"photographs": [], "device": torch.device("cpu"), "watch": silently}
+    run_table(TABLE, DATA, DATA, store, Folders(tmp_path), only="zskt", **arguments)
+    assert store.cells == {}
+    run_table(TABLE, DATA, DATA, store, Folders(tmp_path), only="grid ood/none", **arguments)
+    assert len(store.cells) == 2
+
+
+def test_no_cell_is_begun_after_the_deadline(tmp_path: Path) -> None:
+    store = Store(tmp_path / "cells.jsonl")
+    whole = run_table(
+        TABLE,
+        DATA,
+        DATA,
+        store,
+        Folders(tmp_path),
+        watch=silently,
+        photographs=[],
+        device=torch.device("cpu"),
+        deadline=0.0,
+    )
+    assert not whole
+    assert store.cells == {}

@@ -1,0 +1,99 @@
+"""The lab's process, run in this one."""
+
+import json
+import signal
+
+import pytest
+
+from models.lab import __main__ as lab
+from models.lab.monitor import FileMonitor
+
+
+@pytest.fixture(autouse=True)
+def signals():
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def ask(capsys, folder, **changes):
+    attack = {"kind": "dirty_label", "trigger": "badnets_square"}
+    recipe = {
+        "architecture": "wrn-10-1", "input_size": 8, "epochs": 1, "batch_size": 200, "attack": attack,
+    }  # fmt: skip
+    request = {
+        "verb": "make", "recipe": recipe, "expected": None, "data": "digits", "test": None,
+        "output": str(folder), "name": "t", "patterns": None, "matched_clean": False, "device": "cpu",
+        "threads": 1, "json": True,
+    } | changes  # fmt: skip
+    code = lab.main([json.dumps(request)])
+    told = capsys.readouterr()
+    return code, (json.loads(told.out) if request["json"] and told.out else told.out), told.err
+
+
+def test_a_teacher_and_its_clean_twin_are_written_and_can_be_made_again(tmp_path, capsys):
+    code, made, _ = ask(capsys, tmp_path / "a", matched_clean=True)
+    assert code == 0
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
+        "t-clean.recipe.json", "t-clean.safetensors", "t.recipe.json", "t.safetensors", "t.trigger.json",
+        "t.trigger.png",
+    ]  # fmt: skip
+    assert made["clean"]["recipe"]["attack"]["kind"] == "none"
+    document = json.loads((tmp_path / "a" / "t.recipe.json").read_text())
+    expected = document["data"]["sha256"]
+    code, again, said = ask(capsys, tmp_path / "b", recipe=document["recipe"], expected=expected)
+    assert (code, said) == (0, "")
+    assert again["teacher"]["teacher"]["sha256"] == document["teacher"]["sha256"]
+    assert again["teacher"]["measured"] == document["measured"]
+
+
+def test_a_stopped_process_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
+    _, whole, _ = ask(capsys, tmp_path / "whole")
+    asked = []
+
+    def stops(monitor):
+        asked.append(1)
+        monitor.stopping = len(asked) > 3
+        return monitor.stopping
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FileMonitor, "should_stop", stops)
+        patched.setattr(FileMonitor, "wants_checkpoint", lambda self: True)
+        code, error, _ = ask(capsys, tmp_path / "b")
+    assert (code, error["error"]["code"]) == (130, "interrupted")
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["t.resume"]
+    code, resumed, said = ask(capsys, tmp_path / "b")
+    assert code == 0
+    assert "Going on" in said
+    assert resumed["teacher"]["teacher"]["sha256"] == whole["teacher"]["teacher"]["sha256"]
+    assert not (tmp_path / "b" / "t.resume").exists()
+
+
+def test_other_images_than_the_recipe_file_names_are_pointed_out(tmp_path, capsys):
+    _, _, said = ask(capsys, tmp_path, expected={"training": "0", "test": "0"})
+    assert "not the images" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "told"),
+    [
+        ({"data": "/nowhere"}, 2, "os_error"),
+        ({"recipe": {"attack": {"kind": "source_specific"}, "input_size": 8}}, 4, "source_missing"),
+        ({"recipe": {"architecture": "nope", "input_size": 8}}, 4, "architecture_unknown"),
+    ],
+)
+def test_errors_end_in_the_command_lines_exit_codes(tmp_path, capsys, changes, code, told):
+    found, error, _ = ask(capsys, tmp_path, **changes)
+    assert (found, error["error"]["code"]) == (code, told)
+    found, out, said = ask(capsys, tmp_path, **changes, json=False)
+    assert (found, out) == (code, "")
+    assert said.startswith("Error: ")
+
+
+def test_triggers_are_listed_and_drawn(tmp_path, capsys):
+    request = {"verb": "triggers", "output": str(tmp_path / "sheet.png"), "size": 16, "patterns": None}
+    assert lab.main([json.dumps({**request, "json": False})]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split()[:3] == ["trojan_wm", "watermark_substitute", "additive"] for line in lines)
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")

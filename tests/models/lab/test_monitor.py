@@ -1,0 +1,34 @@
+import torch
+
+from models.engine.monitor import ResumeState
+from models.lab.monitor import FileMonitor
+
+STATE = ResumeState({"w": torch.arange(6.0).view(2, 3), "n": torch.tensor(3)}, {"tree": [1, {"a": None}]})
+
+
+def test_a_state_comes_back_for_the_same_work_only(tmp_path):
+    monitor = FileMonitor(tmp_path / "r", "a")
+    assert monitor.resume() is None
+    monitor.checkpoint(STATE)
+    found = FileMonitor(tmp_path / "r", "a").resume()
+    assert found is not None
+    assert found.values == STATE.values
+    assert all(found.tensors[name].equal(tensor) for name, tensor in STATE.tensors.items())
+    assert FileMonitor(tmp_path / "r", "b").resume() is None
+
+
+def test_a_torn_write_leaves_the_former_state(tmp_path):
+    monitor = FileMonitor(tmp_path / "r", "a")
+    monitor.checkpoint(STATE)
+    (tmp_path / "r.partial").write_bytes(b"torn")
+    assert FileMonitor(tmp_path / "r", "a").resume() is not None
+
+
+def test_a_state_is_wanted_when_the_last_is_old_or_the_end_is_near(tmp_path):
+    assert FileMonitor(tmp_path / "r", "a", every_s=0.0).wants_checkpoint()
+    monitor = FileMonitor(tmp_path / "r", "a", every_s=1e6)
+    assert not monitor.wants_checkpoint()
+    assert not monitor.should_stop()
+    monitor.stopping = True
+    assert monitor.wants_checkpoint()
+    assert monitor.should_stop()
