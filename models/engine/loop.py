@@ -19,6 +19,10 @@ from models.results.training import CurvePoint
 #: A run reports about so often, whatever its length: enough for a smooth curve, few enough to store.
 REPORTS = 200
 
+#: On a GPU, reading the loss waits for all that was queued; there it is read so often, the sum of the losses
+#: since the last reading for all of them: what is not finite stays so in a sum.
+GPU_READS_EVERY = 25
+
 
 class Finished(Exception):
     """Raised by a task's ``step`` when it has nothing left to do before the planned end."""
@@ -78,6 +82,7 @@ class _Loop:
         self.curve: list[CurvePoint] = []
         self.seconds = 0.0
         self.started = time.monotonic()
+        self.unread: Tensor | None = None
         if resume is not None:
             self._load(unpack(resume))
 
@@ -90,21 +95,30 @@ class _Loop:
             except Finished:
                 break
             self.done += 1
-            loss = float(scalars["loss"])
-            if not math.isfinite(loss):
-                raise TrainingFailed(
-                    f"The loss is {loss} at step {self.done}.",
-                    code="non_finite",
-                    hint="Lower the learning rate or the weights of the defense.",
-                )
-            if self.done % every == 0 or self.done == self.steps:
+            reports = self.done % every == 0 or self.done == self.steps
+            keeps = self.monitor.wants_checkpoint()
+            self._check(scalars["loss"], now=reports or keeps)
+            if reports:
                 values = {name: float(value) for name, value in scalars.items()}
                 self.curve.append(CurvePoint(self.done, values))
                 self.monitor.progress(self.done, self.steps, **values)
-            if self.monitor.wants_checkpoint():
+            if keeps:
                 self.monitor.checkpoint(pack(self._state()))
         final = self.curve[-1].values if self.curve else {}
         return LoopResult(tuple(self.curve), final, self._elapsed(), self.done)
+
+    def _check(self, loss: Tensor, *, now: bool) -> None:
+        """Raise if a loss is not finite; on a GPU only ``now`` or every so many steps."""
+        self.unread = loss if self.unread is None else self.unread + loss
+        if not now and loss.device.type != "cpu" and self.done % GPU_READS_EVERY:
+            return
+        value, self.unread = float(self.unread), None
+        if not math.isfinite(value):
+            raise TrainingFailed(
+                f"The loss is {value} at step {self.done}.",
+                code="non_finite",
+                hint="Lower the learning rate or the weights of the defense.",
+            )
 
     def _elapsed(self) -> float:
         return self.seconds + time.monotonic() - self.started

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from annotated_types import Interval
 
 from models.recipes.base import recipe
+from models.recipes.engine import Compile
 
 PatchStyle = Literal["photo", "strokes"]
 LearningRateSchedule = Literal["cosine", "steps", "constant"]
@@ -20,9 +21,9 @@ class OodRecipe:
     """Patches cut from the photographs, once; the original cuts 50,000 and trains on each 300 times."""
     patch_style: PatchStyle = "photo"
     """``photo`` keeps the patches; ``strokes`` draws bright lines on black, for teachers of digits."""
-    sharp_share: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.5
-    """Share of patches shrunk without smoothing. They keep fine detail, by which small triggers move: without
-    them the transfer probe misses a watermark."""
+    sharp_share: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
+    """Share of patches shrunk without smoothing. They keep fine detail, by which small triggers move: the
+    transfer probe takes half of them, a student that is to be used none (docs/results.md)."""
     images: Annotated[int, Interval(ge=64, le=1_000_000_000)] = 100_000
     """Images the student sees in all, counting repetitions."""
     batch_size: Annotated[int, Interval(ge=2, le=4_096)] = 128
@@ -39,3 +40,6 @@ class OodRecipe:
     """Mirror half of the patches."""
     cutmix: bool = True
     """Paste a box of another patch into every patch; the teacher labels the mixture."""
+    compile: Compile = "never"
+    """Compile the student's step with torch.compile: faster, after about a minute. ``auto`` does so in runs
+    long enough to win that minute back; without a C++ compiler the step runs as it is."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from models.errors import RecipeError
 from models.recipes.job import Recipe
 
-ChosenMethod = Literal["vanilla", "ood", "zskt", "robustkd"]
-DATA_FREE: frozenset[str] = frozenset({"ood", "zskt"})
+DataFreeMethod = Literal["ood", "zskt", "cmi", "fast"]
+ChosenMethod = Literal["vanilla", "robustkd"] | DataFreeMethod
+AppliedDefense = Literal["none", "abd", "clip", "abd_clip", "robustkd"]
+DATA_FREE: frozenset[str] = frozenset(get_args(DataFreeMethod))
+#: For hints.
+DATA_FREE_NAMES = "ood, zskt, cmi or fast"
 
 
 @dataclass(frozen=True)
@@ -17,8 +21,8 @@ class Plan:
     """How the student will be made."""
 
     method: ChosenMethod
-    defense: Literal["none", "abd", "robustkd"]
-    control: Literal["feature", "ood", "zskt"] | None
+    defense: AppliedDefense
+    control: Literal["feature", "vanilla"] | DataFreeMethod | None
     """Method of the undefended student trained beside it, or None."""
     reason: str
 
@@ -41,13 +45,13 @@ def plan(recipe: Recipe, *, labelled: bool, unlabelled: bool, obstacle: str = ""
         raise RecipeError(
             "RobustKD trains on labelled clean images and none were given.",
             code="data_missing",
-            hint="Upload a dataset with role clean_labelled, or choose method ood or zskt.",
+            hint=f"Upload a dataset with role clean_labelled, or choose method {DATA_FREE_NAMES}.",
         )
     if method == "vanilla" and not (labelled or unlabelled):
         raise RecipeError(
             "Vanilla distillation trains on clean images and none were given.",
             code="data_missing",
-            hint="Upload a dataset with role clean_labelled or clean_unlabelled, or choose ood or zskt.",
+            hint=f"Upload a dataset with role clean_labelled or clean_unlabelled, or take {DATA_FREE_NAMES}.",
         )
     return _with_defense(method, recipe, why)
 
@@ -69,7 +73,7 @@ def _method(recipe: Recipe, *, labelled: bool, obstacle: str) -> tuple[ChosenMet
     if labelled and recipe.defense == "none":
         return "vanilla", "Labelled clean images were given and the recipe asks for no defense."
     if labelled:
-        return "ood", "The recipe asks for ABD, which joins data-free distillation."
+        return "ood", f"The recipe asks for {recipe.defense}, a defense of data-free distillation."
     return (
         "ood",
         "No labelled clean images were given, so the student learns from out-of-distribution patches.",
@@ -77,22 +81,33 @@ def _method(recipe: Recipe, *, labelled: bool, obstacle: str) -> tuple[ChosenMet
 
 
 def _with_defense(method: ChosenMethod, recipe: Recipe, why: str) -> Plan:
+    wanted = recipe.defense
     if method == "robustkd":
-        if recipe.defense == "abd":
+        if wanted not in {"auto", "none"}:
             raise RecipeError(
-                "ABD joins data-free methods; RobustKD is a defense of its own.",
+                "ABD joins data-free methods; RobustKD is a defense of its own."
+                if wanted == "abd"
+                else "RobustKD edits the teacher itself: it does not learn from a clipped one.",
                 code="recipe_invalid",
-                hint="Choose method ood or zskt for ABD, or leave defense at auto.",
+                hint=f"Choose method {DATA_FREE_NAMES} for this defense, or leave defense at auto.",
             )
         return Plan("robustkd", "robustkd", "feature" if recipe.control else None, why)
-    if method == "vanilla":
-        if recipe.defense == "abd":
-            raise RecipeError(
-                "ABD joins data-free methods, not vanilla distillation.",
-                code="recipe_invalid",
-                hint="Choose method ood or zskt for ABD, robustkd when labelled images are given.",
-            )
+    if method == "vanilla" and wanted in {"abd", "abd_clip"}:
+        raise RecipeError(
+            "ABD joins data-free methods, not vanilla distillation.",
+            code="recipe_invalid",
+            hint=f"Choose method {DATA_FREE_NAMES} for ABD, robustkd when labelled images are given.",
+        )
+    if method == "vanilla" and wanted == "auto":
         return Plan("vanilla", "none", None, why + " Vanilla distillation has no defense: it is the control.")
-    if recipe.defense == "none":
-        return Plan(method, "none", None, why + " The recipe asks for no defense.")
-    return Plan(method, "abd", method if recipe.control else None, why + " ABD joins it.")
+    applied: AppliedDefense = "abd" if wanted == "auto" else wanted
+    control = method if recipe.control and applied != "none" else None
+    return Plan(method, applied, control, f"{why} {_JOINED[applied]}")
+
+
+_JOINED: dict[AppliedDefense, str] = {
+    "none": "The recipe asks for no defense.",
+    "abd": "ABD joins it.",
+    "clip": "The recipe asks for a teacher with clipped activations.",
+    "abd_clip": "ABD joins it, and the recipe asks for a teacher with clipped activations.",
+}

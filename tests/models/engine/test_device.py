@@ -13,8 +13,11 @@ from models.engine.device import choose_device
 from models.engine.monitor import SilentMonitor
 from models.errors import TrainingFailed
 from models.recipes.architecture import ArchitectureSpec, Normalization
+from models.recipes.cmi import CmiRecipe
+from models.recipes.fast import FastRecipe
 from models.recipes.job import Recipe
 from models.recipes.ood import OodRecipe
+from models.recipes.plan import DATA_FREE
 from models.recipes.probe import ProbeRecipe
 from models.recipes.zskt import ZsktRecipe
 from models.triggers.catalog import make_trigger
@@ -37,17 +40,19 @@ def test_a_missing_gpu_is_an_error_and_not_a_slow_job(monkeypatch: pytest.Monkey
 
 
 @CUDA
-@pytest.mark.parametrize("method", ["ood", "zskt", "vanilla", "robustkd"])
+@pytest.mark.parametrize("method", ["ood", "zskt", "cmi", "fast", "vanilla", "robustkd"])
 def test_a_job_computes_on_the_gpu(method: str) -> None:
     torch.manual_seed(0)
     teacher = Teacher(build(SPEC).eval().to(choose_device("gpu")), Normalization(), SPEC)
     data = AuditData(torch.randint(0, 256, (200, 3, 16, 16), dtype=torch.uint8), torch.randint(0, 4, (200,)))
     recipe = Recipe(
         method=method,
-        defense="abd" if method in {"ood", "zskt"} else "none",
+        defense="abd" if method in DATA_FREE else "none",
         probe=ProbeRecipe(budget="quick"),
         ood=OodRecipe(patches=256, images=2_560),
         zskt=ZsktRecipe(pseudo_batches=4),
+        cmi=CmiRecipe(rounds=2, synthesis_steps=3, student_steps=3),
+        fast=FastRecipe(rounds=4, warmup_rounds=1, student_steps=3),
     )
     trigger = make_trigger("badnets_square", 16, 1)
     audited = api.audit(teacher, data, [trigger], recipe, SilentMonitor())

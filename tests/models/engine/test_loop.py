@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.engine.loop import REPORTS, Finished, run_loop
+from models.engine.loop import GPU_READS_EVERY, REPORTS, Finished, run_loop
 from models.engine.monitor import ResumeState, SilentMonitor
 from models.errors import Interrupted, TrainingFailed
 
@@ -92,3 +92,46 @@ def test_the_callers_random_state_is_left_alone() -> None:
     before = torch.get_rng_state()
     run_loop(Counter(), steps=3, monitor=SilentMonitor())
     assert torch.equal(torch.get_rng_state(), before)
+
+
+class Queued:
+    """A loss on a GPU, as far as the loop looks at it: a number that counts how often it is waited for."""
+
+    device = torch.device("cuda")
+    reads = 0
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __add__(self, other: "Queued") -> "Queued":
+        return Queued(self.value + other.value)
+
+    def __float__(self) -> float:
+        Queued.reads += 1
+        return self.value
+
+
+class OnGpu(Counter):
+    def step(self, index: int) -> Mapping[str, Any]:
+        return {"loss": Queued(float("nan") if index == self.fails_at else 1.0)}
+
+
+class Unstored(Recorder):
+    def wants_checkpoint(self) -> bool:
+        return False
+
+
+def test_on_a_gpu_the_loss_is_waited_for_at_reports_and_now_and_then() -> None:
+    Queued.reads = 0
+    monitor = Unstored()
+    run_loop(OnGpu(), steps=20_000, monitor=monitor)
+    assert len(monitor.reports) == REPORTS
+    # 100 steps a report: one reading for its values, and one check at each and three times between.
+    assert Queued.reads == REPORTS + 20_000 // GPU_READS_EVERY
+
+
+def test_on_a_gpu_a_loss_that_is_not_a_number_ends_the_run_a_little_later() -> None:
+    with pytest.raises(TrainingFailed) as caught:
+        run_loop(OnGpu(fails_at=3), steps=20_000, monitor=Unstored())
+    assert caught.value.code == "non_finite"
+    assert f"step {GPU_READS_EVERY}." in str(caught.value)
