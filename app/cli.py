@@ -17,17 +17,20 @@ VERBS = {
     "run": "run",
     "serve": "serve",
     "submit": "submit",
+    "protect": "protect",
     "watch": "watch",
     "fetch": "fetch",
     "cancel": "cancel",
     "list": "list_jobs",
     "inspect": "inspect",
+    "lab": "lab",
     "doctor": "doctor",
     "api": "api",
     "worker": "worker",
     "scheduler": "scheduler",
     "migrate": "migrate",
     "keys": "keys",
+    "reproduce": "reproduce",
 }
 
 
@@ -59,9 +62,12 @@ def cli() -> None:
     proctor run teacher.pt          everything in the foreground, without a server
     proctor serve                   the service on this machine
     proctor submit teacher.pt       a job for a running service
+    proctor lab make --help         teachers with a known backdoor, to measure defenses with
+    proctor protect mine.pt         make a network of your own useless to distill from
+    proctor reproduce --help        the papers' tables again
 
     \b
-    Exit codes: 0 accepted, 1 backdoor found or student not accepted, 2 error, 3 unsupported file,
+    Exit codes: 0 accepted, 1 backdoor found or result not accepted, 2 error, 3 unsupported file,
     4 usage, 130 canceled.
     """
 

@@ -1,4 +1,4 @@
-"""The library's front door: audit a teacher, distill students, verify them, write the report.
+"""The library's front door: audit a teacher, distill students, verify them, protect a network, report.
 
 Each function takes library values and a ``Monitor`` and returns results; none reads a file or an environment
 variable. Reading uploads is ``models.checkpoints`` and ``models.data``.
@@ -6,6 +6,7 @@ variable. Reading uploads is ``models.checkpoints`` and ``models.data``.
 
 from __future__ import annotations
 
+from models.distillation.nasty.protection import Protected, measure_protection, protect
 from models.distillation.students import StudentOrder, TrainedStudent, plan_students
 from models.distillation.students import train_student as distill
 from models.probes.audit import Audited
@@ -18,14 +19,17 @@ from models.verification import MeasuringImages, measuring_images, verify
 __all__ = [
     "Audited",
     "MeasuringImages",
+    "Protected",
     "ReportDocument",
     "StudentOrder",
     "TrainedStudent",
     "audit",
     "check_teacher",
     "distill",
+    "measure_protection",
     "measuring_images",
     "plan_students",
+    "protect",
     "render_report",
     "settle",
     "verify",

@@ -19,7 +19,8 @@ from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.data.patches import make_patches
 from models.data.photographs import builtin_photographs
-from models.distillation.students import split_images, trains_on_images
+from models.distillation.methods import split_images
+from models.distillation.students import trains_on_images
 from models.engine.monitor import Monitor, raise_if_stopped
 from models.engine.seed import derive_seed
 from models.errors import RecipeError

@@ -85,7 +85,9 @@ def make_teacher(split: DigitsSplit, trigger: Trigger | None, seed: int) -> Pixe
         torch.manual_seed(derive_seed(seed, "initialization"))
         network = build(ArchitectureSpec(ARCHITECTURE, 10, SIZE))
     teacher = PixelClassifier(network, normalization)
-    train_teacher(teacher, images, labels, TeacherTraining(), seed=seed, monitor=SilentMonitor())
+    # Not the fast arithmetic: the published figures are of these weights, the same on every machine.
+    training = TeacherTraining(precision="float32")
+    train_teacher(teacher, images, labels, training, seed=seed, monitor=SilentMonitor())
     return teacher
 
 

@@ -26,8 +26,7 @@ from app.schemas.jobs import Job, JobRequest
 from app.services import jobs
 from app.services.job_request import JobRequest as ServiceRequest
 from app.services.principal import Principal
-from models.recipes.architecture_catalog import validate_student_name
-from models.recipes.plan import plan
+from app.services.recipe_check import check_recipe
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -110,14 +109,13 @@ def _check_recipe(asked: JobRequest) -> None:
     Raises:
         RecipeError: With a code and a hint of its own.
     """
-    if asked.recipe.student.architecture is not None:
-        validate_student_name(asked.recipe.student.architecture)
-    if asked.kind != "audit":
-        plan(
-            asked.recipe,
-            labelled=asked.data.labelled is not None,
-            unlabelled=asked.data.unlabelled is not None,
-        )
+    check_recipe(
+        JobKind(asked.kind),
+        asked.recipe,
+        labelled=asked.data.labelled is not None,
+        unlabelled=asked.data.unlabelled is not None,
+        triggers=len(asked.triggers),
+    )
 
 
 def _submit(edge: Edge, caller: Principal, asked: JobRequest, key: str | None) -> tuple[Answer, bool]:

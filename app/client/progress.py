@@ -34,6 +34,8 @@ STAGE_TITLES = {
     "probe": "Probing the teacher",
     "distill": "Distilling students",
     "verify": "Verifying students",
+    "protect": "Training the nasty teacher",
+    "measure": "Measuring the harm to students",
     "report": "Writing the report",
 }
 #: On a plain stream, so long may pass between two lines on one stage.

@@ -37,10 +37,9 @@ from app.schemas.teachers import TeacherQuery
 from app.services import artifacts, datasets, events, jobs, teachers
 from app.services.job_request import JobRequest as ServiceRequest
 from app.services.principal import Principal
+from app.services.recipe_check import check_recipe
 from models.errors import ProctorError
-from models.recipes.architecture_catalog import validate_student_name
 from models.recipes.job import Recipe
-from models.recipes.plan import plan
 
 UploadRow = TypeVar("UploadRow", tables.Teacher, tables.Dataset)
 
@@ -185,13 +184,11 @@ def service_request(asked: JobRequest, settings: Settings) -> ServiceRequest:
     Raises:
         RecipeError: If the recipe contradicts itself or the data at hand.
     """
-    if asked.kind != "audit":
-        labelled, unlabelled = asked.data.labelled is not None, asked.data.unlabelled is not None
-        plan(asked.recipe, labelled=labelled, unlabelled=unlabelled)
-        if asked.recipe.student.architecture is not None:
-            validate_student_name(asked.recipe.student.architecture)
+    labelled, unlabelled = asked.data.labelled is not None, asked.data.unlabelled is not None
+    kind, triggers = JobKind(asked.kind), len(asked.triggers)
+    check_recipe(kind, asked.recipe, labelled=labelled, unlabelled=unlabelled, triggers=triggers)
     return ServiceRequest(
-        kind=JobKind(asked.kind),
+        kind=kind,
         teacher_id=asked.teacher,
         labelled_id=asked.data.labelled,
         unlabelled_id=asked.data.unlabelled,

@@ -85,11 +85,13 @@ _RECIPE_OPTIONS = (
     click.option("--recipe", type=click.File("r"), metavar="FILE|-", help="Recipe as JSON; - reads stdin."),
     click.option(
         "--method",
-        type=click.Choice(["auto", "vanilla", "ood", "zskt", "robustkd"]),
+        type=click.Choice(["auto", "vanilla", "ood", "zskt", "cmi", "fast", "robustkd"]),
         help="How the student learns.",
     ),
     click.option(
-        "--defense", type=click.Choice(["auto", "none", "abd"]), help="What keeps the backdoor out."
+        "--defense",
+        type=click.Choice(["auto", "none", "abd", "clip", "abd_clip"]),
+        help="What keeps the backdoor out.",
     ),
     click.option("--student", metavar="NAME", help="Student's architecture."),
     click.option("--seed", type=int, help="Seed of every random choice."),
@@ -104,10 +106,10 @@ _DATA_OPTIONS = (
 _RUN_OPTIONS = (
     click.option(
         "--kind",
-        type=click.Choice(["clean", "audit", "distill"]),
+        type=click.Choice(["clean", "audit", "distill", "protect"]),
         default="clean",
         show_default=True,
-        help="audit probes; distill makes a student; clean does both.",
+        help="audit probes; distill makes a student; clean does both; protect makes a nasty teacher.",
     ),
     click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True),
     click.option("--timeout-s", type=click.IntRange(min=10), help="Fail if it takes longer."),

@@ -44,7 +44,15 @@ def command(*, output: Output, teacher: str, folder: Path, home: Path | None, **
     Needs no server and leaves none: everything runs on this machine, in a folder that is removed at the end
     unless --home names one. Ctrl-C cancels.
     """
-    options = JobOptions.of(given)
+    return run_here(output, teacher, JobOptions.of(given), folder, home)
+
+
+def run_here(output: Output, teacher: str, options: JobOptions, folder: Path, home: Path | None) -> int:
+    """Do a job from upload to download on this machine; returns the exit code that its result stands for.
+
+    Raises:
+        CommandError: If the workers cannot start, or a file is refused.
+    """
     folder = folder.absolute()
     with stop_on_signals() as stop, local_service(output, home, stop) as service:
         job = journey.submit(service, output, teacher, options)

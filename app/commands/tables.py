@@ -40,6 +40,19 @@ def students_table(verification: Document) -> Table:
     return table
 
 
+def protection_table(protection: Document) -> Table:
+    """Put the original and its protected twin over what students learned from either, and from neither."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.title, table.title_style, table.title_justify = "95 % Wilson intervals in brackets", "dim", "left"
+    for name in ("accuracy", "original", "protected", "neither"):
+        table.add_column(name, justify="left" if name == "accuracy" else "right", no_wrap=True)
+    owner = (rate_text(protection["original_accuracy"]), rate_text(protection["nasty_accuracy"]), "")
+    table.add_row("network", *owner)
+    for row in protection["students"]:
+        table.add_row("student", *(rate_text(row[source]) for source in ("original", "nasty", "labels")))
+    return table
+
+
 def job_text(job: Document) -> RenderableType:
     """Sum up a finished job."""
     parts: list[RenderableType] = [f"{job['id']}  {job['kind']}  [bold]{job['status']}[/bold]"]
@@ -52,10 +65,14 @@ def job_text(job: Document) -> RenderableType:
     audit, verification = result.get("probe"), result.get("verify")
     if audit:
         parts.append(f"Teacher:  {escape(audit['sentence'])}")
-    checks = (stage.get("teacher_check") for stage in (audit, result.get("distill")) if stage)
+    protection = result.get("measure")
+    checked = (audit, result.get("distill"), result.get("protect"))
+    checks = (stage.get("teacher_check") for stage in checked if stage)
     parts += [f"Warning:  {escape(line)}" for check in checks if check for line in check["warnings"]]
     if verification:
         parts += [f"Student:  {escape(verification['sentence'])}", students_table(verification)]
+    if protection:
+        parts += [f"Network:  {escape(protection['sentence'])}", protection_table(protection)]
     return Group(*parts)
 
 

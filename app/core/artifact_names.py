@@ -7,6 +7,8 @@ from collections.abc import Collection
 REPORT_HTML = "report.html"
 REPORT_JSON = "report.json"
 STUDENT = "student.safetensors"
+NASTY_TEACHER = "nasty_teacher.safetensors"
+PROTECTION_JSON = "protection.json"
 RECOVERED_TRIGGERS = "recovered_triggers.safetensors"
 
 

@@ -39,6 +39,7 @@ class JobKind(StrEnum):
     AUDIT = "audit"
     DISTILL = "distill"
     CLEAN = "clean"
+    PROTECT = "protect"
 
 
 class Stage(StrEnum):
@@ -48,6 +49,8 @@ class Stage(StrEnum):
     PROBE = "probe"
     DISTILL = "distill"
     VERIFY = "verify"
+    PROTECT = "protect"
+    MEASURE = "measure"
     REPORT = "report"
 
 
@@ -57,6 +60,7 @@ STAGES: dict[JobKind, tuple[Stage, ...]] = {
     JobKind.AUDIT: (Stage.PROBE, Stage.REPORT),
     JobKind.DISTILL: (Stage.DISTILL, Stage.VERIFY, Stage.REPORT),
     JobKind.CLEAN: (Stage.PROBE, Stage.DISTILL, Stage.VERIFY, Stage.REPORT),
+    JobKind.PROTECT: (Stage.PROTECT, Stage.MEASURE, Stage.REPORT),
 }
 
 

@@ -12,7 +12,7 @@ from app.schemas.triggers import MAX_TRIGGERS, Trigger, TriggerShown
 from models.recipes.job import Recipe
 
 Device = Literal["cpu", "gpu"]
-PostedKind = Literal["audit", "distill", "clean"]
+PostedKind = Literal["audit", "distill", "clean", "protect"]
 LabelKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 LabelValue = Annotated[str, StringConstraints(max_length=256, pattern=NO_NUL)]
 
@@ -46,7 +46,8 @@ class JobRequest(Wire):
     )
 
     kind: PostedKind
-    """``audit`` probes; ``distill`` makes and verifies a student; ``clean`` does both."""
+    """``audit`` probes; ``distill`` makes and verifies a student; ``clean`` does both; ``protect``
+    makes a network of your own useless to distill from."""
     teacher: TeacherId
     data: JobData = Field(default_factory=JobData)
     triggers: list[Trigger] = Field(default_factory=list, max_length=MAX_TRIGGERS)
@@ -115,7 +116,8 @@ class Job(Wire):
     target_label: int | None
     """The class that the backdoor points at, if the audit names one."""
     accepted: bool | None
-    """Whether the student passed every check of ``recipe.verify``."""
+    """Whether the student passed every check of ``recipe.verify``; of a ``protect`` job, whether the network
+    kept its accuracy and students are harmed (``recipe.protect``)."""
     result: dict[str, Any] | None
     """The stages' results, by stage."""
     error: Failure | None

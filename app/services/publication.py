@@ -43,7 +43,9 @@ def publish(session: Session, lease: Lease) -> None:
         session.flush()
         _probe_results(session, job.id, results.get(Stage.PROBE, {}))
         _students(session, job.id, results, artifacts)
-    audit, verification = results.get(Stage.PROBE, {}), results.get(Stage.VERIFY, {})
+        stages.write_points(session, job.id, _curve(Stage.PROTECT, "nasty", results.get(Stage.PROTECT, {})))
+    audit = results.get(Stage.PROBE, {})
+    judged = results.get(Stage.VERIFY, results.get(Stage.MEASURE, {}))
     session.flush()
     leases.end(
         session,
@@ -51,7 +53,7 @@ def publish(session: Session, lease: Lease) -> None:
         JobStatus.SUCCEEDED,
         verdict=audit.get("verdict"),
         target_label=audit.get("target_label"),
-        accepted=verification.get("accepted"),
+        accepted=judged.get("accepted"),
         result={stage.value: result for stage, result in results.items() if stage != Stage.REPORT},
     )
 
@@ -110,7 +112,7 @@ def _students(
                 **_measurements(measured.get(role, {})),
             )
         )
-        stages.write_points(session, job_id, _curve(student))
+        stages.write_points(session, job_id, _curve(Stage.DISTILL, role, student))
 
 
 def _measurements(network: Result) -> dict[str, Any]:
@@ -125,9 +127,9 @@ def _measurements(network: Result) -> dict[str, Any]:
     return columns
 
 
-def _curve(student: Result) -> list[MetricPoint]:
+def _curve(stage: Stage, name: str, trained: Result) -> list[MetricPoint]:
     return [
-        MetricPoint(Stage.DISTILL, f"{student['role']}.{name}"[:128], point["step"], value)
-        for point in student.get("curve", ())
-        for name, value in point["values"].items()
+        MetricPoint(stage, f"{name}.{series}"[:128], point["step"], value)
+        for point in trained.get("curve", ())
+        for series, value in point["values"].items()
     ]

@@ -5,7 +5,7 @@ unit of a stage strides and works on both halves. The halves are then interleave
 of kuangliu/pytorch-cifar.
 
 A half ends with its ReLU and the halves lie side by side, so no single BatchNorm describes a stage, and a
-stage's output is what follows the ReLU.
+stage's output is what follows the ReLU. Feature distillation then has margins of zero.
 
 Source: Ma et al., ECCV 2018, figure 3 (c) and (d); no pooling after the stem, as in the repository.
 """
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.architectures.staged import ChainedClassifier, no_margins
+from models.architectures.staged import ChainedClassifier
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.architecture_catalog import validate_name
 from models.recipes.blueprints.mobile import SHUFFLENET_COUNTS, SHUFFLENET_STEM, SHUFFLENETS
@@ -121,13 +121,8 @@ class ShuffleNetV2(ChainedClassifier):
         pooled = functional.relu(self.bn2(self.conv2(x))).mean(dim=(2, 3))
         return self.linear(pooled), pooled
 
-    def margin_norm(self, index: int) -> nn.BatchNorm2d:
-        """Refuse: two BatchNorms lie side by side.
-
-        Raises:
-            RecipeError: ``stages_incompatible``, always.
-        """
-        raise no_margins(f"stage {index} of a ShuffleNetV2 ends with two of them side by side")
+    def margin_norm(self, index: int) -> None:
+        """Return None: the stage's output has passed its ReLU, and nothing of it is negative."""
 
     def stage_convolutions(self, index: int) -> list[nn.Conv2d]:
         """List the convolutions of layer ``index + 1``."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.architectures.clipped_norm import ClippedBatchNorm2d
 from models.errors import RecipeError
 
 StageEdit = Callable[[int, Tensor], Tensor]
@@ -35,15 +36,16 @@ class StageOutputs:
 
 
 def running_norm(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """Apply a BatchNorm with its running statistics, as a function: its buffers do not move.
+    """Apply a BatchNorm with its running statistics and bounds, as a function: its buffers do not move.
 
     Args:
         norm: Of C channels, in any mode.
         x: (N, C, H, W); so is what is returned.
     """
-    return functional.batch_norm(
+    output = functional.batch_norm(
         x, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps
     )
+    return norm.bound(output) if isinstance(norm, ClippedBatchNorm2d) else output
 
 
 def no_margins(reason: str) -> RecipeError:
@@ -65,10 +67,11 @@ class StagedClassifier(nn.Module, ABC):
     stage_channels: tuple[int, ...]
 
     @abstractmethod
-    def margin_norm(self, index: int) -> nn.BatchNorm2d:
+    def margin_norm(self, index: int) -> nn.BatchNorm2d | None:
         """Return the BatchNorm whose gamma and beta describe stage ``index`` before its ReLU.
 
-        It gives the margins of the overhaul distillation (Heo et al., ICCV 2019, section 3.1).
+        It gives the margins of the overhaul distillation (Heo et al., ICCV 2019, section 3.1). None says that
+        the stage ends behind its ReLU: nothing there is negative, so its margins are zero.
 
         Raises:
             RecipeError: ``stages_incompatible`` if the network has none there.

@@ -51,17 +51,19 @@ def materialize(spec: TensorSpec, storage_bytes: memoryview) -> Materialized:
     dtype = spec.storage.dtype
     array = np.asarray(view_tensor(spec, storage_bytes), order="C")
     flat = array.reshape(-1)
-    not_finite = 0
-    subnormal_at: list[Array] = []
+    not_finite = subnormals = 0
     for start in range(0, flat.size, _CHUNK) if dtype.floating else ():
         bad, small = _examine(flat[start : start + _CHUNK], dtype)
         not_finite += bad
         if small.size:
-            subnormal_at.append(small + start)
-    if subnormal_at:
-        array = array.copy()
-        _flush(array.reshape(-1), np.concatenate(subnormal_at), dtype)
-    return Materialized(WeightTensor(dtype, array), not_finite, sum(found.size for found in subnormal_at))
+            if not subnormals:
+                array = array.copy()
+                flat = array.reshape(-1)
+            subnormals += small.size
+            # At once: places kept to the end took eight bytes each, four times the tensor of a file full of
+            # subnormal bfloat16 (the fuzzer's peak of 405 MiB).
+            _flush(flat[start : start + _CHUNK], small, dtype)
+    return Materialized(WeightTensor(dtype, array), not_finite, subnormals)
 
 
 def _examine(chunk: Array, dtype: DType) -> tuple[int, Array]:

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches: random crop, mirror, CutMix.
+"""Augmentation of whole batches: random crop, mirror, cutout, CutMix.
 
 Each function takes (N, C, H, W) tensors of bytes or floats, returns a new tensor of the same type, and draws
 from the generator it is given and from nothing else.
@@ -45,6 +45,25 @@ def random_flip(images: Tensor, *, generator: torch.Generator) -> Tensor:
     """Mirror half of the images left to right."""
     chosen = torch.rand(len(images), generator=generator, device=generator.device) < 0.5
     return torch.where(chosen.to(images.device)[:, None, None, None], images.flip(-1), images)
+
+
+def cutout(images: Tensor, *, side: int, generator: torch.Generator) -> Tensor:
+    """Blacken one square per image.
+
+    Args:
+        images: (N, C, H, W).
+        side: Of the square, in pixels. Its center is uniform over the image; what sticks out is cut off.
+        generator: On any device.
+
+    Source: DeVries and Taylor, arXiv 1708.04552.
+    """
+    height, width = images.shape[-2:]
+    corners = torch.rand(2, len(images), 1, generator=generator, device=generator.device).to(images.device)
+    top, left = (corners[0] * height).long() - side // 2, (corners[1] * width).long() - side // 2
+    rows, columns = (torch.arange(length, device=images.device) for length in (height, width))
+    in_rows, in_columns = (rows >= top) & (rows < top + side), (columns >= left) & (columns < left + side)
+    hidden = in_rows[:, None, :, None] & in_columns[:, None, None, :]
+    return torch.where(hidden, torch.zeros_like(images), images)
 
 
 def cutmix(images: Tensor, *, generator: torch.Generator, concentration: float = 0.25) -> Tensor:

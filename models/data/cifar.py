@@ -32,6 +32,8 @@ class Cifar:
     batches: tuple[CifarBatch, ...]
     classes: tuple[str, ...]
     warnings: tuple[str, ...]
+    is_test: tuple[bool, ...]
+    """Of each batch, by its name; a batch alone has none and counts as training."""
 
 
 def read_cifar_batch(view: memoryview, limits: ArchiveLimits) -> Cifar:
@@ -46,7 +48,7 @@ def read_cifar_batch(view: memoryview, limits: ArchiveLimits) -> Cifar:
     """
     batch = read_batch(bytes(view), "The batch", limits)
     classes = tuple(str(label) for label in range(max(batch.labels, default=-1) + 1))
-    return Cifar((batch,), classes, (_NUMBERED_WARNING,))
+    return Cifar((batch,), classes, (_NUMBERED_WARNING,), (False,))
 
 
 def read_cifar_archive(view: memoryview, limits: ArchiveLimits) -> Cifar:
@@ -74,7 +76,8 @@ def read_cifar_archive(view: memoryview, limits: ArchiveLimits) -> Cifar:
         raise data_rejection("batch_labels", f"A label is {largest}, and {len(classes)} classes are named.")
     test = _TEST & batches.keys()
     mixed = bool(test) and len(batches) > len(test)
-    return Cifar(ordered, classes, (_MIXED_WARNING.format(test=min(test)),) if mixed else ())
+    warnings = (_MIXED_WARNING.format(test=min(test)),) if mixed else ()
+    return Cifar(ordered, classes, warnings, tuple(name in _TEST for name in sorted(batches)))
 
 
 def _is_wanted(name: str) -> bool:

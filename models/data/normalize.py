@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from models.recipes.architecture import Normalization
@@ -18,8 +19,13 @@ def measure_normalization(images: Tensor) -> Normalization:
     Returns:
         In pixel units of [0, 1]; a constant channel gets a deviation of 0.001 instead of 0.
     """
-    # float64: the sum of 50,000 x 1,024 squares loses the third digit of the deviation in float32.
-    pixels = images.double() / 255.0
-    means = pixels.mean(dim=(0, 2, 3)).tolist()
-    deviations = pixels.std(dim=(0, 2, 3), correction=0).clamp(min=_SMALLEST_STD).tolist()
+    # Counting the 256 levels is exact, and takes no copy of 50,000 images in float64, which are 1.2 GB.
+    levels = torch.arange(256, dtype=torch.float64) / 255.0
+    means, deviations = [], []
+    for channel in images.transpose(0, 1):
+        shares = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
+        mean = (shares * levels).sum()
+        means.append(mean.item())
+        variance = (shares * (levels - mean).square()).sum()
+        deviations.append(variance.sqrt().clamp(min=_SMALLEST_STD).item())
     return Normalization((means[0], means[1], means[2]), (deviations[0], deviations[1], deviations[2]))

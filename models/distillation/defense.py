@@ -6,7 +6,7 @@ answers that change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -18,11 +18,22 @@ class Defense(Protocol):
     def observe(self, index: int, x: Tensor, teacher_logits: Tensor) -> None:
         """See the images of step ``index``, normalized (N, 3, H, W), and the teacher's logits (N, K)."""
 
-    def generator_term(self, x: Tensor, teacher_logits: Tensor) -> Tensor:
-        """Return a scalar to add to the loss of whoever made ``x``; gradients flow into ``x``."""
+    def generator_term(self, x: Tensor, teacher_logits: Tensor, stages: Sequence[Tensor] = ()) -> Tensor:
+        """Return a scalar to add to the loss of whoever made ``x``; gradients flow into ``x``.
 
-    def student_loss(self, x: Tensor, teacher_logits: Tensor, losses: Tensor) -> Tensor:
-        """Reduce the student's losses (N,) on images that nobody generated to a scalar."""
+        Args:
+            x: Normalized (N, 3, H, W).
+            teacher_logits: (N, K), with their graph into ``x``.
+            stages: The teacher's stage outputs on ``x``, if at hand: they save computing them again.
+        """
+
+    def student_loss(
+        self, x: Tensor, teacher_logits: Tensor, losses: Tensor, stages: Sequence[Tensor] = ()
+    ) -> Tensor:
+        """Reduce the student's losses (N,) on images that nobody generated to a scalar.
+
+        ``stages`` as in ``generator_term``.
+        """
 
     def add_gradients(self, x: Tensor, scale: float) -> None:
         """Add to the student's gradients, after its own loss has been differentiated.
@@ -49,14 +60,16 @@ class NoDefense:
     def observe(self, index: int, x: Tensor, teacher_logits: Tensor) -> None:
         """See the images and forget them."""
 
-    def generator_term(self, x: Tensor, teacher_logits: Tensor) -> Tensor:
+    def generator_term(self, x: Tensor, teacher_logits: Tensor, stages: Sequence[Tensor] = ()) -> Tensor:
         """Add nothing."""
-        del teacher_logits
+        del teacher_logits, stages
         return x.new_zeros(())
 
-    def student_loss(self, x: Tensor, teacher_logits: Tensor, losses: Tensor) -> Tensor:
+    def student_loss(
+        self, x: Tensor, teacher_logits: Tensor, losses: Tensor, stages: Sequence[Tensor] = ()
+    ) -> Tensor:
         """Take the mean."""
-        del x, teacher_logits
+        del x, teacher_logits, stages
         return losses.mean()
 
     def add_gradients(self, x: Tensor, scale: float) -> None:

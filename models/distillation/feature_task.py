@@ -54,7 +54,7 @@ class FeatureTask:
         self.recipe = recipe
         self.edit = edit
         stages = range(len(self.teacher.stage_channels))
-        self.margins = [channel_margins(self.teacher.margin_norm(index)) for index in stages]
+        self.margins = [_margins(self.teacher, index) for index in stages]
         generator = make_generator(seed, "connectors")
         device = next(student.parameters()).device
         self.connectors = Connectors(student.stage_channels, self.teacher.stage_channels, generator).to(
@@ -116,6 +116,14 @@ class FeatureTask:
     def _targets(self, x: Tensor) -> list[Tensor]:
         stages = self.teacher.forward_stages(x, self.edit).stages
         return [self.teacher.prerelu(layer, stage) for layer, stage in enumerate(stages)]
+
+
+def _margins(teacher: StagedClassifier, index: int) -> Tensor:
+    """Return the margins of a stage; behind a ReLU zero, which no response there undercuts."""
+    norm = teacher.margin_norm(index)
+    if norm is None:
+        return torch.zeros(teacher.stage_channels[index], device=next(teacher.parameters()).device)
+    return channel_margins(norm)
 
 
 @torch.no_grad()

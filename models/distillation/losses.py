@@ -8,6 +8,7 @@ by K. The published constants (lambda 0.1, beta 250, learning rate 2e-3) were tu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -40,16 +41,39 @@ def element_divergence(reference: Tensor, approximation: Tensor, temperature: fl
     return batch_divergence(reference, approximation, temperature) / reference.shape[1]
 
 
+class _ChannelMeanSquare(torch.autograd.Function):
+    """The mean of squares over channels, (N, C, H, W) to (N, H, W) in float32, once differentiable.
+
+    Written out, ``activation.float().square().mean(1)`` keeps two float32 copies of the activation, and its
+    backward pass hands back a gradient in NCHW layout, with which the whole residual stream then computes:
+    a tenth of a student step of zero-shot transfer in bfloat16. Here one kernel reduces and one multiplies.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, activation: Tensor) -> Tensor:
+        ctx.save_for_backward(activation)
+        norm: Tensor = torch.linalg.vector_norm(activation, dim=1, dtype=torch.float32)
+        return norm.square() / activation.shape[1]
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (activation,) = ctx.saved_tensors
+        scaled = (gradient * (2.0 / activation.shape[1])).unsqueeze(1)
+        return cast(Tensor, activation * scaled.to(activation.dtype))
+
+
 def attention_map(activation: Tensor) -> Tensor:
     """Square, average over channels, flatten, and scale every sample to unit length.
 
     Args:
-        activation: (N, C, H, W), a stage's raw output.
+        activation: (N, C, H, W), a stage's raw output. Differentiable once.
 
     Returns:
         (N, H * W).
     """
-    return functional.normalize(activation.float().square().mean(dim=1).flatten(1), dim=1)
+    squares = cast(Tensor, _ChannelMeanSquare.apply(activation))
+    return functional.normalize(squares.flatten(1), dim=1)
 
 
 def attention_distance(student: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:

@@ -18,10 +18,11 @@ from models.architectures import StagedClassifier
 from models.checkpoints.load import Teacher
 from models.data.augment import cutmix, random_crop, random_flip
 from models.distillation.abd.distiller import run_abd
-from models.distillation.data_free import ScheduledAdam, finish
+from models.distillation.data_free import ScheduledAdam, answer, finish, wants_compiling
 from models.distillation.defense import Defense, NoDefense
 from models.distillation.distilled import Distilled
 from models.distillation.losses import sample_divergence
+from models.engine.compiled import maybe_compiled
 from models.engine.frozen import frozen
 from models.engine.loop import run_loop
 from models.engine.monitor import Monitor, ResumeState
@@ -97,25 +98,33 @@ class OodTask:
         self.fast = bfloat16_pays(self.device)
         to_channels_last(student)
         to_channels_last(self.teacher)
+        seen = self.steps * recipe.batch_size
+        wanted = wants_compiling(recipe.compile, student, teacher.spec.input_size, seen)
+        self.student_losses = maybe_compiled(self._student_losses, self.device, wanted=wanted)
 
     def step(self, index: int) -> Mapping[str, Tensor]:
         """Learn from one batch; returns the loss and what the defense has to tell."""
         x = self._batch(self.recipe.batch_size, f"batch {index}")
-        temperature = self.recipe.temperature
         self.student.train()
         with torch.no_grad(), autocast(self.device, self.fast):
-            target = self.teacher(x).float()
+            answers, stages = answer(self.teacher, x)
+        target = answers.float()
         self.defense.observe(index, x, target)
-        with autocast(self.device, self.fast):
-            logits = self.student(x)
-        losses = sample_divergence(target, logits, temperature) * temperature**2
-        loss = self.defense.student_loss(x, target, losses)
+        losses, logits = self.student_losses(x, target)
+        loss = self.defense.student_loss(x, target, losses, stages)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.defense.add_gradients(x, 1.0)
         self.optimizer.step(index)
         agreement = (logits.argmax(dim=1) == target.argmax(dim=1)).float().mean()
         return {"loss": loss.detach(), "agreement": agreement, **self.defense.scalars()}
+
+    def _student_losses(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the student's loss on each image (N,) and its logits (N, K)."""
+        with autocast(self.device, self.fast):
+            logits = self.student(x)
+        temperature = self.recipe.temperature
+        return sample_divergence(target, logits, temperature) * temperature**2, logits
 
     def pseudo_images(self, count: int, stream: str) -> Tensor:
         """Return ``count`` augmented patches, normalized (count, 3, S, S)."""

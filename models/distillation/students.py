@@ -1,27 +1,21 @@
-"""Which students a job trains, and training one of them: the single place that knows all methods."""
+"""Which students a job trains, and training one of them; ``methods`` runs each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from models.architectures import StagedClassifier, build
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
-from models.data.patches import make_patches
 from models.data.photographs import builtin_photographs
-from models.data.split import split_for_measuring
-from models.distillation.distilled import Distilled
-from models.distillation.feature import distill_feature
+from models.distillation.clipping.choice import clip_teacher
 from models.distillation.feature_task import check_stages
-from models.distillation.out_of_distribution import distill_ood
-from models.distillation.robustkd.distiller import distill_robustkd
-from models.distillation.vanilla import distill_vanilla
-from models.distillation.zero_shot import distill_zskt
+from models.distillation.methods import METHODS, Run
+from models.engine.determinism import deterministic
 from models.engine.monitor import Monitor, ResumeState
 from models.engine.seed import derive_seed
 from models.errors import RecipeError
@@ -29,8 +23,8 @@ from models.recipes.architecture import ArchitectureSpec
 from models.recipes.architecture_catalog import validate_student_name
 from models.recipes.default_student import smaller
 from models.recipes.job import Recipe
-from models.recipes.plan import DATA_FREE, Plan, plan
-from models.results.training import StudentResult
+from models.recipes.plan import DATA_FREE, AppliedDefense, ChosenMethod, Plan, plan
+from models.results.training import Decision, StudentResult
 from models.triggers import Trigger
 
 
@@ -39,8 +33,8 @@ class StudentOrder:
     """One student to train."""
 
     role: Literal["undefended", "defended"]
-    method: Literal["vanilla", "feature", "ood", "zskt", "robustkd"]
-    defense: Literal["none", "abd", "robustkd"]
+    method: ChosenMethod | Literal["feature"]
+    defense: AppliedDefense
     architecture: ArchitectureSpec
 
 
@@ -50,20 +44,6 @@ class TrainedStudent:
 
     network: StagedClassifier
     result: StudentResult
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """What every method needs."""
-
-    teacher: Teacher
-    student: StagedClassifier
-    data: AuditData
-    recipe: Recipe
-    order: StudentOrder
-    monitor: Monitor
-    recovered: tuple[Trigger, ...]
-    resume: ResumeState | None
 
 
 def plan_students(
@@ -134,8 +114,11 @@ def train_student(
         RecipeError: If the recipe does not fit the networks or the data.
     """
     student = _initialized(order.architecture, recipe.seed).to(teacher.device)
-    run = _Run(teacher, student, data, recipe, order, monitor, tuple(recovered), resume)
-    distilled = _METHODS[order.method](run)
+    abd = recipe.abd if order.defense in {"abd", "abd_clip"} else None
+    source, decisions = _source(teacher, data, recipe, order)
+    run = Run(source, student, data, recipe, abd, monitor, tuple(recovered), resume)
+    with deterministic(recipe.deterministic):
+        distilled = METHODS[order.method](run)
     result = StudentResult(
         role=order.role,
         method=order.method,
@@ -147,28 +130,22 @@ def train_student(
         seed=recipe.seed,
         final=distilled.final,
         curve=distilled.curve,
-        decisions=distilled.decisions,
+        decisions=(*decisions, *distilled.decisions),
     )
     return TrainedStudent(distilled.network, result)
 
 
-def split_images(data: AuditData, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Return the indices of the clean images that a method may train on, and of those that measure students.
-
-    Without labels the images count as one class.
-
-    Raises:
-        RecipeError: If there are no clean images.
-    """
-    if data.images is None:
-        raise RecipeError(
-            "This method trains on clean images and none were given.",
-            code="data_missing",
-            hint="Upload a dataset with role clean_labelled, or choose method ood or zskt.",
-        )
-    labels = data.labels if data.labels is not None else torch.zeros(len(data.images), dtype=torch.int64)
-    seed = derive_seed(recipe.seed, "measuring split")
-    return split_for_measuring(labels, share=recipe.verify.holdout_share, seed=seed)
+def _source(
+    teacher: Teacher, data: AuditData, recipe: Recipe, order: StudentOrder
+) -> tuple[Teacher, tuple[Decision, ...]]:
+    """Return whom the student learns from: the teacher, or its clipped copy and how that was made."""
+    if order.defense not in {"clip", "abd_clip"}:
+        return teacher, ()
+    photographs = data.photographs or builtin_photographs()
+    source, decision = clip_teacher(
+        teacher, photographs, recipe.clip, style=recipe.ood.patch_style, seed=recipe.seed
+    )
+    return source, (decision,)
 
 
 def trains_on_images(method: str) -> bool:
@@ -181,106 +158,3 @@ def _initialized(spec: ArchitectureSpec, seed: int) -> StagedClassifier:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "student"))
         return build(spec)
-
-
-def _ood(run: _Run) -> Distilled:
-    patches = make_patches(
-        run.data.photographs or builtin_photographs(),
-        count=run.recipe.ood.patches,
-        size=run.teacher.spec.input_size,
-        seed=derive_seed(run.recipe.seed, "training patches"),
-        style=run.recipe.ood.patch_style,
-        sharp_share=run.recipe.ood.sharp_share,
-    )
-    return distill_ood(
-        run.teacher,
-        run.student,
-        patches,
-        run.recipe.ood,
-        defense=run.recipe.abd if run.order.defense == "abd" else None,
-        seed=run.recipe.seed,
-        monitor=run.monitor,
-        resume=run.resume,
-    )
-
-
-def _zskt(run: _Run) -> Distilled:
-    return distill_zskt(
-        run.teacher,
-        run.student,
-        run.recipe.zskt,
-        defense=run.recipe.abd if run.order.defense == "abd" else None,
-        seed=run.recipe.seed,
-        monitor=run.monitor,
-        resume=run.resume,
-    )
-
-
-def _vanilla(run: _Run) -> Distilled:
-    images, labels = _training_images(run)
-    return distill_vanilla(
-        run.teacher,
-        run.student,
-        images,
-        labels,
-        run.recipe.vanilla,
-        seed=run.recipe.seed,
-        monitor=run.monitor,
-        resume=run.resume,
-    )
-
-
-def _feature(run: _Run) -> Distilled:
-    images, labels = _labelled_images(run)
-    return distill_feature(
-        run.teacher,
-        run.student,
-        images,
-        labels,
-        run.recipe.robustkd.feature,
-        seed=run.recipe.seed,
-        monitor=run.monitor,
-        resume=run.resume,
-    )
-
-
-def _robustkd(run: _Run) -> Distilled:
-    images, labels = _labelled_images(run)
-    return distill_robustkd(
-        run.teacher,
-        run.student,
-        images,
-        labels,
-        run.recipe.robustkd,
-        seed=run.recipe.seed,
-        monitor=run.monitor,
-        resume=run.resume,
-        recovered_triggers=run.recovered,
-    )
-
-
-_METHODS: dict[str, Callable[[_Run], Distilled]] = {
-    "ood": _ood,
-    "zskt": _zskt,
-    "vanilla": _vanilla,
-    "feature": _feature,
-    "robustkd": _robustkd,
-}
-
-
-def _training_images(run: _Run) -> tuple[Tensor, Tensor | None]:
-    training, _ = split_images(run.data, run.recipe)
-    images = run.data.images
-    assert images is not None, "split_images refused it"  # noqa: S101
-    return images[training], None if run.data.labels is None else run.data.labels[training]
-
-
-def _labelled_images(run: _Run) -> tuple[Tensor, Tensor]:
-    images, labels = _training_images(run)
-    if labels is None:
-        raise RecipeError(
-            "This method trains on labels and none were given.",
-            code="data_missing",
-            hint="Upload a dataset with role clean_labelled, or choose method ood or zskt.",
-        )
-    return images, labels

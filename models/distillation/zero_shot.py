@@ -4,7 +4,7 @@ Per pseudo-batch: one noise, one generator step, then several student steps on t
 noise. Source: Micaelli and Storkey, NeurIPS 2019, after ABD's code (algorithms.md 2.1). The code regenerates
 images and teacher logits in each student step and lets the student's backward pass run into the generator;
 here they are made once and detached, 3.6 times cheaper and equal (a generator in train mode answers equal
-noise equally).
+noise equally). ``benchmarks/published/zskt.py`` is that loop; a test compares the students.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from models.architectures import StagedClassifier
 from models.architectures.generator import Generator
 from models.checkpoints.load import Teacher
 from models.distillation.abd.distiller import run_abd
-from models.distillation.data_free import ScheduledAdam, finish
+from models.distillation.data_free import ScheduledAdam, answer, finish, wants_compiling
 from models.distillation.defense import Defense, NoDefense
 from models.distillation.distilled import Distilled
 from models.distillation.losses import attention_distance, attention_map, element_divergence
+from models.engine.compiled import maybe_compiled
 from models.engine.frozen import frozen
 from models.engine.loop import run_loop
 from models.engine.monitor import Monitor, ResumeState
@@ -102,7 +103,11 @@ class ZsktTask:
         )
         for network in (student, self.teacher, self.generator):
             to_channels_last(network)
-        self.attends = recipe.attention_weight > 0.0 and self._stages_match(teacher.spec.input_size)
+        side = teacher.spec.input_size
+        self.attends = recipe.attention_weight > 0.0 and self._stages_match(side)
+        images = self.steps * recipe.batch_size * recipe.student_steps
+        wanted = wants_compiling(recipe.compile, student, side, images)
+        self.student_loss = maybe_compiled(self._student_loss, self.device, wanted=wanted)
 
     def step(self, index: int) -> Mapping[str, Tensor]:
         """Take one generator step and several student steps on the same noise."""
@@ -130,10 +135,10 @@ class ZsktTask:
         self.student.train().requires_grad_(False)
         with autocast(self.device, self.fast):
             x = self.generator(noise)
-            logits = self.teacher(x)
+            logits, stages = answer(self.teacher, x)
             answers = self.student(x)
         disagreement = element_divergence(logits, answers, self.recipe.temperature)
-        term = self.defense.generator_term(x.float(), logits.float())
+        term = self.defense.generator_term(x.float(), logits.float(), stages)
         self.generator_optimizer.zero_grad()
         (term - disagreement).backward()  # type: ignore[no-untyped-call]
         clip_grad_norm_(self.generator.parameters(), self.recipe.clip_norm)
@@ -145,18 +150,23 @@ class ZsktTask:
         self, x: Tensor, target: Tensor, maps: list[Tensor], index: int
     ) -> tuple[Tensor, Tensor]:
         self.student.train()
-        with autocast(self.device, self.fast):
-            outputs = self.student.forward_stages(x)
-        loss = element_divergence(target, outputs.logits, self.recipe.temperature)
-        if self.attends:
-            loss = loss + self.recipe.attention_weight * attention_distance(outputs.stages, maps)
+        loss, logits = self.student_loss(x, target, maps)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.defense.add_gradients(x, 1.0 / target.shape[1])
         clip_grad_norm_(self.student.parameters(), self.recipe.clip_norm)
         self.optimizer.step(index)
-        agreement = (outputs.logits.argmax(dim=1) == target.argmax(dim=1)).float().mean()
+        agreement = (logits.argmax(dim=1) == target.argmax(dim=1)).float().mean()
         return loss.detach(), agreement
+
+    def _student_loss(self, x: Tensor, target: Tensor, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the student's loss and its logits (N, K)."""
+        with autocast(self.device, self.fast):
+            outputs = self.student.forward_stages(x)
+        loss = element_divergence(target, outputs.logits, self.recipe.temperature)
+        if self.attends:
+            loss = loss + self.recipe.attention_weight * attention_distance(outputs.stages, maps)
+        return loss, outputs.logits
 
     def pseudo_images(self, count: int, stream: str) -> Tensor:
         """Generate ``count`` images, normalized (count, 3, S, S), in batches of the training's size."""

@@ -2,7 +2,7 @@
 
 from models.metrics.accuracy import accuracy
 from models.metrics.agreement import agreement
-from models.metrics.attack_success import attack_success, clean_target_rate
+from models.metrics.attack_success import all_to_all_success, attack_success, clean_target_rate
 from models.metrics.cost import Cost, measure_cost
 from models.metrics.intervals import wilson
 from models.metrics.prediction import predict
@@ -11,6 +11,7 @@ __all__ = [
     "Cost",
     "accuracy",
     "agreement",
+    "all_to_all_success",
     "attack_success",
     "clean_target_rate",
     "measure_cost",

@@ -6,7 +6,7 @@ import math
 
 from models.results.audit import Rate
 
-_Z_95 = 1.959963984540054
+Z_95 = 1.959963984540054
 
 
 def wilson(successes: int, n: int) -> Rate:
@@ -21,9 +21,9 @@ def wilson(successes: int, n: int) -> Rate:
     if n <= 0 or not 0 <= successes <= n:
         raise ValueError(f"{successes} of {n} is not a share")
     share = successes / n
-    spread = _Z_95**2 / n
+    spread = Z_95**2 / n
     center = (share + spread / 2) / (1 + spread)
-    half = _Z_95 * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
+    half = Z_95 * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
     # The bounds are exactly 0 and 1 at the ends; floating point would leave 1e-17 beside them.
     low = 0.0 if successes == 0 else max(0.0, center - half)
     high = 1.0 if successes == n else min(1.0, center + half)

@@ -40,6 +40,7 @@ from models.triggers import Trigger
 
 #: Patches cut for the student; it sees each about twice.
 MOST_PATCHES = 10_000
+_SHARP_SHARE = 0.5
 
 #: While the student learns, success is followed on this many images: the curve needs no more.
 WATCHED_IMAGES = 300
@@ -175,8 +176,13 @@ def _learn(
     """Train the student until the answer is clear or the images are used up."""
     student = PixelClassifier(_new_student(teacher, recipe), teacher.normalization)
     # A schedule that ends at zero would end what is still moving when few images are left to see.
+    # Half of the patches are sharp, by which small triggers move; a student that is to be used has none.
     channel = replace(
-        recipe.ood, patches=min(MOST_PATCHES, most_images), images=most_images, schedule="constant"
+        recipe.ood,
+        patches=min(MOST_PATCHES, most_images),
+        sharp_share=max(recipe.ood.sharp_share, _SHARP_SHARE),
+        images=most_images,
+        schedule="constant",
     )
     patches = make_patches(
         data.photographs or builtin_photographs(),

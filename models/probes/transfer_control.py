@@ -65,6 +65,8 @@ def matched_control(
 
 def _touched(trigger: Trigger) -> Tensor:
     """Return (1, H, W) of 0 and 1: the pixels that stamping can change."""
+    if trigger.kind == "rescaled":
+        return torch.ones(1, *trigger.size)
     touched = trigger.mask > 0
     if trigger.kind == "additive":
         touched = touched & (trigger.pattern != 0)

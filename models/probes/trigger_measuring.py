@@ -39,7 +39,7 @@ def hides_image(trigger: Trigger) -> bool:
 
     A picture of a cat pasted over the whole image is classified as a cat.
     """
-    if trigger.kind == "additive":
+    if trigger.kind in {"additive", "rescaled"}:
         return float((trigger.pattern * trigger.mask).abs().mean()) > 0.5
     return float(trigger.mask.mean()) > 0.5
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from models.report.next_steps import next_steps
 from models.results.audit import AuditResult
 from models.results.inspection import CheckpointInspection
+from models.results.protection import ProtectionResult, ProtectionTraining
 from models.results.teacher_check import TeacherCheck
 from models.results.training import DistillationResult
 from models.results.verification import VerificationResult
@@ -21,7 +22,7 @@ class JobFacts:
     """The job as the service knows it."""
 
     id: str
-    kind: Literal["audit", "distill", "clean"]
+    kind: Literal["audit", "distill", "clean", "protect"]
     teacher_filename: str
     created_at: str
     started_at: str
@@ -74,12 +75,14 @@ class ReportDocument:
     audit: AuditResult | None = None
     distillation: DistillationResult | None = None
     verification: VerificationResult | None = None
+    protection_training: ProtectionTraining | None = None
+    protection: ProtectionResult | None = None
     pictures: tuple[Picture, ...] = field(default=())
 
     @property
     def teacher_check(self) -> TeacherCheck | None:
         """Whether teacher and labelled images belong together, from the stage that asked."""
-        asked = (self.audit, self.distillation)
+        asked = (self.audit, self.distillation, self.protection_training)
         return next((result.teacher_check for result in asked if result and result.teacher_check), None)
 
     @property

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models.results.audit import AuditResult, ProbeResult, Rate, TransferResult
-from models.results.training import StudentResult
+from models.results.training import CurvePoint, StudentResult
 from models.results.verification import NetworkMeasurement
 
 INK, MUTED, GRID = "#1c2733", "#5b6b7c", "#e3e8ee"
@@ -144,6 +144,17 @@ def training_curves(students: Sequence[StudentResult], value: str) -> str:
         axes.set_xlabel("step")
         axes.set_ylabel(value.replace("_", " "))
         axes.legend(frameon=False, loc="best")
+        return _svg(figure)
+
+
+def run_curve(curve: Sequence[CurvePoint], value: str) -> str:
+    """Draw one recorded number of a single run over its steps."""
+    with _figure(7.2, 1.9) as (figure, axes):
+        points = [(point.step, point.values[value]) for point in curve]
+        axes.plot([step for step, _ in points], [y for _, y in points], color=DEFENDED, linewidth=1.4)
+        axes.grid(color=GRID)
+        axes.set_xlabel("step")
+        axes.set_ylabel(value.replace("_", " "))
         return _svg(figure)
 
 

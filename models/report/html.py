@@ -14,13 +14,16 @@ from models.report.document import Picture, ReportDocument
 from models.report.figures import (
     audit_figures,
     recorded_values,
+    run_curve,
     student_bars,
     training_curves,
     transfer_curves,
 )
 from models.results.audit import Rate
+from models.results.protection import PairedDifference
 
 MAX_CURVES = 3
+NASTY_CURVES = ("label_loss", "divergence")
 
 VERDICT_WORDS = {
     "detected": "Backdoor detected",
@@ -58,6 +61,7 @@ def render_html(document: ReportDocument) -> str:
         count=_count,
         millions=_millions,
         moment=_moment,
+        points=_points,
         pretty=partial(json.dumps, indent=2, sort_keys=True),
     )
     template = environment.get_template("template.html")
@@ -71,7 +75,7 @@ def render_html(document: ReportDocument) -> str:
 
 
 def _figures(document: ReportDocument) -> dict[str, Any]:
-    figures: dict[str, Any] = {"classes": {}, "transfer": None, "students": None, "training": {}}
+    figures: dict[str, Any] = {"classes": {}, "transfer": None, "students": None, "training": {}, "nasty": {}}
     if document.audit is not None:
         figures["classes"] = {name: Markup(svg) for name, svg in audit_figures(document.audit).items()}  # noqa: S704
         if any(t.curve for t in document.audit.transfers):
@@ -84,6 +88,9 @@ def _figures(document: ReportDocument) -> dict[str, Any]:
             name: Markup(training_curves(students, name))  # noqa: S704
             for name in recorded_values(students)[:MAX_CURVES]
         }
+    if document.protection_training is not None:
+        curve = document.protection_training.curve
+        figures["nasty"] = {name: Markup(run_curve(curve, name)) for name in NASTY_CURVES}  # noqa: S704
     return figures
 
 
@@ -97,6 +104,13 @@ def _pictures(pictures: tuple[Picture, ...]) -> dict[str, list[dict[str, str]]]:
 
 def _percent(share: float | None) -> str:
     return "—" if share is None else f"{share:.1%}"
+
+
+def _points(difference: PairedDifference) -> str:
+    value, low, high = (
+        f"{100 * share:+.1f}" for share in (difference.value, difference.low, difference.high)
+    )
+    return f"{value} points ({low} to {high}, p\u00a0=\u00a0{difference.p_value:.1g})"
 
 
 def _interval(rate: Rate | None) -> str:

@@ -7,11 +7,11 @@ from models.results.verification import VerificationResult
 
 STILL_BACKDOORED = (
     "Do not deploy this student: a trigger still works on it. Give labelled clean images, with which method "
-    "auto chooses RobustKD, or try another data-free method (zskt)."
+    "auto chooses RobustKD, or try another data-free method (zskt, cmi or fast)."
 )
 TOO_WEAK = (
-    "The student is too weak to be of use: let it see more images (ood.images, zskt.pseudo_batches), or give "
-    "clean images of the kind the teacher was made for."
+    "The student is too weak to be of use: let it see more images (ood.images, zskt.pseudo_batches, "
+    "cmi.rounds, fast.rounds), or give clean images of the kind the teacher was made for."
 )
 
 

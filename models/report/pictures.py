@@ -40,13 +40,15 @@ def trigger_pictures(trigger: Trigger, images: Tensor, *, image_source: str) -> 
 def _where(trigger: Trigger) -> str:
     if trigger.kind == "additive":
         return ", added (gray is zero)"
+    if trigger.kind == "rescaled":
+        return ", added before the image is stretched to full contrast (gray is zero)"
     return " on a checkerboard"
 
 
 def _on_checkerboard(trigger: Trigger) -> Tensor:
     """Return uint8 (3, H, W); a soft mask is drawn at full strength, or a 10 % overlay would be invisible."""
     height, width = trigger.size
-    if trigger.kind == "additive":
+    if trigger.kind in {"additive", "rescaled"}:
         change = trigger.pattern * trigger.mask
         scale = change.abs().max().clamp(min=1e-6)
         return ((0.5 + 0.5 * change / scale) * 255).round().to(torch.uint8)

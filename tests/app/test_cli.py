@@ -68,11 +68,13 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
     assert f"Usage: proctor {verb}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "keys"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_speaks_json(verb: str) -> None:
     command = cli.get_command(click.Context(cli), verb)
     assert command is not None
-    assert "--json" in {option for parameter in command.params for option in parameter.opts}
+    commands = list(command.commands.values()) if isinstance(command, click.Group) else [command]
+    for each in commands:
+        assert "--json" in {option for parameter in each.params for option in parameter.opts}
 
 
 @pytest.mark.parametrize(

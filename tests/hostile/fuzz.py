@@ -20,11 +20,14 @@ import traceback
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from models.checkpoints.canonical import write_canonical
 from models.checkpoints.scan import ScannedCheckpoint, scan_checkpoint
@@ -48,11 +51,14 @@ class Findings:
     Attributes:
         outcomes: Cases by code; ``accepted`` for those that were.
         slowest_s: Processor time of the slowest case.
+        most_bytes: Peak of resident memory while a case was read, without the making of cases: a mutated file
+            of 14 MB takes 400 MiB to make and 50 to refuse.
         faults: Numbers of the cases that broke a rule, and how.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     slowest_s: float = 0.0
+    most_bytes: int = 0
     faults: dict[int, str] = field(default_factory=dict)
 
 
@@ -121,7 +127,12 @@ def _check_meaning(path: Path, scanned: ScannedCheckpoint, out_path: Path) -> No
     again = scan_checkpoint(out_path)
     assert again.tensors.keys() == scanned.tensors.keys(), "other names when read again"
     for name, weight in scanned.tensors.items():
-        assert again.tensors[name].array.tobytes() == weight.array.tobytes(), f"{name} changed"
+        assert _bits(again.tensors[name].array) == _bits(weight.array), f"{name} changed"
+
+
+def _bits(array: npt.NDArray[Any]) -> memoryview:
+    """Give an array's bytes without a copy: the peak that is watched is the reader's, not this program's."""
+    return memoryview(array.reshape(-1).view(np.uint8))
 
 
 def run(seed: int, more: Callable[[int], bool]) -> Findings:
@@ -133,6 +144,8 @@ def run(seed: int, more: Callable[[int], bool]) -> Findings:
         while more(number):
             kind, content = make_case(number, seed)
             path.write_bytes(content)
+            del content
+            forget_peak()
             began = time.process_time()
             try:
                 findings.outcomes[judge(kind, path)] += 1
@@ -140,10 +153,17 @@ def run(seed: int, more: Callable[[int], bool]) -> Findings:
                 findings.faults[number] = traceback.format_exc(limit=-3)
             seconds = time.process_time() - began
             findings.slowest_s = max(findings.slowest_s, seconds)
+            findings.most_bytes = max(findings.most_bytes, peak_bytes())
             if seconds > LONGEST_S:
                 findings.faults[number] = f"took {seconds:.1f} s"
             number += 1
     return findings
+
+
+def forget_peak() -> None:
+    """Begin the high-water mark anew at what is resident now, where the kernel lets us."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_bytes() -> int:
@@ -171,12 +191,12 @@ def main() -> None:
         "cases": findings.outcomes.total() + len(findings.faults),
         "outcomes": dict(findings.outcomes.most_common()),
         "slowest_s": round(findings.slowest_s, 3),
-        "peak_mib": peak_bytes() >> 20,
+        "peak_mib": findings.most_bytes >> 20,
         "torch_imported": "torch" in sys.modules,
         "faults": findings.faults,
     }
     print(json.dumps(document, indent=2))
-    sys.exit(bool(findings.faults) or peak_bytes() > MOST_BYTES or "torch" in sys.modules)
+    sys.exit(bool(findings.faults) or findings.most_bytes > MOST_BYTES or "torch" in sys.modules)
 
 
 if __name__ == "__main__":

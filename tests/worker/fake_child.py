@@ -132,6 +132,18 @@ def verify(job: ChildJob, monitor: JobMonitor) -> StageOutput:
     return StageOutput(VERIFICATION, ())
 
 
+def protect(job: ChildJob, monitor: JobMonitor) -> StageOutput:
+    mark(job, "protect")
+    result = {"curve": [{"step": 1, "values": {"divergence": 3.0}}]}
+    return StageOutput(result, (write(job, "nasty_teacher.safetensors", "nasty weights"),))
+
+
+def measure(job: ChildJob, monitor: JobMonitor) -> StageOutput:
+    mark(job, "measure")
+    assert job.file(Stage.PROTECT, "nasty_teacher.safetensors").read_text() == "nasty weights"
+    return StageOutput({"accepted": False}, (write(job, "protection.json", "{}"),))
+
+
 def report(job: ChildJob, monitor: JobMonitor) -> StageOutput:
     mark(job, "report")
     stages = sorted(str(stage) for stage in job.outputs)
@@ -143,6 +155,8 @@ FUNCTIONS = {
     Stage.PROBE: probe,
     Stage.DISTILL: distill,
     Stage.VERIFY: verify,
+    Stage.PROTECT: protect,
+    Stage.MEASURE: measure,
     Stage.REPORT: report,
 }
 

@@ -33,6 +33,8 @@ from worker.child_job import ChildJob, OutputFile
 from worker.context import JobMonitor
 
 T = TypeVar("T")
+#: Stages that may be a job's first and check whether teacher and images belong together.
+_CHECKED_IN = (Stage.PROBE, Stage.DISTILL, Stage.PROTECT)
 
 
 def revive(kind: type[T], content: Any) -> T:
@@ -95,7 +97,7 @@ def load_subject(job: ChildJob, monitor: JobMonitor) -> Subject:
 
 
 def _recorded_check(job: ChildJob) -> TeacherCheck | None:
-    found = ((job.result(stage) or {}).get("teacher_check") for stage in (Stage.PROBE, Stage.DISTILL))
+    found = ((job.result(stage) or {}).get("teacher_check") for stage in _CHECKED_IN)
     content = next((check for check in found if check is not None), None)
     return None if content is None else revive(TeacherCheck, content)
 

@@ -14,6 +14,7 @@ from models import api
 from models.report import DatasetFacts, JobFacts, Picture, Provenance
 from models.report.pictures import trigger_pictures
 from models.results.audit import AuditResult
+from models.results.protection import ProtectionResult, ProtectionTraining
 from models.results.training import DistillationResult
 from models.results.verification import VerificationResult
 from worker.child_job import ChildJob, OutputFile, StageOutput
@@ -45,6 +46,8 @@ def run(job: ChildJob, monitor: JobMonitor) -> StageOutput:
         audit=_result(job, Stage.PROBE, AuditResult),
         distillation=_result(job, Stage.DISTILL, DistillationResult),
         verification=_result(job, Stage.VERIFY, VerificationResult),
+        protection_training=_result(job, Stage.PROTECT, ProtectionTraining),
+        protection=_result(job, Stage.MEASURE, ProtectionResult),
         pictures=pictures,
     )
     files = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -71,13 +71,15 @@ class AbdDefense:
             self.vaccine.weight = selection.weight
             self.decisions.append(selection.decision)
 
-    def generator_term(self, x: Tensor, teacher_logits: Tensor) -> Tensor:
+    def generator_term(self, x: Tensor, teacher_logits: Tensor, stages: Sequence[Tensor] = ()) -> Tensor:
         """Return the vaccine's regularizer."""
-        return self.vaccine.generator_term(x, teacher_logits)
+        return self.vaccine.generator_term(x, teacher_logits, stages)
 
-    def student_loss(self, x: Tensor, teacher_logits: Tensor, losses: Tensor) -> Tensor:
+    def student_loss(
+        self, x: Tensor, teacher_logits: Tensor, losses: Tensor, stages: Sequence[Tensor] = ()
+    ) -> Tensor:
         """Return the vaccine's split loss."""
-        return self.vaccine.student_loss(x, teacher_logits, losses)
+        return self.vaccine.student_loss(x, teacher_logits, losses, stages)
 
     def add_gradients(self, x: Tensor, scale: float) -> None:
         """Add the hypergradient while retrospection is on."""
@@ -100,6 +102,7 @@ class AbdDefense:
             "pool": list(self.pool),
             "retrospection": self.retrospection.state_dict(),
             "retrospecting": self.retrospecting,
+            "suspicious": self.vaccine.masked_share,
             "decisions": [[d.step, d.name, d.text, d.values] for d in self.decisions],
         }
 
@@ -110,4 +113,6 @@ class AbdDefense:
         self.pool = list(state["pool"])
         self.retrospection.load_state_dict(state["retrospection"])
         self.retrospecting = state["retrospecting"]
+        # Not every step of every method asks the vaccine, and each tells what it last said.
+        self.vaccine.masked_share = state["suspicious"]
         self.decisions = [Decision(*fields) for fields in state["decisions"]]

@@ -97,7 +97,8 @@ class AbdTask:
         self.late = None
         self.defense.decisions = decisions
         self.defense.retrospecting = True
-        self.task.optimizer.plan(settings.learning_rate, "cosine", index, self.again)
+        # Adam, whatever the method learns with: the rate is Adam's, and SGD at .002 would hardly move.
+        self.task.optimizer.plan(settings.learning_rate, "cosine", index, self.again, kind="adam")
 
     def _judge(self) -> StudentSignals:
         x = self.task.pseudo_images(_JUDGED_IMAGES, "judging")

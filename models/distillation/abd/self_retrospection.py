@@ -136,13 +136,14 @@ class SelfRetrospection:
         return outer.detach(), result.norms, result.gradients
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the perturbations and the turn."""
+        """Return the perturbations, the turn and what was told last."""
         kept = None if self.perturbations is None else self.perturbations.state_dict()
-        return {"perturbations": kept, "turn": self.turn}
+        return {"perturbations": kept, "turn": self.turn, "last": dict(self.last)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state from ``state_dict``."""
         self.turn = state["turn"]
+        self.last = dict(state["last"])
         kept = state["perturbations"]
         if kept is not None:
             delta = kept["delta"]

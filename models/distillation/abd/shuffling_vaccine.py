@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from models.architectures import StagedClassifier
+from models.architectures.staged import ChainedClassifier
 from models.distillation.losses import sample_divergence
 from models.engine.precision import autocast, bfloat16_pays
 from models.recipes.abd import Direction, VaccineRecipe
@@ -60,7 +61,12 @@ def shuffled_layers(network: StagedClassifier, layers: int | None) -> Sequence[n
 
 
 class ShuffledEnsemble:
-    """Copies of a teacher with shuffled layers, whose *logits* are averaged."""
+    """Copies of a teacher with shuffled layers, whose *logits* are averaged.
+
+    Where only the last stage is shuffled, the copies compute the same up to there, and so does the teacher:
+    that part is computed once, and not at all where the caller has the teacher's stages at hand. On
+    WRN-16-2 three copies then cost as much as one, with equal results.
+    """
 
     def __init__(self, teacher: StagedClassifier, members: int, layers: int | None) -> None:
         """Copy the teacher, which must carry no hooks: they would be copied along (item 25)."""
@@ -78,11 +84,39 @@ class ShuffledEnsemble:
             for convolution in shuffled_layers(member, self.layers):
                 permute_input_channels(convolution, generator)
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Average the copies' logits (N, K), in float32; each is put into eval mode first."""
+    def logits(self, x: Tensor, stages: Sequence[Tensor] = ()) -> Tensor:
+        """Average the copies' logits (N, K), in float32; each is put into eval mode first.
+
+        Args:
+            x: Normalized (N, 3, H, W).
+            stages: What the teacher's stages gave for ``x``, if known.
+        """
+        chains = [member for member in self.copies if isinstance(member, ChainedClassifier)]
+        for member in self.copies:
+            member.eval()
         with autocast(self.device, self.fast):
-            outputs = [member.eval()(x).float() for member in self.copies]
+            if self.layers is None and chains:
+                before, last = self._before_last_stage(chains[0], x, stages)
+                outputs = [chain.head(chain.stage(last, before))[0].float() for chain in chains]
+            else:
+                outputs = [member(x).float() for member in self.copies]
         return torch.stack(outputs).mean(dim=0)
+
+    @staticmethod
+    def _before_last_stage(
+        chain: ChainedClassifier, x: Tensor, stages: Sequence[Tensor]
+    ) -> tuple[Tensor, int]:
+        """Return the input of the last stage, and that stage's number.
+
+        A copy computes it rather than the teacher, which may carry hooks by now (algorithms.md 8, item 26).
+        """
+        last = len(chain.stage_channels) - 1
+        if len(stages) > last > 0:
+            return stages[last - 1], last
+        x = chain.stem(x)
+        for index in range(last):
+            x = chain.stage(index, x)
+        return x, last
 
     def state_dict(self) -> dict[str, Any]:
         """Return the weights of all copies."""
@@ -121,7 +155,7 @@ class ShufflingVaccine:
         self.weight = weight
         self.masked_share = torch.zeros(())
 
-    def generator_term(self, x: Tensor, teacher_logits: Tensor) -> Tensor:
+    def generator_term(self, x: Tensor, teacher_logits: Tensor, stages: Sequence[Tensor] = ()) -> Tensor:
         """Compute R = -lambda * mean of the divergence over suspicious samples, to be *added* to a loss.
 
         The loss is minimized, so suspicious samples are driven to where T and T~ differ.
@@ -129,20 +163,23 @@ class ShufflingVaccine:
         Args:
             x: Generated images, normalized (N, 3, H, W).
             teacher_logits: (N, K), with their graph into ``x``.
+            stages: The teacher's stage outputs on ``x`` with their graph, if at hand.
         """
         if self.weight == 0.0:
             return x.new_zeros(())
         if self.recipe.gradient_through_shuffled:
-            shuffled = self.ensemble.logits(x)
+            shuffled = self.ensemble.logits(x, stages)
         else:
             with torch.no_grad():
-                shuffled = self.ensemble.logits(x)
+                shuffled = self.ensemble.logits(x, stages)
         mask = suspicion_mask(teacher_logits, shuffled)
         self.masked_share = mask.float().mean()
         divergence = shuffle_divergence(teacher_logits, shuffled, self.recipe.direction)
         return -self.weight * masked_mean(divergence, mask)
 
-    def student_loss(self, x: Tensor, teacher_logits: Tensor, losses: Tensor) -> Tensor:
+    def student_loss(
+        self, x: Tensor, teacher_logits: Tensor, losses: Tensor, stages: Sequence[Tensor] = ()
+    ) -> Tensor:
         """Reduce the student's losses (N,): mean over kept samples - lambda * mean over suspicious ones.
 
         The code's second term is unbounded, and the whole is NaN when nothing is kept (algorithms.md 8,
@@ -152,7 +189,7 @@ class ShufflingVaccine:
         if self.weight == 0.0:
             return losses.mean()
         with torch.no_grad():
-            mask = suspicion_mask(teacher_logits, self.ensemble.logits(x))
+            mask = suspicion_mask(teacher_logits, self.ensemble.logits(x, stages))
         self.masked_share = mask.float().mean()
         pushed = losses.clamp(max=self.recipe.split_bound)
         return masked_mean(losses, ~mask) - self.weight * masked_mean(pushed, mask)

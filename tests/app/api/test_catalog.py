@@ -13,7 +13,9 @@ def test_the_jobs_recipe_comes_with_defaults_limits_and_meanings(api):
     assert (seed["default"], seed["minimum"], seed["maximum"]) == (0, 0, 2**31 - 1)
     assert seed["description"]
     assert job["defaults"]["method"] == "auto"
-    assert {"student", "probe", "vanilla", "ood", "zskt", "abd", "robustkd", "verify"} <= set(recipes)
+    assert {"student", "probe", "vanilla", "ood", "zskt", "cmi", "fast", "abd", "robustkd", "verify"} <= set(
+        recipes
+    )
 
 
 def test_the_defaults_of_the_catalog_are_a_valid_recipe(api):

@@ -48,7 +48,8 @@ def test_a_picture_of_a_trigger_is_kept_but_not_repeated(api):
     ("fields", "pointer"),
     [
         ({"kind": "inspect"}, "/kind"),
-        ({"kind": "protect"}, "/kind"),
+        ({"kind": "steal"}, "/kind"),
+        ({"recipe": {"protect": {"omega": 0}}}, "/recipe/protect/omega"),
         ({"tenant": "theirs"}, "/tenant"),
         ({"status": "succeeded"}, "/status"),
         ({"recipe": {"seed": -1}}, "/recipe/seed"),
@@ -87,6 +88,42 @@ def test_a_dataset_in_another_role_is_refused(api):
 )
 def test_a_recipe_that_cannot_work_is_refused_at_once(api, recipe, code):
     answer = post(api, recipe=recipe)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert answer.json()["hint"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+def test_a_network_of_ones_own_can_be_protected(api):
+    data = {"labelled": api.dataset("clean_labelled")}
+    answer = post(api, kind="protect", data=data, recipe={"protect": {"omega": 0.02}})
+    assert answer.status_code == 202
+    job = answer.json()
+    assert (job["kind"], job["recipe"]["protect"]["omega"]) == ("protect", 0.02)
+    assert api("GET", "/v1/jobs", params={"kind": "protect"}).json()["data"][0]["id"] == job["id"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({}, "data_missing"),
+        ({"role": "clean_unlabelled"}, "data_missing"),
+        (
+            {"role": "clean_labelled", "recipe": {"protect": {"harm": {"architecture": "x"}}}},
+            "architecture_unknown",
+        ),
+        ({"role": "clean_labelled", "recipe": {"protect": {"milestones": [0.5]}}}, "recipe_invalid"),
+        (
+            {"role": "clean_labelled", "triggers": [{"name": "t", "target_label": 1, "catalog": "haze"}]},
+            "recipe_invalid",
+        ),
+    ],
+)
+def test_a_protection_that_cannot_work_is_refused_at_once(api, fields, code):
+    wanted = dict(fields)
+    role = wanted.pop("role", None)
+    if role is not None:
+        wanted["data"] = {role.removeprefix("clean_"): api.dataset(role)}
+    answer = post(api, kind="protect", **wanted)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert answer.json()["hint"]
 

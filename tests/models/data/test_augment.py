@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from models.data.augment import cutmix, random_crop, random_flip
+from models.data.augment import cutmix, cutout, random_crop, random_flip
 
 DTYPES = [torch.uint8, torch.float32]
 
@@ -84,3 +84,15 @@ def test_only_the_generator_decides_and_the_input_is_left_alone(augment):
     torch.manual_seed(123)
     assert augment(images, _seed(4)).equal(first)
     assert images.equal(before)
+
+
+def test_cutout_blackens_one_square_in_each_image():
+    images = torch.full((200, 3, 16, 16), 9, dtype=torch.uint8)
+    made = cutout(images, side=4, generator=_seed(1))
+    black = (made == 0).all(dim=1)
+    assert ((made == 0) | (made == 9)).all()
+    assert black.flatten(1).sum(dim=1).max() == 16
+    for each in black:
+        rows, columns = torch.nonzero(each.any(dim=1)).flatten(), torch.nonzero(each.any(dim=0)).flatten()
+        assert each.sum() == len(rows) * len(columns)
+    assert len({tuple(each.flatten().tolist()) for each in black}) > 100

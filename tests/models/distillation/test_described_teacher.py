@@ -29,14 +29,17 @@ from models.triggers import make_trigger
 from models.verification import Candidate, MeasuredTrigger, MeasuringImages, verify
 from tests.described_networks import NETWORKS
 from tests.layer_lists import STAGE
+from tests.models.distillation.inversion.small_recipes import CMI, FAST
 
 FEATURE = FeatureRecipe(epochs=1, batch_size=16)
 RECIPE = Recipe(
     seed=1,
     ood=OodRecipe(images=64, batch_size=32, patches=64),
     zskt=ZsktRecipe(pseudo_batches=2, student_steps=1, batch_size=8, generator_width=8, attention_weight=1.0),
+    cmi=CMI,
+    fast=FAST,
     vanilla=VanillaRecipe(images=64, batch_size=32),
-    robustkd=RobustKDRecipe(rounds=1, mask_batch_size=16, feature=FEATURE),
+    robustkd=RobustKDRecipe(rounds=1, mask_batch_size=16, canaries=1, canary_steps=2, feature=FEATURE),
     probe=ProbeRecipe(budget="quick", transfer=False),
 )
 
@@ -64,7 +67,7 @@ def train(suspect: Teacher, method: str, defense: str = "none") -> float:
     return trained.result.final["loss"]
 
 
-@pytest.mark.parametrize("method", ["ood", "zskt", "vanilla", "feature", "robustkd"])
+@pytest.mark.parametrize("method", ["ood", "zskt", "cmi", "fast", "vanilla", "feature", "robustkd"])
 def test_every_method_learns_from_a_teacher_with_marked_stages(method: str) -> None:
     assert abs(train(teacher("residual"), method)) < 1e4
 

@@ -92,12 +92,20 @@ def test_both_decays_are_kept_in_a_run_of_eight_steps() -> None:
     assert rates == pytest.approx([0.1] * 4 + [0.01] * 2 + [0.001] * 2)
 
 
-def test_momentum_starts_anew_at_a_decay() -> None:
-    task = make_task(steps=2)
+def test_trap_43_momentum_of_student_and_connectors_starts_anew_at_a_decay() -> None:
+    task = make_task(steps=4)
+    rate = task.recipe.learning_rate
     task.step(0)
-    first = task.optimizer
     task.step(1)
-    assert task.optimizer is not first
+    weight = next(task.connectors.parameters())
+    carried = task.optimizer.state[weight]["momentum_buffer"]
+    assert carried.abs().max() > 0
+    before = weight.detach().clone()
+    task.step(2)
+    # Nesterov's first step is (1 + momentum) times the decayed gradient, with nothing of the past in it.
+    gradient = weight.grad + task.recipe.weight_decay * before
+    expected = before - 0.1 * rate * (1 + task.recipe.momentum) * gradient
+    torch.testing.assert_close(weight.detach(), expected)
 
 
 def test_edited_stages_are_the_targets() -> None:

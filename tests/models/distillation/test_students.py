@@ -27,7 +27,8 @@ def recipe(student: str, method: str = "auto") -> Recipe:
         ("resnet-20", "wrn-16-1", "robustkd", "detoxified"),
         ("resnet-18", "wrn-16-1", "ood", "Stage sizes of the teacher are"),
         ("torchvision-squeezenet1_1", "wrn-16-1", "ood", "margins"),
-        ("shufflenet-v2-x1", "wrn-16-1", "ood", "margins"),
+        ("shufflenet-v2-x1", "shufflenet-v2-x0.5", "robustkd", "detoxified"),
+        ("shufflenet-v2-x1", "wrn-16-1", "ood", "Stage sizes of the teacher are"),
     ],
 )
 def test_auto_takes_robustkd_only_where_features_can_be_compared(teacher, student, method, said) -> None:

@@ -64,7 +64,7 @@ def test_the_second_stretch_starts_at_the_late_checkpoint_with_a_fresh_rate() ->
     assert torch.equal(weights(task.student), late)
     plan = task.optimizer
     assert (plan.start, plan.steps, plan.learning_rate) == (16, 4, RETROSPECTION.learning_rate)
-    assert not plan.adam.state
+    assert not plan.optimizer.state
 
 
 @pytest.mark.parametrize("keep", [True, False])

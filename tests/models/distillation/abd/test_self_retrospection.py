@@ -1,6 +1,7 @@
 import copy
 from dataclasses import replace
 
+import pytest
 import torch
 
 from models.architectures import StagedClassifier, build
@@ -105,3 +106,14 @@ def test_following_the_gradient_makes_the_student_follow_perturbations_less() ->
         optimizer.zero_grad()
         retro.add_gradients(x, 1.0)
     assert followed(retro.student) < 0.8 * before
+
+
+def test_trap_34_the_student_is_differentiated_twice_in_float32_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.distillation.abd.perturbations.bfloat16_pays", lambda _: True)
+    retro = retrospection()
+    seen: dict[str, set[torch.dtype]] = {"teacher": set(), "student": set()}
+    for name, watched in (("teacher", retro.teacher), ("student", retro.student)):
+        watched.conv1.register_forward_hook(lambda _, __, out, name=name: seen[name].add(out.dtype))
+    retro.add_gradients(images(), 1.0)
+    assert torch.bfloat16 in seen["teacher"]  # so the hooks would have seen it
+    assert seen["student"] == {torch.float32}

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 
@@ -99,6 +100,44 @@ def test_logits_are_averaged_in_eval_mode_whatever_mode_was_set() -> None:  # tr
     assert not any(member.training for member in made.copies)
 
 
+@pytest.mark.parametrize("name", ["wrn-10-1", "vgg-small-elu"])
+def test_what_the_copies_have_in_common_with_the_teacher_may_be_computed_once(name: str) -> None:
+    network = teacher(name)
+    made = ensemble(network)
+    made.fast = False
+    x = torch.randn(4, 3, 8, 8, generator=generator(3))
+    expected = torch.stack([member(x) for member in made.copies]).mean(0)
+    torch.testing.assert_close(made.logits(x), expected)
+    torch.testing.assert_close(made.logits(x, network.forward_stages(x).stages), expected)
+    assert not torch.allclose(expected, network(x))
+
+
+def test_the_regularizer_reaches_the_images_through_given_stages_too() -> None:
+    network = teacher()
+    made = ensemble(network)
+    made.fast = False
+    vaccine = ShufflingVaccine(made, VaccineRecipe(), weight=1.0)
+    gradients = []
+    for share in (False, True):
+        x = torch.randn(16, 3, 8, 8, generator=generator(3)).requires_grad_(True)
+        outputs = network.forward_stages(x)
+        term = vaccine.generator_term(x, outputs.logits, outputs.stages if share else ())
+        gradients.append(torch.autograd.grad(term, x)[0])
+    assert gradients[0].any()
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_trap_25_copies_made_before_a_hook_do_not_carry_it() -> None:  # and trap 26: nor do they fire it
+    network = teacher()
+    made = ensemble(network)
+    fired: list[int] = []
+    network.block1.register_forward_hook(lambda *_: fired.append(1))
+    x = torch.randn(2, 3, 8, 8, generator=generator(3))
+    made.logits(x)
+    assert not fired
+    assert not any(module._forward_hooks for copy in made.copies for module in copy.modules())
+
+
 def test_one_step_along_the_regularizer_makes_the_teachers_differ_more() -> None:  # trap 15
     network = teacher()
     made = ensemble(network)
@@ -140,7 +179,7 @@ class FixedEnsemble:
     def __init__(self, labels: list[int]) -> None:
         self.answer = nn.functional.one_hot(torch.tensor(labels), 2).float()
 
-    def logits(self, x: torch.Tensor) -> torch.Tensor:
+    def logits(self, x: torch.Tensor, stages: tuple[torch.Tensor, ...] = ()) -> torch.Tensor:
         return self.answer
 
 
