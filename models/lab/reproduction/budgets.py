@@ -29,7 +29,7 @@ DIGITS_TEACHER = replace(digits_recipe(), epochs=30)
 
 def cifar_teacher(budget: Budget) -> TeacherRecipe:
     """Return the clean CIFAR-10 teacher: WRN-16-2, 200 epochs in the papers."""
-    return TeacherRecipe(architecture="wrn-16-2", epochs={"small": 15, "medium": 60, "paper": 200}[budget])
+    return TeacherRecipe(architecture="wrn-16-2", epochs={"small": 6, "medium": 60, "paper": 200}[budget])
 
 
 def digits(budget: Budget) -> Recipe:
@@ -70,7 +70,7 @@ def cifar(budget: Budget) -> Recipe:
         )
     factor = 1 if budget == "small" else 10
     return Recipe(
-        ood=OodRecipe(images=100_000 * factor),
+        ood=OodRecipe(images=60_000 * factor),
         zskt=ZsktRecipe(pseudo_batches=1_500 * factor),
         cmi=CmiRecipe(rounds=30 * factor),
         fast=FastRecipe(rounds=200 * factor),
