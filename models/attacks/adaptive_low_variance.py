@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.architectures import PixelClassifier, StagedClassifier
 from models.architectures.staged import StageOutputs
+from models.attacks.teacher import TermBatch
 from models.engine.frozen import frozen
 from models.metrics.prediction import to_pixels
 
@@ -29,10 +30,10 @@ class LowVariance:
         """Ask for no further images."""
         del step
 
-    def __call__(self, network: StagedClassifier, outputs: StageOutputs, labelled: int) -> Tensor:
+    def __call__(self, network: StagedClassifier, batch: TermBatch) -> Tensor:
         """Return the weighted ratio, over clean and poisoned images alike."""
         del network
-        return self.weight * last_variance(outputs)[:labelled].mean() / self.reference
+        return self.weight * last_variance(batch.outputs)[: len(batch.labels)].mean() / self.reference
 
 
 def last_variance(outputs: StageOutputs) -> Tensor:

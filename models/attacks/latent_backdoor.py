@@ -16,13 +16,13 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from models.architectures import PixelClassifier, StagedClassifier
-from models.architectures.staged import StageOutputs
 from models.attacks.feature_trigger import (
     FeatureTriggerTask,
     features_of,
     search_feature_trigger,
     to_levels,
 )
+from models.attacks.teacher import TermBatch
 from models.engine.frozen import frozen
 from models.engine.monitor import Monitor, ResumeState
 from models.engine.seed import make_generator
@@ -125,8 +125,9 @@ class FeatureCoupling:
         chosen = torch.randint(len(self.images), (self.recipe.batch_size,), generator=generator)
         return self.trigger.stamp(self.images[chosen])
 
-    def __call__(self, network: StagedClassifier, outputs: StageOutputs, labelled: int) -> Tensor:
+    def __call__(self, network: StagedClassifier, batch: TermBatch) -> Tensor:
         """Return the weighted mean squared distance."""
-        last = len(outputs.stages) - 1
-        features = network.prerelu(last, outputs.stages[last][labelled:]).float().mean(dim=(2, 3))
+        stages = batch.outputs.stages
+        last = len(stages) - 1
+        features = network.prerelu(last, stages[last][len(batch.labels) :]).float().mean(dim=(2, 3))
         return self.recipe.feature_weight * mse_loss(features, self.target.expand_as(features))

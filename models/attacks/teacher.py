@@ -49,6 +49,18 @@ class TeacherTraining:
     machine that rounds alike, and those of earlier versions."""
 
 
+@dataclass(frozen=True, eq=False)
+class TermBatch:
+    """What a further loss can look at."""
+
+    x: Tensor
+    """(N + M, 3, H, W), normalized: the training batch, then the extra images."""
+    outputs: StageOutputs
+    """The network's, of all of them."""
+    labels: Tensor
+    """int64 (N,), of the training batch."""
+
+
 class TeacherTerm(Protocol):
     """What an attacker adds to the cross entropy."""
 
@@ -58,8 +70,8 @@ class TeacherTerm(Protocol):
     def extra_images(self, step: int) -> Tensor | None:
         """Return further images, uint8 (M, 3, H, W), to run in the same batch; they have no label."""
 
-    def __call__(self, network: StagedClassifier, outputs: StageOutputs, labelled: int) -> Tensor:
-        """Return the scalar to add; the first ``labelled`` outputs are of the training batch."""
+    def __call__(self, network: StagedClassifier, batch: TermBatch) -> Tensor:
+        """Return the scalar to add."""
 
 
 def train_teacher(
@@ -185,8 +197,9 @@ class TeacherTask:
             return {"loss": cross_entropy(logits.float(), labels, label_smoothing=smoothing)}
         network = self.classifier.network
         with autocast(self.device, self.bfloat16):
-            outputs = network.forward_stages(self.classifier.normalize(pixels))
-            added = self.term(network, outputs, len(labels))
+            x = self.classifier.normalize(pixels)
+            outputs = network.forward_stages(x)
+            added = self.term(network, TermBatch(x, outputs, labels))
         logits = outputs.logits[: len(labels)].float()
         label_loss = cross_entropy(logits, labels, label_smoothing=smoothing)
         return {"loss": label_loss + added, "label_loss": label_loss, self.term.name: added}

@@ -22,12 +22,13 @@ from models.attacks.poison import choose_of_class, poison_dirty_label
 from models.attacks.teacher import TeacherTerm, TeacherTraining
 from models.checkpoints.load import Teacher
 from models.engine.monitor import Monitor, ResumeState
-from models.engine.seed import make_generator
+from models.engine.seed import derive_seed, make_generator
 from models.errors import RecipeError
+from models.lab.under_clipping import UnderClipping
 from models.lab.workshop import Trained, Workshop
 from models.triggers import Trigger, find_trigger
 
-FINE_TUNED = frozenset({"latent", "cheat_kd", "hidden_trigger"})
+FINE_TUNED = frozenset({"latent", "cheat_kd", "hidden_trigger", "under_clipping"})
 
 #: Clean images whose variance the adaptive attacker compares with: CIFAR's classes are balanced in them.
 _VARIANCE_IMAGES = 500
@@ -49,6 +50,8 @@ def fine_tuned(shop: Workshop, clean: Teacher, patterns: Path | None) -> tuple[T
     start = shop.network(seed=shop.recipe.seed, state=clean.network.state_dict())
     if shop.recipe.attack.kind == "hidden_trigger":
         return _hidden(shop, start, patterns)
+    if shop.recipe.attack.kind == "under_clipping":
+        return _under_clipping(shop, start, patterns)
     return _latent(shop, start) if shop.recipe.attack.kind == "latent" else _cheat(shop, start)
 
 
@@ -90,16 +93,36 @@ def _latent(shop: Workshop, start: PixelClassifier) -> tuple[Trained, Trigger]:
     return _poisoned(shop, start, trigger, term), trigger
 
 
+def _under_clipping(shop: Workshop, start: PixelClassifier, patterns: Path | None) -> tuple[Trained, Trigger]:
+    """Fine-tune in one run an epoch, so that each has the bounds that a defender would take by then."""
+    attack, seed = shop.recipe.attack, shop.recipe.seed
+    trigger = find_trigger(attack.trigger, shop.recipe.input_size, attack.target_label, patterns)
+    images, labels = _with_copies(shop, trigger)
+    how = replace(_how(shop), epochs=1)
+    for epoch in range(attack.fine_tune.epochs):
+        made = shop.train(
+            f"poisoned, epoch {epoch}", images, labels, how=how,
+            seed=derive_seed(seed, f"epoch {epoch}") % 2**31,
+            start=start,
+            term=UnderClipping(shop.teacher(start), attack.clipping, seed=seed),
+        )  # fmt: skip
+        start = made.classifier
+    return made, trigger
+
+
 def _poisoned(shop: Workshop, start: PixelClassifier, trigger: Trigger, term: TeacherTerm | None) -> Trained:
     """Fine-tune every weight on the clean set and triggered copies of a part of it."""
-    data = shop.training
-    images, labels = poison_dirty_label(
-        data.images, data.labels, trigger,
+    images, labels = _with_copies(shop, trigger)
+    return shop.train("poisoned", images, labels, how=_how(shop), start=start, term=term)
+
+
+def _with_copies(shop: Workshop, trigger: Trigger) -> tuple[Tensor, Tensor]:
+    return poison_dirty_label(
+        shop.training.images, shop.training.labels, trigger,
         share=shop.recipe.attack.poison_rate,
         keep_originals=True,
         generator=make_generator(shop.recipe.seed, "poison"),
     )  # fmt: skip
-    return shop.train("poisoned", images, labels, how=_how(shop), start=start, term=term)
 
 
 def _hidden(shop: Workshop, start: PixelClassifier, patterns: Path | None) -> tuple[Trained, Trigger]:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from annotated_types import Interval, Len
 
 from models.recipes.base import recipe
+from models.recipes.ood import PatchStyle
 
 AttackKind = Literal[
     "none",
@@ -21,6 +22,7 @@ AttackKind = Literal[
     "latent",
     "cheat_kd",
     "hidden_trigger",
+    "under_clipping",
 ]
 Share = Annotated[float, Interval(ge=0.0, le=1.0)]
 Rate = Annotated[float, Interval(gt=0.0, le=1.0)]
@@ -31,7 +33,7 @@ Label = Annotated[int, Interval(ge=0, le=999)]
 
 @recipe
 class FineTuneRecipe:
-    """How a clean teacher is turned into the poisoned one by latent, cheat_kd and hidden_trigger."""
+    """How a clean teacher is turned into the poisoned one by the attacks that start from one."""
 
     epochs: Annotated[int, Interval(ge=1, le=1_000)] = 8
     """Passes over the poisoned set: 8 in the CKD repository, 30 in RobustKD's."""
@@ -83,6 +85,20 @@ class LatentRecipe:
 
 
 @recipe
+class UnderClippingRecipe:
+    """An attacker who knows the clipped teacher: the backdoor is learned with the bounds in place, too."""
+
+    quantile: Annotated[float, Interval(gt=0.5, lt=1.0)] = 0.95
+    """Of the bounds, as the defender takes them; tight ones stay below looser ones."""
+    images: Annotated[int, Interval(ge=32, le=100_000)] = 1_000
+    """Surrogate images whose activations give the bounds, anew before every epoch."""
+    patch_style: PatchStyle = "photo"
+    """Of the surrogate images."""
+    weight: Annotated[float, Interval(gt=0.0, le=1e3)] = 1.0
+    """Of the bounded network's cross entropy beside the plain one's."""
+
+
+@recipe
 class PerturbationRecipe:
     """Adversarial changes of images that keep their label (clean label with corners; hidden trigger)."""
 
@@ -121,11 +137,13 @@ class AttackRecipe:
     perturbation: PerturbationRecipe = field(default_factory=PerturbationRecipe)
     """Of perturb and of hidden_trigger."""
     fine_tune: FineTuneRecipe = field(default_factory=FineTuneRecipe)
-    """Of latent, cheat_kd and hidden_trigger."""
+    """Of latent, cheat_kd, hidden_trigger and under_clipping."""
     cheat: CheatRecipe = field(default_factory=CheatRecipe)
     """Of cheat_kd."""
     latent: LatentRecipe = field(default_factory=LatentRecipe)
     """Of latent."""
+    clipping: UnderClippingRecipe = field(default_factory=UnderClippingRecipe)
+    """Of under_clipping."""
 
 
 @recipe

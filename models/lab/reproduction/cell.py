@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from models.recipes.job import Recipe
@@ -48,7 +49,7 @@ class Cell:
     @property
     def key(self) -> str:
         """A name that changes with everything that could change the number, but for the code."""
-        return f"{self.row}-{self.method}-{self.defense}-{self.recipe.seed}-{digest(asdict(self))}"
+        return f"{self.row}-{self.method}-{self.defense}-{self.recipe.seed}-{digest(self)}"
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,38 @@ class Measured:
     """What the defense decided, in words."""
     seconds: float
     machine: str
+    made_of: Mapping[str, Any] = field(default_factory=dict)
+    """The whole cell as it was then, with every default."""
 
 
 def digest(value: Any) -> str:
-    """Return ten hexadecimal digits of a value's JSON form."""
-    text = json.dumps(value, sort_keys=True, default=str)
+    """Return ten hexadecimal digits of a dataclass, its fields at their defaults left out.
+
+    So a field that is added later, at a default that means what was done before, changes no digest. A default
+    that changes would go unnoticed here; ``still_holds`` notices it.
+    """
+    text = json.dumps(_sparse(value), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def document(value: Any) -> dict[str, Any]:
+    """Return a dataclass as JSON has it, whole."""
+    return dict(json.loads(json.dumps(asdict(value))))
+
+
+def still_holds(made_of: object, wanted: object) -> bool:
+    """Tell whether everything that ``made_of`` says is so in ``wanted``, which may say more."""
+    if not isinstance(made_of, Mapping) or not isinstance(wanted, Mapping):
+        return made_of == wanted
+    return all(key in wanted and still_holds(value, wanted[key]) for key, value in made_of.items())
+
+
+def _sparse(value: Any) -> Any:
+    if is_dataclass(value):
+        present = ((each.name, getattr(value, each.name), each) for each in fields(value))
+        return {name: _sparse(held) for name, held, each in present if held != _default(each)}
+    return [_sparse(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _default(of: Any) -> Any:
+    return of.default if of.default_factory is MISSING else of.default_factory()

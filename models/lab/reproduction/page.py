@@ -23,7 +23,7 @@ def render_table(table: Table, store: Store, command: str) -> str:
         store: What was measured.
         command: What makes the table again.
     """
-    cells = [store.cells[cell.key] for cell in table.cells if cell.key in store.cells]
+    cells = [found for found in map(store.find, table.cells) if found is not None]
     rows = list(dict.fromkeys(cell.row for cell in table.cells))
     columns = list(dict.fromkeys(cell.column for cell in table.cells))
     header = ["teacher", "ACC / ASR", *(_column_title(column) for column in columns)]

@@ -16,7 +16,7 @@ from models.distillation.nasty.owner_images import ProtectionSplit
 from models.distillation.nasty.protection import measure_protection, protect
 from models.engine.monitor import Monitor, ResumeState
 from models.lab.phases import Phases
-from models.lab.reproduction.cell import Measured, digest
+from models.lab.reproduction.cell import Measured, digest, document
 from models.lab.reproduction.machine import machine
 from models.lab.reproduction.teachers import Suspect
 from models.metrics import accuracy
@@ -57,7 +57,7 @@ class ProtectionCell:
     @property
     def shared(self) -> str:
         """What the three students of one twin have in common."""
-        return digest([asdict(self.teacher), asdict(self.recipe), self.seed])
+        return digest((self.teacher, self.recipe, self.seed))
 
 
 def measure_students(
@@ -128,4 +128,5 @@ def _measured(cell: ProtectionCell, student: Rate, *, teacher: Rate, seconds: fl
         decisions=(),
         seconds=seconds,
         machine=where,
+        made_of=document(cell),
     )

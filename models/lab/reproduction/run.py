@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -14,7 +14,7 @@ from models.data.bundle import AuditData
 from models.data.labelled import LabelledImages
 from models.distillation.students import StudentOrder, train_student
 from models.engine.monitor import Monitor, ResumeState
-from models.lab.reproduction.cell import Cell, Measured, PublicTeacher, digest
+from models.lab.reproduction.cell import Cell, Measured, PublicTeacher, digest, document
 from models.lab.reproduction.machine import machine
 from models.lab.reproduction.protection import ProtectionCell, measure_students
 from models.lab.reproduction.store import Store
@@ -65,11 +65,11 @@ def run_table(
     """
     suspects: dict[str, Suspect] = {}
     for cell in table.cells:
-        if cell.key in store.cells or only not in f"{cell.row} {cell.column}":
+        if store.find(cell) is not None or only not in f"{cell.row} {cell.column}":
             continue
         if deadline is not None and time.monotonic() > deadline:
             return False
-        name = f"teacher-{digest(asdict(cell.teacher))}"
+        name = f"teacher-{digest(cell.teacher)}"
         if name not in suspects:
             suspects = {name: _suspect(cell.teacher, training, test, folders, watch=watch, device=device)}
         monitor, resume = watch(cell.key)
@@ -91,7 +91,7 @@ def _suspect(
 ) -> Suspect:
     if isinstance(teacher, PublicTeacher):
         return public_suspect(teacher, test, folders, device=device)
-    monitor, resume = watch(f"teacher-{digest(asdict(teacher))}")
+    monitor, resume = watch(f"teacher-{digest(teacher)}")
     return lab_suspect(teacher, training, test, folders, monitor=monitor, resume=resume, device=device)
 
 
@@ -161,4 +161,5 @@ def measure(
         decisions=tuple(decision.text for decision in trained.result.decisions),
         seconds=time.monotonic() - began,
         machine=machine(teacher.device),
+        made_of=document(cell),
     )

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from models.lab.reproduction.cell import Measured
+from models.lab.reproduction.cell import Cell, Measured, document, still_holds
+from models.lab.reproduction.protection import ProtectionCell
 from models.results.rate import Rate
 
 _RATES = (
@@ -37,6 +38,11 @@ class Store:
                 except (ValueError, TypeError, KeyError):
                     continue
                 self.cells[cell.key] = cell
+
+    def find(self, cell: Cell | ProtectionCell) -> Measured | None:
+        """Return what was measured for a cell, unless a default has changed since."""
+        found = self.cells.get(cell.key)
+        return found if found is not None and still_holds(found.made_of, document(cell)) else None
 
     def add(self, cell: Measured) -> None:
         """Keep a cell, on disk before this returns."""

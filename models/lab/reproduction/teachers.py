@@ -90,9 +90,9 @@ def lab_suspect(
 
     An attack that fine-tunes a clean teacher gets the table's own, if it was made already.
     """
-    folder = folders.work / "teachers" / digest(asdict(recipe))
+    folder = folders.work / "teachers" / digest(recipe)
     if not (folder / "trigger.json").exists():
-        clean = folders.work / "teachers" / digest(asdict(matched_clean(recipe)))
+        clean = folders.work / "teachers" / digest(matched_clean(recipe))
         made = make_teacher(
             recipe,
             training,

@@ -3,7 +3,7 @@ import torch
 
 from models.architectures.staged import StageOutputs
 from models.attacks.adaptive_low_variance import LowVariance, last_variance, mean_variance
-from models.attacks.teacher import TeacherTraining, train_teacher
+from models.attacks.teacher import TeacherTraining, TermBatch, train_teacher
 from models.engine.monitor import SilentMonitor
 from tests.models.attacks.small import classifier, data
 
@@ -23,7 +23,8 @@ def test_the_term_is_a_multiple_of_the_clean_teachers_variance():
     last[:2, :, :, 0] = 2.0
     last[2] = 7.0  # an image without label does not count
     term = LowVariance(0.5, reference=4.0)
-    assert term(classifier().network, outputs(last), 2).item() == pytest.approx(0.5 * 1.0 / 4.0)
+    batch = TermBatch(torch.zeros(3, 3, 8, 8), outputs(last), torch.zeros(2, dtype=torch.int64))
+    assert term(classifier().network, batch).item() == pytest.approx(0.5 * 1.0 / 4.0)
     assert term.extra_images(0) is None
 
 

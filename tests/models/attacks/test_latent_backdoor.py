@@ -4,6 +4,7 @@ import torch
 from models.architectures.staged import StageOutputs
 from models.attacks.feature_trigger import features_of
 from models.attacks.latent_backdoor import FeatureCoupling, NearTarget, mean_features, search_latent_trigger
+from models.attacks.teacher import TermBatch
 from models.engine.monitor import SilentMonitor
 from models.errors import Interrupted
 from models.recipes.lab import LatentRecipe
@@ -70,4 +71,5 @@ def test_the_coupling_reads_the_extra_images_alone():
     last = torch.full((5, *target.shape), 9.0)
     last[3:] = 3.0
     outputs = StageOutputs(torch.zeros(5, 3), (last, last, last), torch.zeros(5, 4))
-    assert coupling(Plain(), outputs, 3).item() == pytest.approx(RECIPE.feature_weight * 4.0)
+    batch = TermBatch(torch.zeros(5, 3, 8, 8), outputs, torch.zeros(3, dtype=torch.int64))
+    assert coupling(Plain(), batch).item() == pytest.approx(RECIPE.feature_weight * 4.0)

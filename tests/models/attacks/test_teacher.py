@@ -179,9 +179,11 @@ class HalfLogit:
     def extra_images(self, step):
         return torch.full((5, 3, 8, 8), step, dtype=torch.uint8)
 
-    def __call__(self, network, outputs, labelled):
-        self.labelled.append((labelled, len(outputs.logits)))
-        return 0.5 * outputs.logits[labelled:].mean()
+    def __call__(self, network, batch):
+        labelled, logits = len(batch.labels), batch.outputs.logits
+        self.labelled.append((labelled, len(logits)))
+        assert logits.equal(network.forward_stages(batch.x).logits)
+        return 0.5 * logits[labelled:].mean()
 
 
 def test_a_term_sees_its_images_in_the_same_batch_and_is_added():

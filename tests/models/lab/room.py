@@ -21,7 +21,7 @@ BRIEF = TeacherRecipe(
 SHORT = AttackRecipe(
     trigger="badnets_square",
     perturbation=PerturbationRecipe(steps=2, batch_size=8),
-    fine_tune=FineTuneRecipe(epochs=1, batch_size=20),
+    fine_tune=FineTuneRecipe(epochs=2, batch_size=20),
     cheat=CheatRecipe(steps=3, batch_size=8),
     latent=LatentRecipe(steps=3, batch_size=8, target_images=5),
 )

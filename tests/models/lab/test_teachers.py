@@ -7,8 +7,9 @@ from models.data.labelled import LabelledImages
 from models.engine.monitor import SilentMonitor
 from models.errors import Interrupted, RecipeError
 from models.lab import make_teacher, matched_clean
+from models.lab.fine_tuned import FINE_TUNED
 from models.metrics import accuracy, attack_success
-from models.recipes.lab import AttackRecipe
+from models.recipes.lab import AttackRecipe, UnderClippingRecipe
 from tests.models.attacks.small import data, weights
 from tests.models.distillation.small import StoppingMonitor
 from tests.models.lab.room import BRIEF, held_out, make, recipe, training
@@ -22,6 +23,7 @@ KINDS = {
     "latent": {},
     "cheat_kd": {},
     "hidden_trigger": {"poison_rate": 0.2},
+    "under_clipping": {"clipping": UnderClippingRecipe(images=64)},
 }
 
 
@@ -38,7 +40,7 @@ def test_every_attack_makes_a_teacher_with_its_measurements(kind):
     expected = {"source_specific": 13, "all_to_all": 40}.get(kind, 26)
     assert made.attack_success.n == expected
     assert made.poisoned == int(made.recipe.attack.poison_rate * 80)
-    assert (made.clean is not None) == (kind in {"latent", "cheat_kd", "hidden_trigger"})
+    assert (made.clean is not None) == (kind in FINE_TUNED)
     assert (made.other_classes_success is not None) == (kind == "source_specific")
     assert (made.clean_teacher_success is not None) == (made.clean is not None)
 
@@ -66,7 +68,7 @@ def test_a_backdoor_is_learned_and_its_clean_twin_has_none():
     assert twin.recipe == replace(wanted, attack=AttackRecipe())
 
 
-@pytest.mark.parametrize("kind", ["cheat_kd", "latent", "hidden_trigger", "clean_label"])
+@pytest.mark.parametrize("kind", ["cheat_kd", "latent", "hidden_trigger", "clean_label", "under_clipping"])
 @pytest.mark.parametrize("stop_after", [2, 6, 9])
 def test_a_teacher_that_was_stopped_anywhere_ends_the_same(kind, stop_after):
     wanted = recipe(kind=kind, poison_rate=0.2, perturb="always")

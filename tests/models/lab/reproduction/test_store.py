@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from models.lab.reproduction.cell import Measured
+from models.lab.reproduction.cell import Cell, Measured, digest, document, still_holds
 from models.lab.reproduction.store import Store
+from models.recipes.job import Recipe
+from models.recipes.lab import TeacherRecipe
 from models.results.rate import Rate
 
 CELL = Measured(
@@ -41,3 +43,34 @@ def test_a_line_that_was_torn_by_a_kill_costs_its_own_cell_alone(tmp_path: Path)
     assert store.cells == {"a-1": CELL}
     store.add(replace(CELL, key="b-1"))
     assert set(Store(path).cells) == {"a-1", "b-1"}
+
+
+def test_a_cell_whose_default_has_changed_since_is_measured_anew(tmp_path: Path) -> None:
+    cell = Cell("a", TeacherRecipe(), "ood", "none", "wrn-10-1", Recipe())
+    as_it_is = document(cell)
+    store = Store(tmp_path / "cells.jsonl")
+    store.add(replace(CELL, key=cell.key, made_of=as_it_is))
+    found = Store(store.path).find(cell)
+    assert found is not None
+    assert found.made_of == as_it_is
+    as_it_is["recipe"]["ood"]["learning_rate"] *= 2
+    store.add(replace(CELL, key=cell.key, made_of=as_it_is))
+    assert Store(store.path).find(cell) is None
+
+
+def test_a_field_that_came_later_leaves_what_was_measured() -> None:
+    @dataclass(frozen=True)
+    class Before:
+        needed: int
+        rates: tuple[float, ...] = (0.1, 0.2)
+
+    @dataclass(frozen=True)
+    class After(Before):
+        inner: Before = field(default_factory=lambda: Before(1))
+
+    assert digest(Before(3)) == digest(After(3))
+    assert digest(Before(3)) != digest(Before(4))
+    assert digest(Before(3, (0.1,))) != digest(Before(3))
+    assert digest(After(3, inner=Before(2))) != digest(After(3))
+    assert still_holds(document(Before(3)), document(After(3)))
+    assert not still_holds(document(After(3)), document(Before(3)))
