@@ -71,7 +71,7 @@ def run_table(
             return False
         name = f"teacher-{digest(cell.teacher)}"
         if name not in suspects:
-            suspects = {name: _suspect(cell.teacher, training, test, folders, watch=watch, device=device)}
+            suspects[name] = _suspect(cell.teacher, training, test, folders, watch=watch, device=device)
         monitor, resume = watch(cell.key)
         for measured in _measured(
             cell, suspects[name], training, test, photographs=photographs, monitor=monitor, resume=resume

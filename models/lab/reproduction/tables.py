@@ -18,7 +18,7 @@ from models.lab.reproduction.cell import Cell, PublicTeacher, StudentMethod
 from models.lab.reproduction.paper import ABD_CMI, ABD_OOD, ABD_ZSKT, ROBUSTKD, PaperTable
 from models.lab.reproduction.protection import SOURCES, ProtectionCell
 from models.recipes.job import Recipe
-from models.recipes.lab import AttackRecipe, TeacherRecipe
+from models.recipes.lab import AttackRecipe, FineTuneRecipe, TeacherRecipe, UnderClippingRecipe
 from models.recipes.plan import AppliedDefense
 
 DataName = Literal["digits", "cifar10"]
@@ -153,6 +153,26 @@ def nasty_t1(budget: Budget) -> Table:
     return Table("nasty-t1", title, "cifar10", tuple(cells), note=note)
 
 
+def clip_attacker(budget: Budget) -> Table:
+    """An attacker who knows the clipped teacher, on digits: poisoned as usual, and under its bounds."""
+    recipe = budgets.digits(budget)
+    cells = []
+    for trigger in ("badnets_grid", "watermark_substitute", "l2_inv_substitute"):
+        usual = digits_teacher(trigger)
+        attack = replace(
+            usual.attack,
+            kind="under_clipping",
+            fine_tune=FineTuneRecipe(epochs=12, batch_size=64),
+            clipping=UnderClippingRecipe(patch_style="strokes"),
+        )
+        for row, teacher in (
+            (trigger, usual),
+            (f"{trigger}, under clipping", replace(usual, attack=attack)),
+        ):
+            cells += students(row, teacher, "ood", "wrn-10-1", recipe, seeds=range(2))
+    return Table("clip-attacker", "An attacker who knows the clipped teacher, digits", "digits", tuple(cells))
+
+
 _FEATURES: tuple[tuple[StudentMethod, AppliedDefense], ...] = (("feature", "none"), ("robustkd", "robustkd"))
 
 TABLES: dict[str, Callable[[Budget], Table]] = {
@@ -163,6 +183,7 @@ TABLES: dict[str, Callable[[Budget], Table]] = {
     "fast": fast,
     "robustkd-t6": robustkd_t6,
     "nasty-t1": nasty_t1,
+    "clip-attacker": clip_attacker,
 }
 
 
