@@ -16,6 +16,17 @@ from models.results.rate import Rate
 StudentMethod = Literal["vanilla", "feature", "robustkd", "ood", "zskt", "cmi", "fast"]
 
 
+_METHOD_PARTS: Mapping[str, tuple[str, ...]] = {"feature": ("robustkd",)}
+#: The clipped teacher is bounded on patches, whatever the student learns from.
+_DEFENSE_PARTS: Mapping[AppliedDefense, tuple[str, ...]] = {
+    "none": (),
+    "abd": ("abd",),
+    "clip": ("clip", "ood"),
+    "abd_clip": ("abd", "clip", "ood"),
+    "robustkd": ("robustkd",),
+}
+
+
 @dataclass(frozen=True)
 class PublicTeacher:
     """A checkpoint that others published, with what is known of its backdoor."""
@@ -49,7 +60,15 @@ class Cell:
     @property
     def key(self) -> str:
         """A name that changes with everything that could change the number, but for the code."""
-        return f"{self.row}-{self.method}-{self.defense}-{self.recipe.seed}-{digest(self)}"
+        return f"{self.row}-{self.method}-{self.defense}-{self.recipe.seed}-{digest(self.used)}"
+
+    @property
+    def used(self) -> dict[str, Any]:
+        """What could change the number: of the recipe only the parts that this student's training reads."""
+        parts = {*_METHOD_PARTS.get(self.method, (self.method,)), *_DEFENSE_PARTS[self.defense]}
+        read = {name: getattr(self.recipe, name) for name in sorted(parts)}
+        whole = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "recipe"}
+        return {**whole, "seed": self.recipe.seed, "deterministic": self.recipe.deterministic, **read}
 
 
 @dataclass(frozen=True)
@@ -72,11 +91,11 @@ class Measured:
     seconds: float
     machine: str
     made_of: Mapping[str, Any] = field(default_factory=dict)
-    """The whole cell as it was then, with every default."""
+    """What the cell used, as it was then, with every default."""
 
 
 def digest(value: Any) -> str:
-    """Return ten hexadecimal digits of a dataclass, its fields at their defaults left out.
+    """Return ten hexadecimal digits of recipes, fields at their defaults left out.
 
     So a field that is added later, at a default that means what was done before, changes no digest. A default
     that changes would go unnoticed here; ``still_holds`` notices it.
@@ -86,8 +105,8 @@ def digest(value: Any) -> str:
 
 
 def document(value: Any) -> dict[str, Any]:
-    """Return a dataclass as JSON has it, whole."""
-    return dict(json.loads(json.dumps(asdict(value))))
+    """Return recipes as JSON has them, whole."""
+    return dict(json.loads(json.dumps(value, default=asdict)))
 
 
 def still_holds(made_of: object, wanted: object) -> bool:
@@ -101,6 +120,8 @@ def _sparse(value: Any) -> Any:
     if is_dataclass(value):
         present = ((each.name, getattr(value, each.name), each) for each in fields(value))
         return {name: _sparse(held) for name, held, each in present if held != _default(each)}
+    if isinstance(value, Mapping):
+        return {name: _sparse(held) for name, held in value.items()}
     return [_sparse(each) for each in value] if isinstance(value, list | tuple) else value
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import time
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from models.architectures import PixelClassifier
 from models.data.labelled import LabelledImages
@@ -57,7 +58,12 @@ class ProtectionCell:
     @property
     def shared(self) -> str:
         """What the three students of one twin have in common."""
-        return digest((self.teacher, self.recipe, self.seed))
+        return digest(self.used)
+
+    @property
+    def used(self) -> dict[str, Any]:
+        """What could change the numbers of the three."""
+        return {"teacher": self.teacher, "recipe": self.recipe, "seed": self.seed}
 
 
 def measure_students(
@@ -128,5 +134,5 @@ def _measured(cell: ProtectionCell, student: Rate, *, teacher: Rate, seconds: fl
         decisions=(),
         seconds=seconds,
         machine=where,
-        made_of=document(cell),
+        made_of=document(cell.used),
     )

@@ -161,5 +161,5 @@ def measure(
         decisions=tuple(decision.text for decision in trained.result.decisions),
         seconds=time.monotonic() - began,
         machine=machine(teacher.device),
-        made_of=document(cell),
+        made_of=document(cell.used),
     )

@@ -42,7 +42,7 @@ class Store:
     def find(self, cell: Cell | ProtectionCell) -> Measured | None:
         """Return what was measured for a cell, unless a default has changed since."""
         found = self.cells.get(cell.key)
-        return found if found is not None and still_holds(found.made_of, document(cell)) else None
+        return found if found is not None and still_holds(found.made_of, document(cell.used)) else None
 
     def add(self, cell: Measured) -> None:
         """Keep a cell, on disk before this returns."""

@@ -93,6 +93,6 @@ def test_a_section_replaces_its_older_self_and_nothing_else() -> None:
 def test_a_key_changes_with_every_length() -> None:
     one = cell("a", "none", 0)
     assert one.key == cell("a", "none", 0).key
-    longer = replace(one, recipe=replace(one.recipe, ood=replace(one.recipe.ood, images=200_000)))
+    longer = replace(one, recipe=replace(one.recipe, zskt=replace(one.recipe.zskt, pseudo_batches=7)))
     assert longer.key != one.key
     assert replace(one, teacher=TeacherRecipe(epochs=31)).key != one.key

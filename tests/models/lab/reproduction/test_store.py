@@ -5,8 +5,10 @@ from pathlib import Path
 
 from models.lab.reproduction.cell import Cell, Measured, digest, document, still_holds
 from models.lab.reproduction.store import Store
+from models.recipes.clip import ClipRecipe
 from models.recipes.job import Recipe
 from models.recipes.lab import TeacherRecipe
+from models.recipes.ood import OodRecipe
 from models.results.rate import Rate
 
 CELL = Measured(
@@ -47,13 +49,13 @@ def test_a_line_that_was_torn_by_a_kill_costs_its_own_cell_alone(tmp_path: Path)
 
 def test_a_cell_whose_default_has_changed_since_is_measured_anew(tmp_path: Path) -> None:
     cell = Cell("a", TeacherRecipe(), "ood", "none", "wrn-10-1", Recipe())
-    as_it_is = document(cell)
+    as_it_is = document(cell.used)
     store = Store(tmp_path / "cells.jsonl")
     store.add(replace(CELL, key=cell.key, made_of=as_it_is))
     found = Store(store.path).find(cell)
     assert found is not None
     assert found.made_of == as_it_is
-    as_it_is["recipe"]["ood"]["learning_rate"] *= 2
+    as_it_is["ood"]["learning_rate"] *= 2
     store.add(replace(CELL, key=cell.key, made_of=as_it_is))
     assert Store(store.path).find(cell) is None
 
@@ -74,3 +76,12 @@ def test_a_field_that_came_later_leaves_what_was_measured() -> None:
     assert digest(After(3, inner=Before(2))) != digest(After(3))
     assert still_holds(document(Before(3)), document(After(3)))
     assert not still_holds(document(After(3)), document(Before(3)))
+
+
+def test_what_a_student_does_not_read_changes_nothing_of_it() -> None:
+    cell = Cell("a", TeacherRecipe(), "zskt", "none", "wrn-10-1", Recipe())
+    other = replace(cell, recipe=Recipe(clip=ClipRecipe(min_agreement=0.9), ood=OodRecipe(patches=64)))
+    assert (other.key, other.used) == (cell.key, cell.used)
+    bounded = [replace(each, defense="clip") for each in (cell, other)]
+    assert bounded[0].key != bounded[1].key
+    assert set(bounded[0].used) > {"clip", "ood", "zskt", "teacher", "student", "seed"}
