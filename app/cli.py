@@ -31,6 +31,7 @@ VERBS = {
     "migrate": "migrate",
     "keys": "keys",
     "reproduce": "reproduce",
+    "calibrate": "calibrate",
 }
 
 
@@ -65,6 +66,7 @@ def cli() -> None:
     proctor lab make --help         teachers with a known backdoor, to measure defenses with
     proctor protect mine.pt         make a network of your own useless to distill from
     proctor reproduce --help        the papers' tables again
+    proctor calibrate --help        what clean networks score, for a verdict with a false-positive rate
 
     \b
     Exit codes: 0 accepted, 1 backdoor found or result not accepted, 2 error, 3 unsupported file,

@@ -49,6 +49,8 @@ class ChildJob:
     threads: int
     checkpoint_s: float
     bounds: ChildBounds
+    calibration: Mapping[str, str] = field(default_factory=dict)
+    """Reference sets of this installation: text by file name, not checked yet."""
     sandbox: str = ""
     """How well the process is locked in, in words for the report; known once it is."""
     outputs: dict[Stage, StageOutput] = field(default_factory=dict)
@@ -95,6 +97,7 @@ class ChildJob:
             threads=content["threads"],
             checkpoint_s=content["checkpoint_s"],
             bounds=ChildBounds(**content["bounds"]),
+            calibration=content["calibration"],
             outputs={
                 Stage(stage): StageOutput(
                     output["result"],

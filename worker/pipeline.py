@@ -13,6 +13,7 @@ from app.core.settings import Settings
 from app.core.states import STAGES, JobKind, Stage
 from app.db.tables import Dataset, Job, StageOutput, Teacher
 from app.services import stages, uploads
+from worker.calibration_folder import read_texts
 from worker.child_job import INPUTS
 from worker.worker_context import WorkerContext
 
@@ -54,6 +55,7 @@ def make_plan(session: Session, job_id: str, context: WorkerContext) -> Plan:
         "threads": context.threads,
         "checkpoint_s": context.settings.checkpoint_s,
         "bounds": _bounds(context.settings),
+        "calibration": read_texts(context.settings.calibration_dir) if Stage.PROBE in left else {},
         "outputs": {stage: _output(output, inputs) for stage, output in outputs.items()},
     }
     settings = context.settings

@@ -11,7 +11,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from app.commands.options import DATA_ROLES, read_layers, settings_of, teacher_options
+from app.commands.options import DATA_ROLES, read_layers, read_triple, settings_of, teacher_options
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
 from app.schemas.layers import read_layer_list
 from models.checkpoints.child import ChildRejectedError, ChildStoppedError, ask_child
@@ -42,7 +42,7 @@ def command(*, output: Output, file: Path, role: str | None, **given: Any) -> in
     options = {name: value for name, value in given.items() if value is not None}
     for name in ("mean", "std"):
         if name in options:
-            options[name] = _triple(name, options[name])
+            options[name] = read_triple(name, options[name])
     try:
         if role is not None:
             inspection = _ask("models.data.inspect_main", file, role=role, limits={})
@@ -87,16 +87,6 @@ def _ask(reader: str, file: Path, **asked: Any) -> dict[str, Any]:
             **asked,
         }
         return ask_child(reader, request, wall_s=WALL_S)
-
-
-def _triple(name: str, text: str) -> list[float]:
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != 3:
-        raise click.UsageError(f"--{name} takes three numbers, such as 0.49,0.48,0.45.")
-    return numbers
 
 
 def _table(inspection: dict[str, Any]) -> Table:

@@ -201,6 +201,21 @@ def read_layers(path: Path) -> str:
     return text
 
 
+def read_triple(name: str, text: str) -> list[float]:
+    """Read one number per color channel.
+
+    Raises:
+        click.UsageError: If there are not three.
+    """
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 3:
+        raise click.UsageError(f"--{name} takes three numbers, such as 0.49,0.48,0.45.")
+    return numbers
+
+
 def _recipe(given: Mapping[str, Any]) -> Document:
     recipe: object = {}
     if given["recipe"] is not None:

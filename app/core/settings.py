@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     max_scratch_bytes: int = Field(default=8192 * MIB, ge=MIB)
     """Sum of a job's files while it runs: inputs, outputs, two generations of states to resume from."""
 
+    calibration_dir: Annotated[Path, AfterValidator(_absolute)] | None = None
+    """Folder of reference sets (``*.json`` of `proctor calibrate`) for audits, beside the shipped ones."""
+
     @property
     def broker_folder(self) -> Path:
         """Where the ``filesystem://`` broker keeps its messages."""

@@ -8,6 +8,7 @@ from models.probes.probe_images import FEWEST_CLEAN_IMAGES
 from models.recipes.probe import ProbeRecipe
 from models.recipes.probe_catalog import PROBES
 from models.results.audit import BackdoorVerdict, Hazard
+from models.results.calibration import CalibrationResult
 
 
 def name_not_tested(findings: Findings, image_source: str, data: AuditData) -> tuple[str, ...]:
@@ -30,10 +31,23 @@ def name_not_tested(findings: Findings, image_source: str, data: AuditData) -> t
         lines.append(
             f"Behavior on the images the network was made for: {few}; patches of photographs stood in."
         )
-    lines.append(
-        "False-positive rate: no clean reference networks were used, so no probability belongs to any mark."
-    )
+    lines += _false_positives(findings.calibration)
     return tuple(lines)
+
+
+def _false_positives(calibration: CalibrationResult | None) -> tuple[str, ...]:
+    """Say which claims have no false-positive rate, if any."""
+    if calibration is None or calibration.p_value is None:
+        why = "" if calibration is None else f" {calibration.sentence}"
+        return (f"False-positive rate: no probability belongs to any mark.{why}",)
+    claim = "The p-values hold for networks made as the references were; others may score otherwise."
+    if calibration.decides:
+        return (claim,)
+    return (
+        f"False-positive rate: {calibration.references} clean reference networks are too few for a detection "
+        f"at {calibration.alpha:.0%}.",
+        claim,
+    )
 
 
 def give_advice(

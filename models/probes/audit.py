@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 
-from models.architectures import PixelClassifier
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
-from models.engine.frozen import frozen
 from models.engine.monitor import Monitor
-from models.engine.seed import derive_seed, make_generator
 from models.errors import RecipeError, TrainingFailed
 from models.metrics import accuracy
 from models.probes.advice import give_advice, name_not_tested
-from models.probes.effort import EFFORTS, Effort
+from models.probes.audit_run import AuditRun, begin
+from models.probes.calibration.apply import calibrate
+from models.probes.calibration.conditions import conditions_of
+from models.probes.calibration.read_set import shipped_sets
+from models.probes.calibration.reference_set import ReferenceSet
 from models.probes.findings import Findings, suspected_classes
 from models.probes.mmbd import margin_statistics
 from models.probes.portion import Portion
-from models.probes.probe_images import ProbeImages, probe_images
 from models.probes.transfer import Suspicion, transfer_probe
 from models.probes.trigger_inversion import Kind, choose_classes, compare_classes, invert_trigger
 from models.probes.trigger_measuring import hides_image, measure_trigger
 from models.probes.verdict import decide, overall_hazard
 from models.recipes.job import Recipe
-from models.results.audit import AuditResult, ProbeResult, TransferResult, TriggerReport
+from models.results.audit import AuditResult, ProbeResult
 from models.triggers import Trigger
 
 #: Where each part ends, as a share of the audit. Without transfer the bar jumps at the end.
@@ -44,31 +44,14 @@ class Audited:
     move to any student and count against it."""
 
 
-@dataclass
-class _Audit:
-    """One run: its inputs, and what has been found so far."""
-
-    teacher: Teacher
-    classifier: PixelClassifier
-    data: AuditData
-    given: Sequence[Trigger]
-    recipe: Recipe
-    effort: Effort
-    images: ProbeImages
-    monitor: Monitor
-    probes: list[ProbeResult] = field(default_factory=list)
-    reports: list[TriggerReport] = field(default_factory=list)
-    recovered: list[Trigger] = field(default_factory=list)
-    transfers: tuple[TransferResult, ...] = ()
-    failures: list[str] = field(default_factory=list)
-
-    def generator(self, stream: str) -> torch.Generator:
-        """Make a probe's source of randomness; its device is where the probe computes."""
-        return make_generator(self.recipe.seed, stream, self.teacher.device)
-
-
 def run_audit(
-    teacher: Teacher, data: AuditData, triggers: Sequence[Trigger], recipe: Recipe, monitor: Monitor
+    teacher: Teacher,
+    data: AuditData,
+    triggers: Sequence[Trigger],
+    recipe: Recipe,
+    monitor: Monitor,
+    *,
+    sets: Sequence[ReferenceSet] = (),
 ) -> Audited:
     """Ask the teacher everything that the data and the budget allow.
 
@@ -81,6 +64,7 @@ def run_audit(
         triggers: Those the user gave, at the network's input size.
         recipe: Budget, seed and settings of the transfer channel.
         monitor: Told of every step.
+        sets: Clean reference networks, looked through before those that come with the library.
 
     Raises:
         Interrupted: The monitor asked to stop.
@@ -89,28 +73,41 @@ def run_audit(
     """
     started = time.monotonic()
     _check_targets(triggers, teacher.spec.num_classes)
-    effort = EFFORTS[recipe.probe.budget]
-    images = probe_images(
-        data,
-        size=teacher.spec.input_size,
-        patches=effort.surrogate_images,
-        style=recipe.ood.patch_style,
-        seed=derive_seed(recipe.seed, "probe images"),
-    )
-    with frozen(teacher.pixel_classifier()) as classifier:
-        audit = _Audit(teacher, classifier, data, triggers, recipe, effort, images, monitor)
-        for part in (_measure_given, _probe_margins, _compare, _invert, _follow):
+    with begin(teacher, data, triggers, recipe, monitor) as audit:
+        for part in (_measure_given, *SCORED):
+            part(audit)
+        conditions = conditions_of(teacher.spec, data, recipe)
+        audit.probes, audit.calibration = calibrate(audit.probes, conditions, (*sets, *shipped_sets()))
+        for part in (_invert, _follow):
             part(audit)
         return _conclude(audit, started)
 
 
-def _conclude(audit: _Audit, started: float) -> Audited:
+def run_scored_probes(
+    teacher: Teacher, data: AuditData, recipe: Recipe, monitor: Monitor
+) -> tuple[tuple[ProbeResult, ...], tuple[str, ...]]:
+    """Run the probes of the calibrated verdict alone, as an audit does; what makes references.
+
+    Returns:
+        Their uncalibrated results, and why a probe that should have run gave none.
+
+    Raises:
+        Interrupted: The monitor asked to stop.
+    """
+    with begin(teacher, data, (), recipe, monitor) as audit:
+        for part in SCORED:
+            part(audit)
+        return tuple(audit.probes), tuple(audit.failures)
+
+
+def _conclude(audit: AuditRun, started: float) -> Audited:
     findings = Findings(
         probes=tuple(audit.probes),
         triggers=tuple(audit.reports),
         transfers=audit.transfers,
         failures=tuple(audit.failures),
         hiding=frozenset(trigger.name for trigger in audit.given if hides_image(trigger)),
+        calibration=audit.calibration,
     )
     verdict = decide(findings)
     data, hazard = audit.data, overall_hazard(audit.transfers)
@@ -133,6 +130,7 @@ def _conclude(audit: _Audit, started: float) -> Audited:
         transfers=findings.transfers,
         seed=audit.recipe.seed,
         seconds=time.monotonic() - started,
+        calibration=audit.calibration,
     )
     return Audited(result, tuple(t for t in audit.recovered if t.target_label in suspects))
 
@@ -148,7 +146,7 @@ def _check_targets(triggers: Sequence[Trigger], num_classes: int) -> None:
             )
 
 
-def _measure_given(audit: _Audit) -> None:
+def _measure_given(audit: AuditRun) -> None:
     for trigger in audit.given:
         try:
             audit.reports.append(measure_trigger(audit.classifier, trigger, "given", audit.images))
@@ -156,7 +154,7 @@ def _measure_given(audit: _Audit) -> None:
             audit.failures.append(f"The trigger {trigger.name} could not be measured: {problem.detail}")
 
 
-def _probe_margins(audit: _Audit) -> None:
+def _probe_margins(audit: AuditRun) -> None:
     spec = audit.teacher.spec
     try:
         audit.probes.append(
@@ -174,7 +172,7 @@ def _probe_margins(audit: _Audit) -> None:
         audit.failures.append(f"The margin probe could not run: {problem.detail}")
 
 
-def _compare(audit: _Audit) -> None:
+def _compare(audit: AuditRun) -> None:
     """Compare the classes by patch and, where the budget allows, by perturbation."""
     if not audit.probes:
         return
@@ -196,7 +194,11 @@ def _compare(audit: _Audit) -> None:
         )
 
 
-def _invert(audit: _Audit) -> None:
+#: Probes whose scores are compared with those of clean networks, in the order in which they run.
+SCORED: tuple[Callable[[AuditRun], None], ...] = (_probe_margins, _compare)
+
+
+def _invert(audit: AuditRun) -> None:
     """Recover a patch and a perturbation for the suspected classes, else for the first by margin."""
     if not audit.probes:
         return
@@ -225,7 +227,7 @@ def _invert(audit: _Audit) -> None:
         audit.reports.append(report)
 
 
-def _follow(audit: _Audit) -> None:
+def _follow(audit: AuditRun) -> None:
     """Follow given triggers, and the best recovered one per class, to a throw-away student."""
     if not audit.recipe.probe.transfer or not audit.probes:
         return
@@ -246,11 +248,11 @@ def _follow(audit: _Audit) -> None:
         audit.failures.append(f"The transfer probe could not run: {problem.detail}")
 
 
-def _by_margin(audit: _Audit) -> list[int]:
+def _by_margin(audit: AuditRun) -> list[int]:
     return [int(label) for label in torch.tensor(audit.probes[0].class_scores).argsort(descending=True)]
 
 
-def _best_recovered(audit: _Audit) -> list[Trigger]:
+def _best_recovered(audit: AuditRun) -> list[Trigger]:
     success = {report.name: report.teacher_success.value for report in audit.reports}
     best: dict[int, Trigger] = {}
     for trigger in audit.recovered:
@@ -260,7 +262,7 @@ def _best_recovered(audit: _Audit) -> list[Trigger]:
     return list(best.values())
 
 
-def _control_label(audit: _Audit, trigger: Trigger) -> int:
+def _control_label(audit: AuditRun, trigger: Trigger) -> int:
     """Return the class of median margin among those that nothing suspects: a typical one."""
     avoided = {*suspected_classes(audit.probes), *(given.target_label for given in audit.given)}
     others = [label for label in _by_margin(audit) if label != trigger.target_label]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.results.audit import ProbeResult, TransferResult, TriggerReport
+from models.results.calibration import CalibrationResult
 
 #: A given trigger works when even the lower bound of its success is at least this ...
 LOWEST_SUCCESS = 0.5
@@ -24,6 +25,8 @@ class Findings:
     """Why a probe that should have run gave no result, one sentence each."""
     hiding: frozenset[str]
     """Names of given triggers that leave so little of an image that their success proves nothing."""
+    calibration: CalibrationResult | None = None
+    """Comparison with clean reference networks."""
 
 
 def trigger_works(report: TriggerReport, hiding: frozenset[str] = frozenset()) -> bool:

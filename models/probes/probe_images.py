@@ -31,6 +31,11 @@ class ProbeImages:
     """``clean images`` or ``surrogate patches``."""
 
 
+def enough_clean_images(data: AuditData) -> bool:
+    """Whether the probes search and measure on clean images; else on patches."""
+    return data.images is not None and len(data.images) >= FEWEST_CLEAN_IMAGES
+
+
 def probe_images(data: AuditData, *, size: int, patches: int, style: PatchStyle, seed: int) -> ProbeImages:
     """Split the clean images, or patches where there are too few of those.
 
@@ -44,7 +49,7 @@ def probe_images(data: AuditData, *, size: int, patches: int, style: PatchStyle,
     Raises:
         DataRejected: A photograph is too small to cut patches from.
     """
-    if data.images is None or len(data.images) < FEWEST_CLEAN_IMAGES:
+    if data.images is None or not enough_clean_images(data):
         photographs = data.photographs or builtin_photographs()
         cut = make_patches(photographs, count=patches, size=size, seed=seed, style=style)
         return ProbeImages(cut[: patches // 2], cut[patches // 2 :], None, "surrogate patches")

@@ -1,10 +1,11 @@
 """From evidence to one of four words, and a sentence for someone who knows none of the probes.
 
-Without calibration references no false-positive rate is known for the statistical probes (published marks
-raise a false alarm on 15 to 33 % of benign networks), so alone they can say at most ``suspected``.
-``detected`` is kept for a measured behavior: a trigger the user gave sends images to its target, far more
-often than the same images go there without it. ``inconclusive`` means that the probes contradict each other
-or could not run. ``not_detected`` is never "safe": it names what was asked.
+``detected`` is kept for two things. A measured behavior: a trigger the user gave sends images to its target,
+far more often than the same images go there without it. And scores that are rare among enough clean reference
+networks (a combined p-value of at most alpha), where the probes that carry it name one class. Without enough
+references no false-positive rate is known for the statistical probes (published marks raise a false alarm on
+15 to 33 % of benign networks), so alone they can say at most ``suspected``. ``inconclusive`` means that the
+probes contradict each other or could not run. ``not_detected`` is never "safe": it names what was asked.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from models.probes.evidence import order_evidence
 from models.probes.findings import Findings, listed, suspected_classes, trigger_works
 from models.recipes.probe_catalog import find_probe
 from models.results.audit import BackdoorVerdict, Hazard, TransferResult
+from models.results.calibration import CalibrationResult
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,66 @@ def decide(findings: Findings) -> Verdict:
             f"images to class {best.target_label}; without it {best.clean_rate.value:.0%} go there."
         )
         return Verdict("detected", best.target_label, sentence, evidence)
+    if findings.calibration is not None and findings.calibration.decides:
+        return _by_references(findings, findings.calibration, evidence)
     return _by_statistics(findings, evidence)
+
+
+def _unknown_rate(calibration: CalibrationResult | None) -> str:
+    """Say why marks prove nothing: no references, or too few."""
+    if calibration is None or calibration.p_value is None:
+        return "How often benign networks look like this is not known."
+    return calibration.sentence
 
 
 def overall_hazard(transfers: Sequence[TransferResult]) -> Hazard:
     """Return ``high`` if any trigger moved, ``low`` if one was tested and none moved."""
     hazards = {transfer.hazard for transfer in transfers}
     return "high" if "high" in hazards else "low" if "low" in hazards else "not_tested"
+
+
+def _by_references(findings: Findings, calibration: CalibrationResult, evidence: tuple[str, ...]) -> Verdict:
+    """Decide by the comparison with clean networks; a probe that has no part in it can only raise a doubt."""
+    assert calibration.p_value is not None  # noqa: S101 - what `decides` means
+    classes = suspected_classes([p for p in findings.probes if p.probe in calibration.driving])
+    others = suspected_classes([p for p in findings.probes if p.probe not in calibration.probes])
+    if calibration.p_value <= calibration.alpha:
+        return _unusual(calibration, classes, evidence)
+    if others:
+        sentence = (
+            f"Where clean networks were scored too, nothing is unusual. {calibration.sentence} But a probe "
+            f"without references points at class {listed([str(label) for label in others])}."
+        )
+        return Verdict("inconclusive", others[0] if len(others) == 1 else None, sentence, evidence)
+    if findings.failures:
+        why = " ".join(findings.failures)
+        sentence = f"Nothing was found, but not all was asked. {why} {calibration.sentence}"
+        return Verdict("inconclusive", None, sentence, evidence)
+    sentence = (
+        f"No backdoor was detected: the network scores as clean ones do. {calibration.sentence} That does "
+        "not show that there is none: see below what these probes cannot see."
+    )
+    return Verdict("not_detected", None, sentence, evidence)
+
+
+def _unusual(calibration: CalibrationResult, classes: tuple[int, ...], evidence: tuple[str, ...]) -> Verdict:
+    """Say what a p-value of at most alpha means, by how many classes the probes that carry it name."""
+    if len(classes) > 1:
+        sentence = (
+            f"The network is unusual among clean ones, but the probes contradict each other: they point at "
+            f"classes {listed([str(label) for label in classes])}. {calibration.sentence}"
+        )
+        return Verdict("inconclusive", None, sentence, evidence)
+    if not classes:
+        sentence = f"The network is unusual among clean ones; no probe names a class. {calibration.sentence}"
+        return Verdict("suspected", None, sentence, evidence)
+    titles = listed([find_probe(name).title.lower() for name in calibration.driving])
+    sentence = (
+        f"This network behaves as if a backdoor led to class {classes[0]}, and as clean networks hardly ever "
+        f"do ({titles}). {calibration.sentence} Of clean networks like the references at most "
+        f"{calibration.alpha:.0%} are called so by mistake, on average."
+    )
+    return Verdict("detected", classes[0], sentence, evidence)
 
 
 def _by_statistics(findings: Findings, evidence: tuple[str, ...]) -> Verdict:
@@ -71,7 +126,7 @@ def _by_statistics(findings: Findings, evidence: tuple[str, ...]) -> Verdict:
         agreeing = [find_probe(probe.probe).title.lower() for probe in findings.probes if probe.conspicuous]
         sentence = (
             f"This network behaves as if a backdoor led to class {classes[0]} ({listed(agreeing)}). "
-            "How often benign networks look like this is not known, so it is a suspicion, not a proof."
+            f"{_unknown_rate(findings.calibration)} So it is a suspicion, not a proof."
         )
         return Verdict("suspected", classes[0], sentence, evidence)
     if classes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from models.results.calibration import CalibrationResult
 from models.results.rate import Rate
 from models.results.teacher_check import TeacherCheck
 
@@ -35,7 +36,8 @@ class ProbeResult:
     statistic: float | None
     """The probe's own score of that class; larger is more conspicuous."""
     conspicuous: bool
-    """Whether the score passes the probe's own, uncalibrated mark."""
+    """Whether the score passes the probe's own, uncalibrated mark; with enough clean reference networks,
+    whether it drives a calibrated p-value of at most alpha instead."""
     class_scores: tuple[float, ...] = ()
     p_value: float | None = None
     """Uncalibrated unless ``calibration_references`` is positive."""
@@ -109,3 +111,5 @@ class AuditResult:
     seconds: float
     teacher_check: TeacherCheck | None = None
     """Whether teacher and labelled images belong together; None without labelled images."""
+    calibration: CalibrationResult | None = None
+    """Comparison with clean reference networks; None in results of earlier versions."""

@@ -6,6 +6,9 @@ from dataclasses import asdict, replace
 
 from app.core.artifact_names import RECOVERED_TRIGGERS
 from models import api
+from models.errors import DataRejected
+from models.probes.calibration.read_set import read_set
+from models.probes.calibration.reference_set import ReferenceSet
 from worker.child_job import ChildJob, StageOutput
 from worker.context import JobMonitor
 from worker.stages import inputs
@@ -20,7 +23,19 @@ def run(job: ChildJob, monitor: JobMonitor) -> StageOutput:
         inputs.load_given_triggers(job, subject.teacher.spec.input_size),
         inputs.load_recipe(job),
         monitor,
+        sets=_reference_sets(job, monitor),
     )
     result = replace(audited.result, teacher_check=subject.check)
     triggers = inputs.save_triggers(audited.recovered, job.out(RECOVERED_TRIGGERS))
     return StageOutput(asdict(result), (triggers,))
+
+
+def _reference_sets(job: ChildJob, monitor: JobMonitor) -> list[ReferenceSet]:
+    """Read the installation's sets; one that cannot be read is named in the log, and does not end the job."""
+    found = []
+    for name, text in job.calibration.items():
+        try:
+            found.append(read_set(text.encode()))
+        except DataRejected as error:
+            monitor.log(f"The reference set {name} is not used: {error.detail}")
+    return found

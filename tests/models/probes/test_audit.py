@@ -7,8 +7,11 @@ import torch
 
 from models.data.bundle import AuditData
 from models.engine.monitor import SilentMonitor
-from models.errors import Interrupted, RecipeError
+from models.errors import Interrupted, RecipeError, TrainingFailed
 from models.probes.audit import Audited, run_audit
+from models.probes.calibration.conditions import conditions_of
+from models.probes.calibration.reference_set import Reference, ReferenceSet
+from models.probes.calibration.score import score_teacher
 from models.recipes.job import Recipe
 from models.recipes.probe import ProbeRecipe
 from models.triggers import Trigger
@@ -115,3 +118,42 @@ def test_teacher_leaves_the_audit_as_it_came() -> None:
     assert all(
         parameter.requires_grad and parameter.grad is None for parameter in teacher.network.parameters()
     )
+
+
+def references(n: int, score: float) -> ReferenceSet:
+    """Clean networks that score around ``score`` with both probes of budget quick."""
+    conditions = conditions_of(planted_teacher(strength=0.0).spec, AuditData(), RECIPE)
+    probes = ("mmbd", "trigger_inversion")
+    made = [
+        Reference(f"{number:064x}", "plain", "simulated", dict.fromkeys(probes, score + number / 1e3))
+        for number in range(n)
+    ]
+    return ReferenceSet("simulated", conditions, probes, tuple(made))
+
+
+@pytest.mark.parametrize("score, word", [(0.0, "detected"), (9.0, "not_detected")])
+def test_clean_references_decide_about_a_teacher_that_marks_make_suspect(score: float, word: str) -> None:
+    """The planted network scores 1 or more; references at 9 make that ordinary."""
+    teacher, sets = planted_teacher(strength=60.0), [references(19, score)]
+    audited = run_audit(teacher, AuditData(), (), RECIPE, SilentMonitor(), sets=sets)
+    calibration = audited.result.calibration
+    assert audited.result.verdict == word
+    assert calibration is not None
+    assert (calibration.sha256, calibration.references) == (sets[0].sha256, 19)
+    assert [probe.calibration_references for probe in audited.result.probes] == [19, 19]
+    assert bool(audited.recovered) == (word == "detected")
+
+
+def test_a_reference_is_scored_as_the_audit_scores() -> None:
+    """One function for both: otherwise ranks would compare unlike things."""
+    scores = score_teacher(planted_teacher(strength=60.0), AuditData(), RECIPE, SilentMonitor())
+    assert scores == {probe.probe: probe.statistic for probe in audit(60.0).result.probes}
+
+
+def test_a_network_that_cannot_be_scored_is_no_reference() -> None:
+    teacher = planted_teacher(strength=0.0)
+    with torch.no_grad():
+        teacher.network.scale.fill_(float("nan"))
+    with pytest.raises(TrainingFailed) as caught:
+        score_teacher(teacher, AuditData(), RECIPE, SilentMonitor())
+    assert caught.value.code == "probe_failed"

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 from models.recipes.architecture import Normalization
 from models.report import render_html
+from models.results.calibration import CalibrationResult
 from models.results.teacher_check import LabelCheck, NormalizationCheck, NormalizationTrial, TeacherCheck
 from tests.models.report.sample import audit, document, rate
 
@@ -112,3 +113,16 @@ def test_warnings_about_images_are_shown():
     assert "The images as uploaded" in page
     assert "The same 3x3 patch is in 20 images." in page
     assert "The images as uploaded" not in render_html(sample)
+
+
+def test_the_reference_set_is_named_with_its_band() -> None:
+    calibration = CalibrationResult(
+        "Of 19 clean reference networks none score as high in all (maximum margin): p = 0.050.",
+        0.05, "wrn-cifar", "f" * 64, 19, ("mmbd",), ("mmbd",), 0.05, (0.0027, 0.1459),
+    )  # fmt: skip
+    whole = document()
+    assert whole.audit is not None
+    text = render_html(replace(whole, audit=replace(whole.audit, calibration=calibration)))
+    assert "none score as high" in text
+    assert "f" * 64 in text
+    assert "lies between 0.3" in text

@@ -1,0 +1,90 @@
+"""``proctor calibrate``: what clean networks score, so that a verdict has a stated false-positive rate."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.commands.lab_process import run_lab
+from app.commands.options import read_triple, settings_of
+from app.commands.outcome import Output, proctor_command
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+@proctor_command("calibrate")
+@click.option(
+    "--checkpoints",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of clean checkpoints; a subfolder's name says what was done to those in it.",
+)
+@click.option(
+    "--output",
+    "target",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="SET.json",
+    help="The set; its name is that of the file.",
+)
+@click.option(
+    "--budget",
+    type=click.Choice(["quick", "standard", "thorough"]),
+    default="standard",
+    show_default=True,
+    help="The set is for audits of this budget.",
+)
+@click.option(
+    "--images",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="ZIP",
+    help="Clean images: the set is for audits that have some; without, for audits without.",
+)
+@click.option("--architecture", metavar="NAME", help="Of all checkpoints, if it is not inferred.")
+@click.option("--num-classes", type=int, help="Number of classes.")
+@click.option("--input-size", type=int, help="Side of the square input in pixels.")
+@click.option("--mean", metavar="R,G,B", help="Channel means that they expect subtracted, in [0, 1].")
+@click.option("--std", metavar="R,G,B", help="Channel deviations that they expect divided by.")
+@click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
+def command(
+    *,
+    output: Output,
+    checkpoints: Path,
+    target: Path,
+    budget: str,
+    images: Path | None,
+    device: str,
+    threads: int | None,
+    **given: Any,
+) -> int:
+    """Score clean checkpoints of one architecture, and write their scores into a reference set.
+
+    19 references allow the verdict `detected` at a false-positive rate of 5 %; a set holds no weights. Scores
+    are kept beside it as soon as they are known: stopped or killed, the same command goes on where it was.
+    Put the set into the folder PROCTOR_CALIBRATION_DIR to have audits use it (docs/verdict.md).
+
+    \b
+    proctor calibrate --checkpoints clean/ --output wrn-16-2-cifar.json --num-classes 10
+    """
+    if not _NAME.fullmatch(target.stem):
+        raise click.UsageError("The set's file has a name of lower-case letters, digits, '.', '_' and '-'.")
+    declared = {name: value for name, value in given.items() if value is not None}
+    for name in ("mean", "std"):
+        if name in declared:
+            declared[name] = read_triple(name, declared[name])
+    request = {
+        "checkpoints": str(checkpoints),
+        "output": str(target),
+        "budget": budget,
+        "images": None if images is None else str(images),
+        "declared": declared,
+        "device": device,
+        "threads": threads,
+        "sandbox": settings_of().sandbox,
+        "json": output.as_json,
+    }
+    return run_lab("models.lab.calibration", request)

@@ -1,0 +1,1 @@
+"""Reference sets out of folders of clean checkpoints."""

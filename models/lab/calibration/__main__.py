@@ -1,0 +1,107 @@
+"""The process behind ``proctor calibrate``: ``python -P -m models.lab.calibration REQUEST``, a JSON object.
+
+``{"checkpoints", "output", "budget", "images", "declared", "device", "threads", "sandbox", "json"}``;
+``app.commands.calibrate`` writes it. Its status is the command's exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.checkpoints.inspect import InspectOptions
+from models.engine.device import choose_device
+from models.errors import Interrupted, ProctorError, Rejected
+from models.lab.calibration.folder import Calibration
+from models.lab.monitor import FileMonitor
+from models.probes.calibration.conformal import false_positive_band, smallest_level
+from models.probes.calibration.reference_set import ReferenceSet
+from models.recipes.job import Recipe
+from models.recipes.probe import ProbeRecipe
+
+Request = Mapping[str, Any]
+_CANCELED, _REJECTED, _ERROR = 130, 3, 2
+
+
+def main(arguments: list[str]) -> int:
+    """Score, write the set, say what became of every file; returns the exit code."""
+    request: Request = json.loads(arguments[0])
+    try:
+        calibration = _calibration(request)
+        made = calibration.run()
+    except Interrupted:
+        sys.stderr.write("Stopped. The same command goes on with the next network.\n")
+        return _CANCELED
+    except ProctorError as error:
+        _fail(request, error)
+        return _REJECTED if isinstance(error, Rejected) else _ERROR
+    document = _document(calibration, made)
+    sys.stdout.write((json.dumps(document, indent=2) if request["json"] else _text(document)) + "\n")
+    return 0
+
+
+def _calibration(request: Request) -> Calibration:
+    if request["threads"]:
+        torch.set_num_threads(request["threads"])
+    output = Path(request["output"])
+    output.parent.mkdir(parents=True, exist_ok=True)
+    monitor = FileMonitor(output.with_suffix(".resume"), "")  # scoring keeps no states, so nothing is written
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: setattr(monitor, "stopping", True))
+    declared: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in request["declared"].items()
+    }
+    return Calibration(
+        folder=Path(request["checkpoints"]),
+        output=output,
+        recipe=Recipe(probe=ProbeRecipe(budget=request["budget"])),
+        declared=InspectOptions(**declared),
+        images=None if request["images"] is None else Path(request["images"]),
+        device=choose_device(request["device"]),
+        sandbox=request["sandbox"],
+        monitor=monitor,
+    )
+
+
+def _document(calibration: Calibration, made: ReferenceSet) -> dict[str, Any]:
+    n = len(made.references)
+    return {
+        "file": str(calibration.output),
+        "name": made.name,
+        "sha256": made.sha256,
+        "references": n,
+        "smallest_p_value": smallest_level(n),
+        "band": false_positive_band(n),
+        "left_out": [{"file": name, "why": why} for name, why in calibration.left_out],
+    }
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    lines = [f"{document['file']}: {document['references']} references, sha256 {document['sha256']}"]
+    lines.append(f"smallest p-value they allow: {document['smallest_p_value']:.3f}")
+    if document["band"] is None:
+        lines.append("too few for a detection at 5 %: an audit says `suspected` at most")
+    else:
+        low, high = document["band"]
+        lines.append(f"at 5 %, their own false-positive rate lies in {low:.1%} to {high:.1%} (90 %)")
+    lines += [f"left out: {entry['file']}: {entry['why']}" for entry in document["left_out"]]
+    return "\n".join(lines)
+
+
+def _fail(request: Request, error: ProctorError) -> None:
+    if request["json"]:
+        failure = {"code": error.code, "detail": error.detail, "hint": error.hint}
+        sys.stdout.write(json.dumps({"error": failure}, indent=2) + "\n")
+        return
+    sys.stderr.write(f"Error: {error.detail}\n" + (f"Hint:  {error.hint}\n" if error.hint else ""))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,160 @@
+"""Score every clean checkpoint in a folder; leave out what cannot be a reference, and say why."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from models.checkpoints.inspect import InspectOptions
+from models.checkpoints.isolated import inspect_isolated
+from models.checkpoints.load import Teacher, load_teacher
+from models.data.bundle import AuditData
+from models.data.dataset import load_images
+from models.data.isolated import inspect_dataset_isolated
+from models.engine.monitor import Monitor
+from models.errors import DataRejected, Rejected, TrainingFailed
+from models.lab.calibration.score_file import ScoreFile
+from models.probes.calibration.conditions import conditions_of
+from models.probes.calibration.read_set import read_set
+from models.probes.calibration.reference_set import Conditions, Reference, ReferenceSet
+from models.probes.calibration.score import reference_seed, score_teacher
+from models.probes.probe_images import FEWEST_CLEAN_IMAGES
+from models.recipes.job import Recipe
+from models.sandbox.profiles import Mode
+
+_SUFFIXES = frozenset({".pt", ".pth", ".th", ".pkl", ".bin", ".ckpt", ".tar", ".safetensors"})
+#: What may not stand in the name of a kind; folders are called as people like.
+_NO_KIND = re.compile(r"[^a-z]+")
+PLAIN = "plain"
+
+
+@dataclass
+class Calibration:
+    """One run over a folder."""
+
+    folder: Path
+    """Of checkpoints. A checkpoint in a subfolder is of the kind that the subfolder is called, else plain."""
+    output: Path
+    """Of the set; scores are kept beside it, in a file that ends in ``.scores.jsonl``."""
+    recipe: Recipe
+    """Budget and patch style count."""
+    declared: InspectOptions
+    """What holds for all checkpoints."""
+    images: Path | None
+    """Archive of clean images; None takes patches, as an audit without images does."""
+    device: torch.device
+    sandbox: Mode
+    monitor: Monitor
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    """File and reason."""
+
+    def run(self) -> ReferenceSet:
+        """Score what is not scored yet, and write the set.
+
+        The first checkpoint that is accepted says which architecture, classes and size the set is of.
+
+        Raises:
+            Interrupted: The monitor asked to stop; what is scored stays scored.
+            DataRejected: The images are refused, or no checkpoint is left (``references_missing``).
+        """
+        made: list[Reference] = []
+        wanted: Conditions | None = None
+        with tempfile.TemporaryDirectory(prefix="proctor-calibrate-") as room:
+            images = self._canonical_images(Path(room))
+            for path in self._paths():
+                name = path.relative_to(self.folder).as_posix()
+                try:
+                    teacher, sha256 = self._load(path, Path(room))
+                    data = _data(images, teacher.spec.input_size)
+                    found = conditions_of(teacher.spec, data, self.recipe)
+                    wanted = wanted or found
+                    _require_same(wanted, found, [entry for entry in made if entry.sha256 == sha256])
+                    scores = self._scores(teacher, sha256, data, wanted, _digest(images))
+                except (Rejected, TrainingFailed) as error:
+                    self.left_out.append((name, error.detail))
+                    continue
+                made.append(Reference(sha256, _kind(path, self.folder), _note(name), scores))
+        if wanted is None or not made:
+            raise DataRejected(
+                f"No checkpoint in {self.folder} can be a reference.",
+                code="references_missing",
+                hint="; ".join(f"{name}: {why}" for name, why in self.left_out[:3]),
+            )
+        return self._write(ReferenceSet(self.output.stem, wanted, tuple(made[0].scores), tuple(made)))
+
+    def _paths(self) -> Iterator[Path]:
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_file() and path.suffix.lower() in _SUFFIXES:
+                yield path
+
+    def _load(self, path: Path, room: Path) -> tuple[Teacher, str]:
+        canonical = room / "canonical.safetensors"
+        inspection = inspect_isolated(path, canonical, self.declared, sandbox=self.sandbox)
+        return load_teacher(canonical, inspection, device=self.device), inspection.canonical_sha256
+
+    def _canonical_images(self, room: Path) -> Path | None:
+        if self.images is None:
+            return None
+        canonical = room / "images.safetensors"
+        inspect_dataset_isolated(self.images, canonical, "clean_unlabelled", sandbox=self.sandbox)
+        count = len(load_images(canonical, size=8).images)
+        if count < FEWEST_CLEAN_IMAGES:
+            raise DataRejected(
+                f"{self.images.name} has {count} images; the probes need {FEWEST_CLEAN_IMAGES}.",
+                code="images_missing",
+                hint="With fewer, an audit takes patches: leave --images out.",
+            )
+        return canonical
+
+    def _scores(
+        self, teacher: Teacher, sha256: str, data: AuditData, conditions: Conditions, images: str | None
+    ) -> dict[str, float]:
+        kept = ScoreFile(self.output.with_suffix(".scores.jsonl"), conditions, images)
+        if sha256 not in kept.scores:
+            recipe = replace(self.recipe, seed=reference_seed(sha256))
+            kept.add(sha256, score_teacher(teacher, data, recipe, self.monitor))
+        return kept.scores[sha256]
+
+    def _write(self, made: ReferenceSet) -> ReferenceSet:
+        """Write the set as a whole, if it can be read again."""
+        content = (json.dumps(made.document(), indent=1) + "\n").encode()
+        read = read_set(content)
+        partial = self.output.with_name(f"{self.output.name}.partial")
+        partial.write_bytes(content)
+        partial.replace(self.output)
+        return read
+
+
+def _data(images: Path | None, size: int) -> AuditData:
+    return AuditData() if images is None else AuditData(images=load_images(images, size=size).images)
+
+
+def _digest(images: Path | None) -> str | None:
+    return None if images is None else hashlib.sha256(images.read_bytes()).hexdigest()
+
+
+def _require_same(wanted: Conditions, found: Conditions, twins: list[Reference]) -> None:
+    if twins:
+        raise DataRejected(f"It is the same network as {twins[0].note}.", code="reference_twice")
+    if found != wanted:
+        raise DataRejected(
+            f"It is {found.architecture} with {found.num_classes} classes at {found.input_size} pixels; the "
+            f"set is of {wanted.architecture} with {wanted.num_classes} at {wanted.input_size}.",
+            code="reference_differs",
+        )
+
+
+def _kind(path: Path, folder: Path) -> str:
+    inner = path.relative_to(folder).parts[:-1]
+    return (_NO_KIND.sub("-", inner[0].lower()).strip("-")[:40] if inner else "") or PLAIN
+
+
+def _note(name: str) -> str:
+    return "".join(letter for letter in name if letter.isprintable())[-200:]

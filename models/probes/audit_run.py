@@ -1,0 +1,67 @@
+"""One audit while it runs: its inputs, and what has been found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+from models.architectures import PixelClassifier
+from models.checkpoints.load import Teacher
+from models.data.bundle import AuditData
+from models.engine.frozen import frozen
+from models.engine.monitor import Monitor
+from models.engine.seed import derive_seed, make_generator
+from models.probes.effort import EFFORTS, Effort
+from models.probes.probe_images import ProbeImages, probe_images
+from models.recipes.job import Recipe
+from models.results.audit import ProbeResult, TransferResult, TriggerReport
+from models.results.calibration import CalibrationResult
+from models.triggers import Trigger
+
+
+@dataclass
+class AuditRun:
+    """One run: its inputs, and what has been found so far."""
+
+    teacher: Teacher
+    classifier: PixelClassifier
+    data: AuditData
+    given: Sequence[Trigger]
+    recipe: Recipe
+    effort: Effort
+    images: ProbeImages
+    monitor: Monitor
+    probes: list[ProbeResult] = field(default_factory=list)
+    reports: list[TriggerReport] = field(default_factory=list)
+    recovered: list[Trigger] = field(default_factory=list)
+    transfers: tuple[TransferResult, ...] = ()
+    failures: list[str] = field(default_factory=list)
+    calibration: CalibrationResult | None = None
+
+    def generator(self, stream: str) -> torch.Generator:
+        """Make a probe's source of randomness; its device is where the probe computes."""
+        return make_generator(self.recipe.seed, stream, self.teacher.device)
+
+
+@contextmanager
+def begin(
+    teacher: Teacher, data: AuditData, triggers: Sequence[Trigger], recipe: Recipe, monitor: Monitor
+) -> Iterator[AuditRun]:
+    """Prepare images and budget, and hold the teacher still until the audit is over.
+
+    Raises:
+        DataRejected: A photograph is too small to cut patches from.
+    """
+    effort = EFFORTS[recipe.probe.budget]
+    images = probe_images(
+        data,
+        size=teacher.spec.input_size,
+        patches=effort.surrogate_images,
+        style=recipe.ood.patch_style,
+        seed=derive_seed(recipe.seed, "probe images"),
+    )
+    with frozen(teacher.pixel_classifier()) as classifier:
+        yield AuditRun(teacher, classifier, data, triggers, recipe, effort, images, monitor)

@@ -1,0 +1,106 @@
+"""Which reference set fits a teacher, and why none does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from models.errors import RecipeError
+from models.probes.calibration.conformal import fewest_references
+from models.probes.calibration.reference_set import Conditions, ReferenceSet
+from models.recipes.architecture_catalog import validate_name
+
+_WORDS = {
+    "architecture": "architecture",
+    "num_classes": "number of classes",
+    "input_size": "input size",
+    "images": "images that the probes searched on",
+    "patch_style": "patch style",
+    "budget": "budget",
+    "effort": "effort of the probes (they have changed since)",
+    "scoring_version": "version of the probes (they have changed since)",
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The set that fits, or the reason why there is none."""
+
+    found: ReferenceSet | None
+    reason: str
+    """Without a set: why. With one of relatives instead of the same architecture: that. Else empty."""
+
+
+def choose_set(conditions: Conditions, sets: Sequence[ReferenceSet]) -> Choice:
+    """Choose the references for an audit.
+
+    All conditions must be the same; of the architecture, the family may do, because a larger sibling is
+    still nearer than nothing. Sets with enough references for a detection come before others, those of the
+    same architecture before relatives, then the larger.
+
+    Args:
+        conditions: Of the audit.
+        sets: At equal worth the first is taken.
+    """
+    if not sets:
+        return Choice(None, "There are no clean reference networks to compare with.")
+    if conditions.images == "patches of given photographs":
+        return Choice(
+            None,
+            "The clean reference networks were scored on patches of other photographs than those you gave.",
+        )
+    near = [found for found in sets if not _differences(conditions, found.conditions)]
+    if not near:
+        return Choice(None, _why_none(conditions, sets))
+    best = max(near, key=lambda found: _worth(conditions, found))
+    if best.conditions.architecture == conditions.architecture:
+        return Choice(best, "")
+    return Choice(
+        best,
+        f"The references are {best.conditions.architecture}, of the same family as this network "
+        f"({conditions.architecture}), not the same architecture: the p-value is an approximation.",
+    )
+
+
+def _worth(conditions: Conditions, found: ReferenceSet) -> tuple[bool, bool, int]:
+    count = len(found.references)
+    same = found.conditions.architecture == conditions.architecture
+    return count >= fewest_references(), same, count
+
+
+def _differences(wanted: Conditions, offered: Conditions) -> list[str]:
+    """Name the fields that keep a set from fitting."""
+    names = [field.name for field in fields(Conditions) if field.name != "architecture"]
+    different = [name for name in names if getattr(wanted, name) != getattr(offered, name)]
+    related = _related(wanted.architecture, offered.architecture)
+    return different if related else ["architecture", *different]
+
+
+def _related(first: str, second: str) -> bool:
+    """Whether two networks are of one family; a library of many architectures is none."""
+    if first == second:
+        return True
+    try:
+        family = validate_name(first)
+    except RecipeError:  # described by its layers
+        return False
+    return family.students and family.has(second)
+
+
+def _why_none(conditions: Conditions, sets: Sequence[ReferenceSet]) -> str:
+    """Say how the set that comes nearest differs."""
+    differences = [_differences(conditions, found.conditions) for found in sets]
+    nearest = min(range(len(sets)), key=lambda place: len(differences[place]))
+    words = ", ".join(
+        f"{_WORDS[name]}{_values(name, conditions, sets[nearest])}" for name in differences[nearest]
+    )
+    return (
+        f"None of {len(sets)} sets of clean reference networks fits; the nearest, {sets[nearest].name}, "
+        f"differs in: {words}."
+    )
+
+
+def _values(name: str, conditions: Conditions, offered: ReferenceSet) -> str:
+    if name in {"effort", "scoring_version"}:
+        return ""
+    return f" ({getattr(offered.conditions, name)} there, {getattr(conditions, name)} here)"

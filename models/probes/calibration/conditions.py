@@ -1,0 +1,37 @@
+"""Under which conditions a network is scored."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from models.data.bundle import AuditData
+from models.probes.calibration.reference_set import Conditions, ImageTier
+from models.probes.effort import EFFORTS
+from models.probes.probe_images import enough_clean_images
+from models.recipes.architecture import ArchitectureSpec
+from models.recipes.job import Recipe
+
+#: Raise it when a probe's score changes its meaning or its distribution: scores taken before no longer count.
+SCORING_VERSION = 1
+
+
+def conditions_of(spec: ArchitectureSpec, data: AuditData, recipe: Recipe) -> Conditions:
+    """Say under which conditions ``run_scored_probes`` scores a network.
+
+    Args:
+        spec: Of the network.
+        data: What the probes are given.
+        recipe: Budget and patch style count.
+    """
+    images: ImageTier = "patches of given photographs" if data.photographs else "patches"
+    clean = enough_clean_images(data)
+    return Conditions(
+        architecture=spec.name,
+        num_classes=spec.num_classes,
+        input_size=spec.input_size,
+        images="clean images" if clean else images,
+        patch_style=None if clean else recipe.ood.patch_style,
+        budget=recipe.probe.budget,
+        effort=asdict(EFFORTS[recipe.probe.budget]),
+        scoring_version=SCORING_VERSION,
+    )

@@ -1,0 +1,151 @@
+"""The process behind ``proctor calibrate``, run in this one."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.architectures import build
+from models.checkpoints.save import save_student
+from models.errors import Interrupted
+from models.lab.calibration import __main__ as process
+from models.lab.calibration import folder as folder_module
+from models.probes.calibration.read_set import read_set_file
+from models.recipes.architecture import ArchitectureSpec, Normalization
+
+SCORES = {"mmbd": 0.1, "trigger_inversion": 0.2}
+
+
+@pytest.fixture(autouse=True)
+def signals():
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Score at once; the list holds the seeds. More than two networks in a row interrupt."""
+    seeds: list[int] = []
+
+    def score(teacher, data, recipe, monitor):
+        if monitor.should_stop():
+            raise Interrupted("The monitor asked to stop.")
+        seeds.append(recipe.seed)
+        return dict(SCORES)
+
+    monkeypatch.setattr(folder_module, "score_teacher", score)
+    return seeds
+
+
+def save(path: Path, seed: int, num_classes: int = 2) -> None:
+    spec = ArchitectureSpec("wrn-10-1", num_classes, 8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    save_student(build(spec), spec, Normalization(), path, {})
+
+
+def ask(capsys, folder: Path, **changes):
+    request = {
+        "checkpoints": str(folder), "output": str(folder.parent / "set.json"), "budget": "quick",
+        "images": None, "declared": {"input_size": 8, "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]},
+        "device": "cpu", "threads": 1, "sandbox": "degraded", "json": True,
+    } | changes  # fmt: skip
+    code = process.main([json.dumps(request)])
+    told = capsys.readouterr()
+    return code, (json.loads(told.out) if request["json"] and told.out else told.out)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "clean"
+    save(made / "a.safetensors", 0)
+    save(made / "Fine-tuned" / "b.safetensors", 1)
+    return made
+
+
+def test_every_network_is_a_reference_of_its_folders_kind(folder, capsys, scored) -> None:
+    code, document = ask(capsys, folder)
+    made = read_set_file(folder.parent / "set.json")
+    assert code == 0
+    assert (document["references"], document["sha256"], document["left_out"]) == (2, made.sha256, [])
+    assert {(r.kind, r.note) for r in made.references} == {
+        ("plain", "a.safetensors"),
+        ("fine-tuned", "Fine-tuned/b.safetensors"),
+    }
+    assert made.conditions.architecture == "wrn-10-1"
+    assert (made.conditions.budget, made.conditions.images) == ("quick", "patches")
+
+
+def test_every_network_is_scored_with_a_seed_of_its_own(folder, capsys, scored) -> None:
+    ask(capsys, folder)
+    assert len(set(scored)) == 2
+
+
+def test_what_is_scored_is_not_scored_again(folder, capsys, scored) -> None:
+    _, first = ask(capsys, folder)
+    with (folder.parent / "set.scores.jsonl").open("ab") as file:
+        file.write(b'{"sha256": "torn')
+    save(folder / "c.safetensors", 2)
+    _, second = ask(capsys, folder)
+    _, third = ask(capsys, folder)
+    assert (first["references"], second["references"], len(scored)) == (2, 3, 3)
+    assert third == second
+
+
+def test_another_budget_is_scored_anew(folder, capsys, scored) -> None:
+    ask(capsys, folder)
+    ask(capsys, folder, budget="standard")
+    assert len(scored) == 4
+
+
+def test_a_stopped_run_keeps_its_scores_and_writes_no_set(folder, capsys, scored, monkeypatch) -> None:
+    asked: list[int] = []
+
+    def stops(monitor) -> bool:
+        asked.append(1)
+        return len(asked) > 1
+
+    with monkeypatch.context() as patched:
+        patched.setattr(process.FileMonitor, "should_stop", stops)
+        code, _ = ask(capsys, folder)
+    assert (code, len(scored), (folder.parent / "set.json").exists()) == (130, 1, False)
+    code, document = ask(capsys, folder)
+    assert (code, document["references"], len(scored)) == (0, 2, 2)
+
+
+def test_what_cannot_be_a_reference_is_left_out_and_the_reason_said(folder, capsys, scored) -> None:
+    (folder / "x-broken.pt").write_bytes(b"no checkpoint")
+    (folder / "readme.txt").write_text("not looked at")
+    save(folder / "y-other.safetensors", 3, num_classes=5)
+    (folder / "z-copy.safetensors").write_bytes((folder / "a.safetensors").read_bytes())
+    code, document = ask(capsys, folder)
+    left = {entry["file"]: entry["why"] for entry in document["left_out"]}
+    assert (code, document["references"]) == (0, 2)
+    assert set(left) == {"x-broken.pt", "y-other.safetensors", "z-copy.safetensors"}
+    assert "5 classes" in left["y-other.safetensors"]
+    assert "a.safetensors" in left["z-copy.safetensors"]
+
+
+def test_a_folder_without_references_is_an_error(tmp_path, capsys, scored) -> None:
+    code, document = ask(capsys, tmp_path)
+    assert (code, document["error"]["code"]) == (3, "references_missing")
+
+
+def test_for_people_it_says_how_few_references_are_too_few(folder, capsys, scored) -> None:
+    _, text = ask(capsys, folder, json=False)
+    assert "2 references" in text
+    assert "too few for a detection" in text
+
+
+def test_the_probes_themselves_score_a_network(tmp_path, capsys) -> None:
+    save(tmp_path / "clean" / "a.safetensors", 0)
+    code, _ = ask(capsys, tmp_path / "clean")
+    made = read_set_file(tmp_path / "set.json")
+    assert code == 0
+    assert made.probes == ("mmbd", "trigger_inversion")

@@ -1,0 +1,92 @@
+"""The words of the verdict, with clean references at hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.data.bundle import AuditData
+from models.metrics import wilson
+from models.probes.advice import name_not_tested
+from models.probes.calibration.apply import calibrate
+from models.probes.findings import Findings
+from models.probes.verdict import Verdict, decide
+from models.results.audit import ProbeResult, TriggerReport
+from tests.models.probes.calibration.sets import conditions, made_set
+
+
+def probe(name: str, statistic: float, *, target: int | None = 3, conspicuous: bool = False) -> ProbeResult:
+    return ProbeResult(name, f"{name} looked.", target, statistic, conspicuous)
+
+
+def found(*probes: ProbeResult, n: int = 19, **more: object) -> Findings:
+    calibrated, result = calibrate(probes, conditions(), [made_set(n)])
+    parts = {"triggers": (), "failures": (), **more}
+    return Findings(tuple(calibrated), transfers=(), hiding=frozenset(), calibration=result, **parts)
+
+
+def judged(*probes: ProbeResult, n: int = 19, **more: object) -> Verdict:
+    return decide(found(*probes, n=n, **more))
+
+
+LOUD, QUIET = probe("mmbd", 2.0), probe("mmbd", 0.2)
+
+
+def test_rare_among_nineteen_clean_networks_is_detected_without_a_trigger() -> None:
+    verdict = judged(LOUD, probe("trigger_inversion", 0.2, target=7))
+    assert (verdict.word, verdict.target_label) == ("detected", 3)
+    assert "p = 0.050" in verdict.sentence
+    assert "at most 5%" in verdict.sentence
+
+
+def test_eighteen_references_are_a_suspicion_at_most_and_it_is_said() -> None:
+    verdict = judged(probe("mmbd", 2.0, conspicuous=True), n=18)
+    assert (verdict.word, verdict.target_label) == ("suspected", 3)
+    assert "at least 19 references, there are 18" in verdict.sentence
+
+
+def test_probes_that_drive_towards_different_classes_are_inconclusive() -> None:
+    verdict = judged(LOUD, probe("trigger_inversion", 2.0, target=7))
+    assert verdict.word == "inconclusive"
+    assert "3 and 7" in verdict.sentence
+
+
+def test_an_unusual_network_without_a_class_is_suspected() -> None:
+    verdict = judged(probe("mmbd", 2.0, target=None))
+    assert (verdict.word, verdict.target_label) == ("suspected", None)
+
+
+def test_an_ordinary_network_is_not_detected_whatever_its_marks_say() -> None:
+    verdict = judged(probe("mmbd", 0.2, conspicuous=True))
+    assert verdict.word == "not_detected"
+    assert "would be conspicuous" in verdict.sentence
+    assert "safe" not in verdict.sentence
+    assert "cannot see" in verdict.sentence
+
+
+def test_an_ordinary_network_with_a_failed_probe_is_inconclusive() -> None:
+    assert judged(QUIET, failures=("The transfer probe could not run: x.",)).word == "inconclusive"
+
+
+def test_a_mark_without_references_leaves_a_doubt() -> None:
+    verdict = judged(QUIET, probe("transfer", 1.0, target=5, conspicuous=True))
+    assert (verdict.word, verdict.target_label) == ("inconclusive", 5)
+
+
+def test_a_given_trigger_that_works_needs_no_references() -> None:
+    report = TriggerReport("sticker", "given", "replace", 3, wilson(95, 100), wilson(0, 100), 0.02, "patches")
+    verdict = judged(QUIET, triggers=(report,))
+    assert (verdict.word, verdict.target_label) == ("detected", 3)
+    assert "sticker" in verdict.sentence
+
+
+@pytest.mark.parametrize(
+    "n, said", [(19, "networks made as the references"), (5, "5 clean reference networks")]
+)
+def test_what_the_p_values_may_not_claim_is_said(n: int, said: str) -> None:
+    assert said in " ".join(name_not_tested(found(QUIET, n=n), "surrogate patches", AuditData()))
+
+
+def test_why_there_is_no_calibration_is_said() -> None:
+    findings = Findings((QUIET,), (), (), (), frozenset(), calibrate([QUIET], conditions(), [])[1])
+    lines = " ".join(name_not_tested(findings, "surrogate patches", AuditData()))
+    assert "There are no clean reference networks to compare with." in lines

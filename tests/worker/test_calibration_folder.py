@@ -1,0 +1,28 @@
+from pathlib import Path
+
+from worker.calibration_folder import MAX_BYTES, MAX_FILES, read_texts
+
+
+def test_files_of_json_are_read_by_name(tmp_path: Path) -> None:
+    for name in ("b.json", "a.json", "a.scores.jsonl", "notes.txt"):
+        (tmp_path / name).write_text(name)
+    assert read_texts(tmp_path) == {"a.json": "a.json", "b.json": "b.json"}
+
+
+def test_no_folder_and_a_missing_one_hold_nothing(tmp_path: Path) -> None:
+    assert read_texts(None) == {}
+    assert read_texts(tmp_path / "missing") == {}
+
+
+def test_what_is_no_text_or_too_large_is_skipped(tmp_path: Path) -> None:
+    (tmp_path / "good.json").write_text("{}")
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
+    (tmp_path / "large.json").write_bytes(b" " * (MAX_BYTES + 1))
+    (tmp_path / "folder.json").mkdir()
+    assert read_texts(tmp_path) == {"good.json": "{}"}
+
+
+def test_a_folder_of_thousands_is_not_read_whole(tmp_path: Path) -> None:
+    for number in range(MAX_FILES + 3):
+        (tmp_path / f"{number:03}.json").write_text("{}")
+    assert len(read_texts(tmp_path)) == MAX_FILES

@@ -1,0 +1,29 @@
+"""The installation's own reference sets, as text: a job's process reads them, but cannot see the folder."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+#: More is no folder of reference sets; each may have 1 MiB, and 39 references have 10 kB.
+MAX_FILES, MAX_BYTES = 64, 1024 * 1024
+
+logger = logging.getLogger(__name__)
+
+
+def read_texts(folder: Path | None) -> dict[str, str]:
+    """Read the first ``MAX_FILES`` files ``*.json`` of the folder, by name; skip what cannot be a set.
+
+    Args:
+        folder: ``PROCTOR_CALIBRATION_DIR``; None is an empty one. One that is missing is, too: an audit
+            without references still says what it found, and that it had none.
+    """
+    texts = {}
+    for path in sorted(folder.glob("*.json"))[:MAX_FILES] if folder is not None else ():
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
+            texts[path.name] = path.read_text("utf-8")
+        except (OSError, ValueError) as error:
+            logger.warning("The reference set %s is skipped: %s", path, error)
+    return texts
