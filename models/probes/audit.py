@@ -25,13 +25,15 @@ from models.probes.probe_images import ProbeImages, probe_images
 from models.probes.transfer import Suspicion, transfer_probe
 from models.probes.trigger_inversion import Kind, choose_classes, compare_classes, invert_trigger
 from models.probes.trigger_measuring import hides_image, measure_trigger
+from models.probes.undistillable.questions import ask_undistillable
 from models.probes.verdict import decide, overall_hazard
 from models.recipes.job import Recipe
 from models.results.audit import AuditResult, ProbeResult, TransferResult, TriggerReport
+from models.results.undistillable import UndistillableResult
 from models.triggers import Trigger
 
 #: Where each part ends, as a share of the audit. Without transfer the bar jumps at the end.
-MARGINS_END, INVERSION_END = 0.12, 0.35
+MARGINS_END, INVERSION_END, TRANSFER_END = 0.12, 0.35, 0.75
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,7 @@ class _Audit:
     recovered: list[Trigger] = field(default_factory=list)
     transfers: tuple[TransferResult, ...] = ()
     failures: list[str] = field(default_factory=list)
+    undistillable: UndistillableResult | None = None
 
     def generator(self, stream: str) -> torch.Generator:
         """Make a probe's source of randomness; its device is where the probe computes."""
@@ -99,7 +102,7 @@ def run_audit(
     )
     with frozen(teacher.pixel_classifier()) as classifier:
         audit = _Audit(teacher, classifier, data, triggers, recipe, effort, images, monitor)
-        for part in (_measure_given, _probe_margins, _compare, _invert, _follow):
+        for part in (_measure_given, _probe_margins, _compare, _invert, _follow, _learn_from):
             part(audit)
         return _conclude(audit, started)
 
@@ -133,6 +136,7 @@ def _conclude(audit: _Audit, started: float) -> Audited:
         transfers=findings.transfers,
         seed=audit.recipe.seed,
         seconds=time.monotonic() - started,
+        undistillable=audit.undistillable,
     )
     return Audited(result, tuple(t for t in audit.recovered if t.target_label in suspects))
 
@@ -240,10 +244,23 @@ def _follow(audit: _Audit) -> None:
             audit.data,
             audit.recipe,
             most_images=audit.recipe.probe.transfer_images or audit.effort.transfer_images,
-            monitor=Portion(audit.monitor, INVERSION_END, 1),
+            monitor=Portion(audit.monitor, INVERSION_END, TRANSFER_END),
         )
     except (RecipeError, TrainingFailed) as problem:
         audit.failures.append(f"The transfer probe could not run: {problem.detail}")
+
+
+def _learn_from(audit: _Audit) -> None:
+    """Ask whether the teacher is nasty: a flag of its own, which no other finding moves or is moved by."""
+    if audit.recipe.probe.nasty:
+        audit.undistillable = ask_undistillable(
+            audit.teacher,
+            audit.data,
+            audit.images,
+            audit.recipe.probe.budget,
+            seed=derive_seed(audit.recipe.seed, "nasty"),
+            monitor=Portion(audit.monitor, TRANSFER_END, 1),
+        )
 
 
 def _by_margin(audit: _Audit) -> list[int]:

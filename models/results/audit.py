@@ -7,6 +7,7 @@ from typing import Literal
 
 from models.results.rate import Rate
 from models.results.teacher_check import TeacherCheck
+from models.results.undistillable import UndistillableResult
 
 __all__ = [
     "AuditResult",
@@ -109,3 +110,5 @@ class AuditResult:
     seconds: float
     teacher_check: TeacherCheck | None = None
     """Whether teacher and labelled images belong together; None without labelled images."""
+    undistillable: UndistillableResult | None = None
+    """Whether the teacher is bad to learn from, a flag of its own; None when that was not asked."""
