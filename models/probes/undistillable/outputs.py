@@ -67,6 +67,8 @@ def spearman(first: Tensor, second: Tensor) -> float:
 
 
 def _ranks(values: Tensor) -> Tensor:
-    _, place, counts = values.unique(sorted=True, return_inverse=True, return_counts=True)
+    place: Tensor
+    counts: Tensor
+    _, place, counts = values.unique(return_inverse=True, return_counts=True)  # type: ignore[no-untyped-call]
     ends = counts.cumsum(0).double()
     return (ends - (counts.double() - 1) / 2)[place]
