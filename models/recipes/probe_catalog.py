@@ -142,7 +142,7 @@ NASTY_PROBES: tuple[ProbeFacts, ...] = (
             "harm to strong students, other temperatures and longer training; a network less accurate than "
             "its students harms them without being nasty"
         ),
-        cost="COST_STUDENTS",
+        cost="32 s of one core from a WRN-10-2 at 16x16; at 32x32 about four times that, by operation counts",
         source="Ma et al., Nasty Teacher, ICLR 2021, section 4",
     ),
     ProbeFacts(
@@ -151,8 +151,11 @@ NASTY_PROBES: tuple[ProbeFacts, ...] = (
         question="Does learning from the network cost more the softer its answers are?",
         needs="labelled images",
         uses=(),
-        gives="the gain at temperature 1 minus the gain at 20",
-        blind_to="what paired students cannot see",
+        gives="the gain at temperature 1 minus that at 4, with budget thorough at 20",
+        blind_to=(
+            "what paired students cannot see; short training at high temperatures costs students of harmless "
+            "networks too"
+        ),
         cost="within that of paired students",
         source="Ma et al., Nasty Teacher, ICLR 2021, section 4.4",
     ),

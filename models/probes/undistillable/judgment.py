@@ -7,8 +7,10 @@ by chance now and then. A teacher that is less accurate than the students themse
 any intent, so what it lacks against them, twice, must be exceeded too (ours).
 
 N1 to N3 mean little without clean networks of the same kind beside them, and there are none here: alone they
-say at most that a network looks unusual, which is ``inconclusive``. On surrogate patches they cannot even say
-that it looks usual. Nothing here looks at the backdoor's verdict, and nothing there looks here.
+say at most that a network looks unusual, which is ``inconclusive``, and one of them is enough for that
+(algorithms.md 6.4 wants two of three, with references). On surrogate patches no mark applies: there a
+harmless network of digits had the divergence of a nasty one (docs/results.md). Nothing here looks at the
+backdoor's verdict, and nothing there looks here.
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ from models.results.undistillable import (
 LEAST_LOSS, STANDARD_ERRORS, FEWEST_SEEDS = 0.01, 2.0, 3
 
 #: Marks of "looks unusual", uncalibrated: two peaks where a certain network has one; an order of classes that
-#: explains little of the answers; a head that shares less than half of its order with the refitted one.
-UNUSUAL_PEAKS, UNUSUAL_RHO, UNUSUAL_AFFINITY = 2.0, 0.2, 0.5
+#: explains little of the answers; nats between the last layer and the refitted one. The last was set by
+#: looking at six networks of digits: .228 twice at omega .04, at most .018 of the others; the first two part
+#: none of them.
+UNUSUAL_PEAKS, UNUSUAL_RHO, UNUSUAL_DIVERGENCE = 2.0, 0.2, 0.1
 
 
 @dataclass(frozen=True)
@@ -50,19 +54,26 @@ class NastyFindings:
     """Why a part gave no result, one sentence each."""
 
     @property
+    def on_clean_images(self) -> bool:
+        """Whether N1 to N3 saw images of the kind that the network was made for."""
+        return self.image_source == "clean images"
+
+    @property
     def asked(self) -> int:
         """Count those of N1 to N3 that gave a number."""
         return bool(self.peaks) + (self.consistency is not None) + (self.refit is not None)
 
     @property
     def unusual(self) -> tuple[str, ...]:
-        """Name those of N1 to N3 that pass their mark."""
+        """Name those of N1 to N3 that pass their mark; none on patches."""
+        if not self.on_clean_images:
+            return ()
         temperature = paper_temperature(self.num_classes)
         peaks = [found.peaks for found in self.peaks if found.temperature == temperature]
         passed = {
             "multi_peak": any(value >= UNUSUAL_PEAKS for value in peaks),
             "feature_consistency": self.consistency is not None and self.consistency.rho <= UNUSUAL_RHO,
-            "head_refit": self.refit is not None and self.refit.affinity_correlation <= UNUSUAL_AFFINITY,
+            "head_refit": self.refit is not None and self.refit.divergence >= UNUSUAL_DIVERGENCE,
         }
         return tuple(name for name, does in passed.items() if does)
 
@@ -122,16 +133,16 @@ def _by_outputs(found: NastyFindings) -> tuple[Undistillable, str]:
     if not found.asked:
         why = " ".join(found.failures)
         return "inconclusive", f"Whether this network is bad to learn from has no answer. {why}".strip()
-    if len(found.unusual) >= 2:
+    if found.unusual:
         names = listed([find_probe(name).title.lower() for name in found.unusual])
         return "inconclusive", (
             f"This network's answers look unusual ({names}), as those of networks that were made to mislead "
             "students do, but also of some harmless ones. No student was trained to find out."
         )
-    if found.image_source != "clean images" or found.asked < 3:
+    if not found.on_clean_images or found.asked < 3:
         return "inconclusive", (
-            "Nothing in this network's answers looks made to mislead students, but without enough images of "
-            "the kind it was made for that says little."
+            "Whether this network is bad to learn from has no answer: that takes images of the kind it was "
+            "made for, of at least four classes."
         )
     return "not_detected", (
         "Nothing in this network's answers looks made to mislead students. No student was trained to find "
@@ -152,8 +163,9 @@ def _evidence(found: NastyFindings) -> tuple[str, ...]:
         if line
     ]
     for name, line in sorted(outputs, key=lambda entry: entry[0] not in unusual):
-        looks = "unusual" if name in unusual else "usual"
-        lines.append(f"{find_probe(name).title}: {line} By an uncalibrated mark this is {looks}.")
+        looks = f"By an uncalibrated mark this is {'unusual' if name in unusual else 'usual'}."
+        mark = looks if found.on_clean_images else "No mark applies to patches."
+        lines.append(f"{find_probe(name).title}: {line} {mark}")
     return tuple(lines)
 
 
@@ -169,7 +181,7 @@ def _student_lines(students: PairedStudents) -> list[str]:
         f"({students.labels.value:.1%} right), those that learned from this network changed by {gains}.",
         f"{find_probe('temperature_slope').title}: the gain at temperature {first:g} minus that at "
         f"{last:g} is {points(students.slope)} (standard error {100 * students.slope_error:.1f}); "
-        "with networks made to mislead it is positive and grows.",
+        "that is larger with networks made to mislead, but positive with some harmless ones.",
         f"This network itself is right on {students.teacher.value:.1%} of the same images. One that is less "
         "accurate than its students harms them without any intent; the loss is weighed against that.",
     ]
@@ -204,7 +216,7 @@ def _refit_line(found: HeadRefit | None) -> str:
 
 def _not_tested(found: NastyFindings) -> tuple[str, ...]:
     lines = list(found.failures)
-    if found.image_source != "clean images":
+    if not found.on_clean_images:
         lines.append(
             "The answers to images the network was made for: patches of photographs stood in, and say less."
         )

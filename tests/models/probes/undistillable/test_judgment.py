@@ -106,10 +106,11 @@ def test_answers_alone_never_detect() -> None:
     assert any("200 labelled" in line for line in result.advice)
 
 
-def test_one_of_three_is_not_enough_to_look_unusual() -> None:
+def test_one_of_three_is_enough_to_look_unusual() -> None:
     one = replace(USUAL, refit=UNUSUAL.refit)
     assert one.unusual == ("head_refit",)
-    assert judged(one).word == "not_detected"
+    assert judged(one).word == "inconclusive"
+    assert judged(USUAL).word == "not_detected"
 
 
 def test_peaks_count_at_the_papers_temperature_only() -> None:
@@ -118,9 +119,14 @@ def test_peaks_count_at_the_papers_temperature_only() -> None:
     assert replace(USUAL, num_classes=100).unusual == ("multi_peak",)
 
 
-def test_patches_cannot_say_that_answers_look_usual() -> None:
-    result = judged(replace(USUAL, image_source="surrogate patches"))
+@pytest.mark.parametrize("found", [USUAL, UNUSUAL])
+def test_patches_can_say_neither_usual_nor_unusual(found: NastyFindings) -> None:
+    on_patches = replace(found, image_source="surrogate patches")
+    result = judged(on_patches)
+    assert on_patches.unusual == ()
     assert result.word == "inconclusive"
+    assert "unusual" not in result.sentence
+    assert all(line.endswith("No mark applies to patches.") for line in result.evidence)
     assert any("patches" in line for line in result.not_tested)
 
 
