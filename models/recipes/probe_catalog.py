@@ -142,7 +142,10 @@ NASTY_PROBES: tuple[ProbeFacts, ...] = (
             "harm to strong students, other temperatures and longer training; a network less accurate than "
             "its students harms them without being nasty"
         ),
-        cost="32 s of one core from a WRN-10-2 at 16x16; at 32x32 about four times that, by operation counts",
+        cost=(
+            "estimated: 50 s of one core from a WRN-10-2 at 16x16 (half as many images took 25 s), four "
+            "times that at 32x32"
+        ),
         source="Ma et al., Nasty Teacher, ICLR 2021, section 4",
     ),
     ProbeFacts(

@@ -1,10 +1,11 @@
 """From statistics and students to one of three words.
 
 ``detected`` is kept for what was measured: students that learned from the teacher ended worse than their
-twins that did not, by more than one point and two standard errors over three seeds or more (N4; algorithms.md
-6.4). With three seeds and no calibration that is no five-percent test: a harmless teacher passes both marks
-by chance now and then. A teacher that is less accurate than the students themselves drags them down without
-any intent, so what it lacks against them, twice, must be exceeded too (ours).
+twins that did not, by more than one point and, over three pairs or more, beyond chance (N4; algorithms.md
+6.4). That file wants two standard errors. From three pairs they are worth little: a harmless network of digits
+passed both marks (docs/results.md). So the mean must lie beyond Student's 97.5 % quantile for that many pairs.
+A teacher that is less accurate than the students themselves drags them down without any intent, so what it
+lacks against them, twice, must be exceeded too (ours).
 
 N1 to N3 mean little without clean networks of the same kind beside them, and there are none here: alone they
 say at most that a network looks unusual, which is ``inconclusive``, and one of them is enough for that
@@ -29,8 +30,9 @@ from models.results.undistillable import (
     UndistillableResult,
 )
 
-#: N4's marks: a mean loss of more than a point, and of more than two standard errors, over three seeds.
-LEAST_LOSS, STANDARD_ERRORS, FEWEST_SEEDS = 0.01, 2.0, 3
+#: N4's marks: a mean loss of more than a point, and of so many standard errors by the number of pairs.
+LEAST_LOSS, FEWEST_PAIRS = 0.01, 3
+STANDARD_ERRORS = {3: 4.30, 4: 3.18, 5: 2.78}
 
 #: Marks of "looks unusual", uncalibrated: two peaks where a certain network has one; an order of classes that
 #: explains little of the answers; nats between the last layer and the refitted one. The last was set by
@@ -111,7 +113,9 @@ def _by_students(students: PairedStudents) -> tuple[Undistillable, str]:
             f"Learning from this network did small students no harm beyond a point: {change} of accuracy "
             "against students that never saw it. Other students, images or temperatures may still suffer."
         )
-    if gain.mean >= -STANDARD_ERRORS * gain.standard_error or len(gain.gains) < FEWEST_SEEDS:
+    # More pairs than the table has need fewer errors; the strictest will do.
+    needed = STANDARD_ERRORS.get(len(gain.gains), STANDARD_ERRORS[FEWEST_PAIRS]) * gain.standard_error
+    if -gain.mean <= needed or len(gain.gains) < FEWEST_PAIRS:
         return "inconclusive", (
             f"Students that learned from this network ended worse ({change} of accuracy), but so few images "
             "and pairs could show that by chance."
