@@ -2,10 +2,10 @@
 
 ``detected`` is kept for what was measured: students that learned from the teacher ended worse than their
 twins that did not, by more than one point and, over three pairs or more, beyond chance (N4; algorithms.md
-6.4). That file wants two standard errors. From three pairs they are worth little: a harmless network of digits
-passed both marks (docs/results.md). So the mean must lie beyond Student's 97.5 % quantile for that many pairs.
-A teacher that is less accurate than the students themselves drags them down without any intent, so what it
-lacks against them, twice, must be exceeded too (ours).
+6.4). That file wants two standard errors. From three pairs they are worth little: a harmless network of
+digits passed both marks (docs/results.md). So the mean must lie beyond Student's 97.5 % quantile for that
+many pairs. A teacher that is less accurate than the students themselves drags them down without any intent,
+so what it lacks against them, twice, must be exceeded too (ours).
 
 N1 to N3 mean little without clean networks of the same kind beside them, and there are none here: alone they
 say at most that a network looks unusual, which is ``inconclusive``, and one of them is enough for that
