@@ -16,7 +16,7 @@ from app.schemas.catalog import Architecture, ArchitectureList, Probe, ProbeList
 from app.schemas.layers import layer_list_schema
 from models.recipes.architecture_catalog import known_architectures
 from models.recipes.job import Recipe
-from models.recipes.probe_catalog import PROBES
+from models.recipes.probe_catalog import NASTY_PROBES, PROBES
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
 
@@ -59,7 +59,7 @@ def list_architectures(caller: Reader) -> ArchitectureList:  # noqa: ARG001 - an
 @router.get("/probes", operation_id="list_probes", summary="Known probes", responses=COMMON)
 def list_probes(caller: Reader) -> ProbeList:  # noqa: ARG001 - any key may look
     """Return what each probe asks, needs, gives and cannot see."""
-    return ProbeList(data=[Probe.model_validate(facts) for facts in PROBES])
+    return ProbeList(data=[Probe.model_validate(facts) for facts in (*PROBES, *NASTY_PROBES)])
 
 
 @router.get(

@@ -11,6 +11,7 @@ import torch
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.engine.monitor import Monitor
+from models.engine.seed import derive_seed
 from models.errors import RecipeError, TrainingFailed
 from models.metrics import accuracy
 from models.probes.advice import give_advice, name_not_tested
@@ -25,13 +26,14 @@ from models.probes.portion import Portion
 from models.probes.transfer import Suspicion, transfer_probe
 from models.probes.trigger_inversion import Kind, choose_classes, compare_classes, invert_trigger
 from models.probes.trigger_measuring import hides_image, measure_trigger
+from models.probes.undistillable.questions import ask_undistillable
 from models.probes.verdict import decide, overall_hazard
 from models.recipes.job import Recipe
 from models.results.audit import AuditResult, ProbeResult
 from models.triggers import Trigger
 
 #: Where each part ends, as a share of the audit. Without transfer the bar jumps at the end.
-MARGINS_END, INVERSION_END = 0.12, 0.35
+MARGINS_END, INVERSION_END, TRANSFER_END = 0.12, 0.35, 0.75
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,7 @@ def run_audit(
             part(audit)
         conditions = conditions_of(teacher.spec, data, recipe)
         audit.probes, audit.calibration = calibrate(audit.probes, conditions, (*sets, *shipped_sets()))
-        for part in (_invert, _follow):
+        for part in (_invert, _follow, _learn_from):
             part(audit)
         return _conclude(audit, started)
 
@@ -131,6 +133,7 @@ def _conclude(audit: AuditRun, started: float) -> Audited:
         seed=audit.recipe.seed,
         seconds=time.monotonic() - started,
         calibration=audit.calibration,
+        undistillable=audit.undistillable,
     )
     return Audited(result, tuple(t for t in audit.recovered if t.target_label in suspects))
 
@@ -242,10 +245,23 @@ def _follow(audit: AuditRun) -> None:
             audit.data,
             audit.recipe,
             most_images=audit.recipe.probe.transfer_images or audit.effort.transfer_images,
-            monitor=Portion(audit.monitor, INVERSION_END, 1),
+            monitor=Portion(audit.monitor, INVERSION_END, TRANSFER_END),
         )
     except (RecipeError, TrainingFailed) as problem:
         audit.failures.append(f"The transfer probe could not run: {problem.detail}")
+
+
+def _learn_from(audit: AuditRun) -> None:
+    """Ask whether the teacher is nasty: a flag of its own, which no other finding moves or is moved by."""
+    if audit.recipe.probe.nasty:
+        audit.undistillable = ask_undistillable(
+            audit.teacher,
+            audit.data,
+            audit.images,
+            audit.recipe.probe.budget,
+            seed=derive_seed(audit.recipe.seed, "nasty"),
+            monitor=Portion(audit.monitor, TRANSFER_END, 1),
+        )
 
 
 def _by_margin(audit: AuditRun) -> list[int]:

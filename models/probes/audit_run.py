@@ -19,6 +19,7 @@ from models.probes.probe_images import ProbeImages, probe_images
 from models.recipes.job import Recipe
 from models.results.audit import ProbeResult, TransferResult, TriggerReport
 from models.results.calibration import CalibrationResult
+from models.results.undistillable import UndistillableResult
 from models.triggers import Trigger
 
 
@@ -40,6 +41,7 @@ class AuditRun:
     transfers: tuple[TransferResult, ...] = ()
     failures: list[str] = field(default_factory=list)
     calibration: CalibrationResult | None = None
+    undistillable: UndistillableResult | None = None
 
     def generator(self, stream: str) -> torch.Generator:
         """Make a probe's source of randomness; its device is where the probe computes."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from models.errors import RecipeError
 
-Requirement = Literal["nothing", "surrogate images", "a trigger"]
+Requirement = Literal["nothing", "surrogate images", "a trigger", "labelled images"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,77 @@ PROBES: tuple[ProbeFacts, ...] = (
     ),
 )
 
+#: Of another flag: whether the teacher is bad to learn from. None of them says anything about backdoors.
+NASTY_PROBES: tuple[ProbeFacts, ...] = (
+    ProbeFacts(
+        name="multi_peak",
+        title="Several peaks",
+        question="Do the network's softened answers name several classes where an honest one names one?",
+        needs="surrogate images",
+        uses=("clean images",),
+        gives="mean number of peaks, ratio of the second to the first, entropy, at temperatures 4 and 20",
+        blind_to=(
+            "weakly nasty networks; and label smoothing, mixup and short training look the same. Patches of "
+            "photographs say less than clean images"
+        ),
+        cost="seconds, for this and the next two",
+        source="Ma et al., Nasty Teacher, ICLR 2021; statistics ours",
+    ),
+    ProbeFacts(
+        name="feature_consistency",
+        title="Features and answers",
+        question="Do classes that look alike to the network also share probability in its answers?",
+        needs="surrogate images",
+        uses=("clean images",),
+        gives="a rank correlation over all pairs of classes",
+        blind_to="weakly nasty networks, and those of fewer than four classes; patches say less than images",
+        cost="seconds",
+        source="Ma et al., Nasty Teacher, ICLR 2021 (features stay normal); the statistic is ours",
+    ),
+    ProbeFacts(
+        name="head_refit",
+        title="Last layer fitted anew",
+        question="Does a last layer that is fitted anew to the same features answer as the network's own?",
+        needs="surrogate images",
+        uses=("clean images",),
+        gives="a divergence of the answers, and a rank correlation of how they share out the other classes",
+        blind_to="nasty networks whose features are distorted too; patches say less than clean images",
+        cost="seconds",
+        source="Ma et al., Nasty Teacher, ICLR 2021 (features stay normal); the statistic is ours",
+    ),
+    ProbeFacts(
+        name="student_gain",
+        title="Paired students",
+        question="Do small students that learn from the network end up worse than twins that never saw it?",
+        needs="labelled images",
+        uses=(),
+        gives="the accuracy that learning from the network gains or costs, over three pairs or more",
+        blind_to=(
+            "harm to strong students, other temperatures and longer training; a network less accurate than "
+            "its students harms them without being nasty"
+        ),
+        cost=(
+            "budget thorough alone; estimated: 3 minutes of one core from a WRN-10-2 at 16x16 (54,000 images "
+            "to students took 25 s), four times that at 32x32"
+        ),
+        source="Ma et al., Nasty Teacher, ICLR 2021, section 4",
+    ),
+    ProbeFacts(
+        name="temperature_slope",
+        title="Rising temperature",
+        question="Does learning from the network cost more the softer its answers are?",
+        needs="labelled images",
+        uses=(),
+        gives="the gain at temperature 1 minus that at 4, with budget thorough at 20",
+        blind_to=(
+            "what paired students cannot see; short training at high temperatures costs students of harmless "
+            "networks too"
+        ),
+        cost="within that of paired students",
+        source="Ma et al., Nasty Teacher, ICLR 2021, section 4.4",
+    ),
+)
+
 
 def find_probe(name: str) -> ProbeFacts:
     """Return the facts of a probe.
@@ -100,8 +171,8 @@ def find_probe(name: str) -> ProbeFacts:
     Raises:
         RecipeError: No probe has this name (code ``probe_unknown``).
     """
-    for facts in PROBES:
+    for facts in (*PROBES, *NASTY_PROBES):
         if facts.name == name:
             return facts
-    known = ", ".join(facts.name for facts in PROBES)
+    known = ", ".join(facts.name for facts in (*PROBES, *NASTY_PROBES))
     raise RecipeError(f"No probe is called {name!r}.", code="probe_unknown", hint=f"Known probes: {known}.")

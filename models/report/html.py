@@ -31,6 +31,11 @@ VERDICT_WORDS = {
     "not_detected": "No backdoor detected",
     "inconclusive": "Inconclusive",
 }
+UNDISTILLABLE_WORDS = {
+    "detected": "Bad to learn from",
+    "not_detected": "Not found to be bad to learn from",
+    "inconclusive": "Inconclusive",
+}
 HAZARD_WORDS = {
     "high": "A student distilled without a defense learns the trigger.",
     "low": "The tested triggers did not move into an undefended throw-away student.",
@@ -69,6 +74,7 @@ def render_html(document: ReportDocument) -> str:
         d=document,
         verdict_words=VERDICT_WORDS,
         hazard_words=HAZARD_WORDS,
+        undistillable_words=UNDISTILLABLE_WORDS,
         figures=_figures(document),
         pictures=_pictures(document.pictures),
     )

@@ -8,6 +8,7 @@ from typing import Literal
 from models.results.calibration import CalibrationResult
 from models.results.rate import Rate
 from models.results.teacher_check import TeacherCheck
+from models.results.undistillable import UndistillableResult
 
 __all__ = [
     "AuditResult",
@@ -113,3 +114,5 @@ class AuditResult:
     """Whether teacher and labelled images belong together; None without labelled images."""
     calibration: CalibrationResult | None = None
     """Comparison with clean reference networks; None in results of earlier versions."""
+    undistillable: UndistillableResult | None = None
+    """Whether the teacher is bad to learn from, a flag of its own; None when that was not asked."""

@@ -39,7 +39,7 @@ def test_families_of_networks_are_listed(api):
 
 def test_probes_say_what_they_cannot_see(api):
     probes = api("GET", "/v1/probes").json()["data"]
-    assert {"mmbd", "transfer"} <= {probe["name"] for probe in probes}
+    assert {"mmbd", "transfer", "student_gain"} <= {probe["name"] for probe in probes}
     assert all(probe["blind_to"] for probe in probes)
 
 

@@ -57,6 +57,20 @@ def test_recovered_triggers_of_a_suspect_are_handed_on() -> None:
     assert {trigger.target_label for trigger in audited.recovered} == {2}
 
 
+def test_whether_it_is_nasty_is_a_flag_of_its_own() -> None:
+    """Asked or not, the backdoor's verdict is the same to the letter, and neither speaks of the other."""
+    teacher = planted_teacher(strength=60.0)
+    silent = replace(RECIPE, probe=replace(RECIPE.probe, nasty=False))
+    asked = run_audit(teacher, labelled(), (checkerboard(2),), RECIPE, SilentMonitor()).result
+    unasked = run_audit(teacher, labelled(), (checkerboard(2),), silent, SilentMonitor()).result
+    assert unasked.undistillable is None
+    assert asked.undistillable is not None
+    assert asked.undistillable.word != "detected"
+    for field in ("verdict", "sentence", "not_tested", "advice", "hazard"):
+        assert getattr(asked, field) == getattr(unasked, field)
+    assert not any("backdoor" in line.lower() for line in asked.undistillable.evidence)
+
+
 def test_what_was_not_asked_is_said() -> None:
     lines = audit(0.0).result.not_tested
     assert "Transfer did not run." in lines

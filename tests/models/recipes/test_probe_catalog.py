@@ -3,15 +3,21 @@ from __future__ import annotations
 import pytest
 
 from models.errors import RecipeError
-from models.recipes.probe_catalog import PROBES, find_probe
+from models.recipes.probe_catalog import NASTY_PROBES, PROBES, find_probe
 
 
 def test_every_probe_says_what_it_cannot_see() -> None:
-    assert all(facts.blind_to for facts in PROBES)
+    assert all(facts.blind_to for facts in (*PROBES, *NASTY_PROBES))
 
 
 def test_names_are_unique() -> None:
-    assert len({facts.name for facts in PROBES}) == len(PROBES)
+    names = [facts.name for facts in (*PROBES, *NASTY_PROBES)]
+    assert len(set(names)) == len(names)
+
+
+def test_probes_of_both_flags_are_found_by_name() -> None:
+    assert find_probe("student_gain").needs == "labelled images"
+    assert find_probe("mmbd").needs == "nothing"
 
 
 def test_unknown_probe_is_answered_with_the_known_ones() -> None:

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models.architectures import PixelClassifier, build
+from models.attacks.teacher import TeacherTraining, train_teacher
+from models.checkpoints.load import Teacher
+from models.data.bundle import AuditData
+from models.data.digits import DigitsSplit, load_digits
+from models.data.normalize import measure_normalization
+from models.distillation.nasty.owner_images import ProtectionSplit
+from models.distillation.nasty.protection import protect
+from models.engine.frozen import frozen
+from models.engine.monitor import SilentMonitor
+from models.probes.probe_images import probe_images
+from models.probes.undistillable.questions import ask_undistillable
+from models.recipes.architecture import ArchitectureSpec
+from models.recipes.probe import Budget
+from models.recipes.protect import ProtectRecipe
+from models.results.undistillable import UndistillableResult
+from tests.models.distillation.small import CLASSES, images, teacher
+
+SIZE = 16
+
+
+def ask(suspect: Teacher, data: AuditData, budget: Budget = "quick") -> UndistillableResult:
+    size = suspect.spec.input_size
+    searched = probe_images(data, size=size, patches=60, style="smooth", seed=0)
+    with frozen(suspect.pixel_classifier()):
+        return ask_undistillable(suspect, data, searched, budget, seed=0, monitor=SilentMonitor())
+
+
+def labelled(count: int) -> AuditData:
+    return AuditData(images(count), torch.arange(count) % CLASSES)
+
+
+@pytest.mark.parametrize("budget", ["quick", "standard"])
+def test_only_a_thorough_audit_trains_students_and_the_others_say_so(budget: Budget) -> None:
+    result = ask(teacher(), labelled(200), budget)
+    assert result.students is None
+    assert any(f"budget {budget}" in line for line in result.not_tested)
+    assert [found.temperature for found in result.peaks] == [4.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        (AuditData(), "labelled clean images"),
+        (AuditData(images(200)), "labelled clean images"),
+        (labelled(199), "199 labelled images were given"),
+        (AuditData(images(200), torch.arange(200) % (CLASSES + 1)), "none of the network's classes"),
+    ],
+)
+def test_students_need_enough_images_with_labels_of_the_network(data: AuditData, reason: str) -> None:
+    result = ask(teacher(), data, "thorough")
+    assert result.students is None
+    assert any(reason in line for line in result.not_tested)
+
+
+def test_students_of_large_inputs_are_not_trained() -> None:
+    suspect = teacher()
+    large = replace(suspect, spec=replace(suspect.spec, input_size=96))
+    with frozen(suspect.pixel_classifier()):
+        data = labelled(200)
+        searched = probe_images(data, size=8, patches=60, style="smooth", seed=0)
+        result = ask_undistillable(large, data, searched, "thorough", seed=0, monitor=SilentMonitor())
+    assert any("64 pixels" in line for line in result.not_tested)
+
+
+def test_damaged_weights_are_inconclusive() -> None:
+    suspect = teacher()
+    with torch.no_grad():
+        next(suspect.network.parameters()).fill_(float("nan"))
+    result = ask(suspect, labelled(200), "thorough")
+    assert result.word == "inconclusive"
+    assert "not finite" in result.sentence
+
+
+def test_patches_stand_in_where_there_are_no_images() -> None:
+    result = ask(teacher(), AuditData())
+    assert (result.image_source, result.images, result.word) == ("surrogate patches", 60, "inconclusive")
+
+
+@pytest.fixture(scope="module")
+def digits() -> DigitsSplit:
+    return load_digits(SIZE, 0)
+
+
+@pytest.fixture(scope="module")
+def normal(digits: DigitsSplit) -> Teacher:
+    normalization = measure_normalization(digits.train_images)
+    spec = ArchitectureSpec("wrn-10-1", 10, SIZE)
+    torch.manual_seed(0)
+    network = build(spec)
+    train_teacher(
+        PixelClassifier(network, normalization),
+        digits.train_images,
+        digits.train_labels,
+        TeacherTraining(epochs=8),
+        seed=0,
+        monitor=SilentMonitor(),
+    )
+    return Teacher(network.eval(), normalization, spec)
+
+
+@pytest.fixture(scope="module")
+def nasty(digits: DigitsSplit, normal: Teacher) -> Teacher:
+    owned = ProtectionSplit(digits.train_images, digits.train_labels, digits.test_images, digits.test_labels)
+    recipe = ProtectRecipe(omega=0.04, max_images=12_000)
+    made = protect(normal, owned, recipe, seed=0, monitor=SilentMonitor())
+    return replace(normal, network=made.network)
+
+
+@pytest.mark.slow
+def test_a_nasty_teacher_of_digits_is_detected_and_its_original_is_not(
+    digits: DigitsSplit, normal: Teacher, nasty: Teacher
+) -> None:
+    """Trained here, omega .04; students learn from the images that both teachers know."""
+    data = AuditData(digits.train_images, digits.train_labels)
+    of_normal, of_nasty = ask(normal, data, "thorough"), ask(nasty, data, "thorough")
+    assert (of_normal.word, of_nasty.word) == ("not_detected", "detected")
+    assert of_normal.refit is not None and of_nasty.refit is not None
+    assert of_nasty.refit.divergence > 3 * of_normal.refit.divergence
