@@ -19,6 +19,7 @@ from models.metrics import accuracy
 from models.probes.advice import give_advice, name_not_tested
 from models.probes.effort import EFFORTS, Effort
 from models.probes.findings import Findings, suspected_classes
+from models.probes.further import further_probes
 from models.probes.mmbd import margin_statistics
 from models.probes.portion import Portion
 from models.probes.probe_images import ProbeImages, probe_images
@@ -31,7 +32,7 @@ from models.results.audit import AuditResult, ProbeResult, TransferResult, Trigg
 from models.triggers import Trigger
 
 #: Where each part ends, as a share of the audit. Without transfer the bar jumps at the end.
-MARGINS_END, INVERSION_END = 0.12, 0.35
+MARGINS_END, FURTHER_END, INVERSION_END = 0.12, 0.15, 0.35
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +100,7 @@ def run_audit(
     )
     with frozen(teacher.pixel_classifier()) as classifier:
         audit = _Audit(teacher, classifier, data, triggers, recipe, effort, images, monitor)
-        for part in (_measure_given, _probe_margins, _compare, _invert, _follow):
+        for part in (_measure_given, _probe_margins, _probe_further, _compare, _invert, _follow):
             part(audit)
         return _conclude(audit, started)
 
@@ -174,13 +175,25 @@ def _probe_margins(audit: _Audit) -> None:
         audit.failures.append(f"The margin probe could not run: {problem.detail}")
 
 
+def _probe_further(audit: _Audit) -> None:
+    audit.probes += further_probes(
+        audit.classifier,
+        audit.teacher.spec.num_classes,
+        audit.data,
+        audit.images,
+        audit.effort,
+        seed=audit.recipe.seed,
+        monitor=Portion(audit.monitor, MARGINS_END, FURTHER_END),
+    )
+
+
 def _compare(audit: _Audit) -> None:
     """Compare the classes by patch and, where the budget allows, by perturbation."""
-    if not audit.probes:
+    if not _has_margins(audit):
         return
     kinds: tuple[Kind, ...] = ("patch", "perturbation") if audit.effort.perturbation_steps else ("patch",)
     classes = choose_classes(_by_margin(audit), audit.effort.scanned_classes)
-    span = Portion(audit.monitor, MARGINS_END, INVERSION_END)
+    span = Portion(audit.monitor, FURTHER_END, INVERSION_END)
     for place, kind in enumerate(kinds):
         audit.probes.append(
             compare_classes(
@@ -198,12 +211,12 @@ def _compare(audit: _Audit) -> None:
 
 def _invert(audit: _Audit) -> None:
     """Recover a patch and a perturbation for the suspected classes, else for the first by margin."""
-    if not audit.probes:
+    if not _has_margins(audit):
         return
     classes = suspected_classes(audit.probes) or (_by_margin(audit)[0],)
     kinds: tuple[Kind, ...] = ("patch", "perturbation")
     searches = [(label, kind) for label in classes for kind in kinds]
-    span = Portion(audit.monitor, (MARGINS_END + INVERSION_END) / 2, INVERSION_END)
+    span = Portion(audit.monitor, (FURTHER_END + INVERSION_END) / 2, INVERSION_END)
     for place, (label, kind) in enumerate(searches):
         trigger = invert_trigger(
             audit.classifier,
@@ -227,7 +240,7 @@ def _invert(audit: _Audit) -> None:
 
 def _follow(audit: _Audit) -> None:
     """Follow given triggers, and the best recovered one per class, to a throw-away student."""
-    if not audit.recipe.probe.transfer or not audit.probes:
+    if not audit.recipe.probe.transfer or not _has_margins(audit):
         return
     followed = [*audit.given, *_best_recovered(audit)]
     if not followed:
@@ -244,6 +257,10 @@ def _follow(audit: _Audit) -> None:
         )
     except (RecipeError, TrainingFailed) as problem:
         audit.failures.append(f"The transfer probe could not run: {problem.detail}")
+
+
+def _has_margins(audit: _Audit) -> bool:
+    return bool(audit.probes) and audit.probes[0].probe == "mmbd"
 
 
 def _by_margin(audit: _Audit) -> list[int]:

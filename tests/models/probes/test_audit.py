@@ -11,6 +11,7 @@ from models.errors import Interrupted, RecipeError
 from models.probes.audit import Audited, run_audit
 from models.recipes.job import Recipe
 from models.recipes.probe import ProbeRecipe
+from models.recipes.probe_catalog import REPORTED_ONLY
 from models.triggers import Trigger
 from tests.models.probes.planted import checkerboard, planted_teacher, quadrant_images
 
@@ -115,3 +116,21 @@ def test_teacher_leaves_the_audit_as_it_came() -> None:
     assert all(
         parameter.requires_grad and parameter.grad is None for parameter in teacher.network.parameters()
     )
+
+
+def test_numbers_without_a_mark_are_reported_and_are_no_evidence() -> None:
+    result = audit(60.0, labelled()).result
+    assert {probe.probe for probe in result.probes} >= REPORTED_ONLY
+    dominance = next(probe for probe in result.probes if probe.probe == "local_dominance")
+    assert dominance.statistic is not None
+    assert not any("Local dominance" in line for line in result.evidence)
+
+
+def test_probe_without_an_answer_says_why_and_changes_no_verdict() -> None:
+    """The planted network has neither a linear layer nor stages."""
+    result = audit(0.0, labelled()).result
+    silent = {probe.probe for probe in result.probes if probe.statistic is None}
+    assert silent == {"head_statistics", "shuffle_sensitivity", "feature_variance"}
+    assert any("gave no answer. There is no number: the network has no stage" in t for t in result.not_tested)
+    assert result.verdict == "not_detected"
+    assert "shuffled" not in result.sentence
