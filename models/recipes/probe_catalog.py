@@ -91,7 +91,7 @@ PROBES: tuple[ProbeFacts, ...] = (
             "triggers that small disturbances break, and backdoors with several targets; benign networks may "
             "name one class for noise, too"
         ),
-        cost="3 s",
+        cost="2 s",
         source="Xiang et al., CBD, NeurIPS 2023",
     ),
     ProbeFacts(
