@@ -6,20 +6,22 @@ from models.data.bundle import AuditData
 from models.probes.findings import Findings
 from models.probes.probe_images import FEWEST_CLEAN_IMAGES
 from models.recipes.probe import ProbeRecipe
-from models.recipes.probe_catalog import PROBES
+from models.recipes.probe_catalog import PROBES, find_probe
 from models.results.audit import BackdoorVerdict, Hazard
 from models.results.calibration import CalibrationResult
 
 
 def name_not_tested(findings: Findings, image_source: str, data: AuditData) -> tuple[str, ...]:
     """List what the audit cannot answer for: failures, probes that did not run, what those that ran miss."""
-    ran = {probe.probe for probe in findings.probes}
+    silent = {probe.probe: probe.summary for probe in findings.probes if probe.statistic is None}
+    ran = {probe.probe for probe in findings.probes if probe.probe not in silent}
     if any(report.origin == "given" for report in findings.triggers):
         ran.add("given_trigger")
     if findings.transfers:
         ran.add("transfer")
     lines = list(findings.failures)
-    lines += [f"{facts.title} did not run." for facts in PROBES if facts.name not in ran]
+    lines += [f"{find_probe(name).title} gave no answer. {reason}" for name, reason in silent.items()]
+    lines += [f"{facts.title} did not run." for facts in PROBES if facts.name not in {*ran, *silent}]
     lines += [f"{facts.title} cannot see: {facts.blind_to}." for facts in PROBES if facts.name in ran]
     if image_source == "surrogate patches":
         count = 0 if data.images is None else len(data.images)

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.engine.monitor import Monitor
@@ -21,9 +19,10 @@ from models.probes.calibration.conditions import conditions_of
 from models.probes.calibration.read_set import shipped_sets
 from models.probes.calibration.reference_set import ReferenceSet
 from models.probes.findings import Findings, suspected_classes
+from models.probes.followed_triggers import follow
+from models.probes.further import further_probes
 from models.probes.mmbd import margin_statistics
 from models.probes.portion import Portion
-from models.probes.transfer import Suspicion, transfer_probe
 from models.probes.trigger_inversion import Kind, choose_classes, compare_classes, invert_trigger
 from models.probes.trigger_measuring import hides_image, measure_trigger
 from models.probes.undistillable.questions import ask_undistillable
@@ -33,7 +32,7 @@ from models.results.audit import AuditResult, ProbeResult
 from models.triggers import Trigger
 
 #: Where each part ends, as a share of the audit. Without transfer the bar jumps at the end.
-MARGINS_END, INVERSION_END, TRANSFER_END = 0.12, 0.35, 0.75
+MARGINS_END, COMPARED_END, FURTHER_END, INVERSION_END, TRANSFER_END = 0.12, 0.22, 0.25, 0.35, 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +79,7 @@ def run_audit(
             part(audit)
         conditions = conditions_of(teacher.spec, data, recipe)
         audit.probes, audit.calibration = calibrate(audit.probes, conditions, (*sets, *shipped_sets()))
-        for part in (_invert, _follow, _learn_from):
+        for part in (_probe_further, _invert, _follow, _learn_from):
             part(audit)
         return _conclude(audit, started)
 
@@ -177,11 +176,11 @@ def _probe_margins(audit: AuditRun) -> None:
 
 def _compare(audit: AuditRun) -> None:
     """Compare the classes by patch and, where the budget allows, by perturbation."""
-    if not audit.probes:
+    if not audit.has_margins:
         return
     kinds: tuple[Kind, ...] = ("patch", "perturbation") if audit.effort.perturbation_steps else ("patch",)
-    classes = choose_classes(_by_margin(audit), audit.effort.scanned_classes)
-    span = Portion(audit.monitor, MARGINS_END, INVERSION_END)
+    classes = choose_classes(audit.classes_by_margin(), audit.effort.scanned_classes)
+    span = Portion(audit.monitor, MARGINS_END, COMPARED_END)
     for place, kind in enumerate(kinds):
         audit.probes.append(
             compare_classes(
@@ -192,7 +191,7 @@ def _compare(audit: AuditRun) -> None:
                 num_classes=audit.teacher.spec.num_classes,
                 effort=audit.effort,
                 generator=audit.generator(f"compare {kind}"),
-                monitor=Portion(span, place / 4, (place + 1) / 4),
+                monitor=Portion(span, place / len(kinds), (place + 1) / len(kinds)),
             )
         )
 
@@ -201,14 +200,18 @@ def _compare(audit: AuditRun) -> None:
 SCORED: tuple[Callable[[AuditRun], None], ...] = (_probe_margins, _compare)
 
 
+def _probe_further(audit: AuditRun) -> None:
+    audit.probes += further_probes(audit, Portion(audit.monitor, COMPARED_END, FURTHER_END))
+
+
 def _invert(audit: AuditRun) -> None:
     """Recover a patch and a perturbation for the suspected classes, else for the first by margin."""
-    if not audit.probes:
+    if not audit.has_margins:
         return
-    classes = suspected_classes(audit.probes) or (_by_margin(audit)[0],)
+    classes = suspected_classes(audit.probes) or (audit.classes_by_margin()[0],)
     kinds: tuple[Kind, ...] = ("patch", "perturbation")
     searches = [(label, kind) for label in classes for kind in kinds]
-    span = Portion(audit.monitor, (MARGINS_END + INVERSION_END) / 2, INVERSION_END)
+    span = Portion(audit.monitor, FURTHER_END, INVERSION_END)
     for place, (label, kind) in enumerate(searches):
         trigger = invert_trigger(
             audit.classifier,
@@ -231,24 +234,7 @@ def _invert(audit: AuditRun) -> None:
 
 
 def _follow(audit: AuditRun) -> None:
-    """Follow given triggers, and the best recovered one per class, to a throw-away student."""
-    if not audit.recipe.probe.transfer or not audit.probes:
-        return
-    followed = [*audit.given, *_best_recovered(audit)]
-    if not followed:
-        return
-    try:
-        audit.transfers = transfer_probe(
-            audit.teacher,
-            [Suspicion(trigger, _control_label(audit, trigger)) for trigger in followed],
-            audit.images,
-            audit.data,
-            audit.recipe,
-            most_images=audit.recipe.probe.transfer_images or audit.effort.transfer_images,
-            monitor=Portion(audit.monitor, INVERSION_END, TRANSFER_END),
-        )
-    except (RecipeError, TrainingFailed) as problem:
-        audit.failures.append(f"The transfer probe could not run: {problem.detail}")
+    follow(audit, Portion(audit.monitor, INVERSION_END, TRANSFER_END))
 
 
 def _learn_from(audit: AuditRun) -> None:
@@ -262,25 +248,3 @@ def _learn_from(audit: AuditRun) -> None:
             seed=derive_seed(audit.recipe.seed, "nasty"),
             monitor=Portion(audit.monitor, TRANSFER_END, 1),
         )
-
-
-def _by_margin(audit: AuditRun) -> list[int]:
-    return [int(label) for label in torch.tensor(audit.probes[0].class_scores).argsort(descending=True)]
-
-
-def _best_recovered(audit: AuditRun) -> list[Trigger]:
-    success = {report.name: report.teacher_success.value for report in audit.reports}
-    best: dict[int, Trigger] = {}
-    for trigger in audit.recovered:
-        rival = best.get(trigger.target_label)
-        if rival is None or success[trigger.name] > success[rival.name]:
-            best[trigger.target_label] = trigger
-    return list(best.values())
-
-
-def _control_label(audit: AuditRun, trigger: Trigger) -> int:
-    """Return the class of median margin among those that nothing suspects: a typical one."""
-    avoided = {*suspected_classes(audit.probes), *(given.target_label for given in audit.given)}
-    others = [label for label in _by_margin(audit) if label != trigger.target_label]
-    typical = [label for label in others if label not in avoided] or others
-    return typical[len(typical) // 2]

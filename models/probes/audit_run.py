@@ -47,6 +47,15 @@ class AuditRun:
         """Make a probe's source of randomness; its device is where the probe computes."""
         return make_generator(self.recipe.seed, stream, self.teacher.device)
 
+    @property
+    def has_margins(self) -> bool:
+        """Whether the margin probe, which runs first, gave a result."""
+        return bool(self.probes) and self.probes[0].probe == "mmbd"
+
+    def classes_by_margin(self) -> list[int]:
+        """Return the classes, that of the largest margin first."""
+        return [int(label) for label in torch.tensor(self.probes[0].class_scores).argsort(descending=True)]
+
 
 @contextmanager
 def begin(

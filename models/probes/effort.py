@@ -28,13 +28,19 @@ class Effort:
     refine_batch: int
     transfer_images: int
     """Images the throw-away student sees at most."""
+    noises: int
+    """Of local dominance, per image; the paper draws 1,024."""
+    shuffles: int
+    """Shuffled copies that are asked."""
+    described_images: int
+    """Of shuffle sensitivity and feature variance."""
 
 
 EFFORTS: dict[Budget, Effort] = {
     # About 15 s without transfer, 30 s of transfer.
-    "quick": Effort(4, 40, 600, 10, 60, 0, 8, 30, 32, 8_000),
-    # About 40 s without transfer, 160 s of transfer.
-    "standard": Effort(10, 100, 1_000, 16, 100, 60, 8, 60, 48, 40_000),
+    "quick": Effort(4, 40, 600, 10, 60, 0, 8, 30, 32, 8_000, 64, 4, 200),
+    # About 40 s without transfer, of which 4 s for the probes without a mark; 160 s of transfer.
+    "standard": Effort(10, 100, 1_000, 16, 100, 60, 8, 60, 48, 40_000, 100, 6, 250),
     # Minutes.
-    "thorough": Effort(30, 300, 2_000, 1_000, 200, 150, 16, 150, 64, 60_000),
+    "thorough": Effort(30, 300, 2_000, 1_000, 200, 150, 16, 150, 64, 60_000, 1_024, 16, 2_000),
 }

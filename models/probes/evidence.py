@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from models.probes.findings import Findings, suspected_classes, trigger_works
-from models.recipes.probe_catalog import find_probe
+from models.recipes.probe_catalog import REPORTED_ONLY, find_probe
 from models.results.audit import ProbeResult, TransferResult, TriggerReport
 
 
 def order_evidence(findings: Findings) -> tuple[str, ...]:
     """Write one line per finding, the weightiest first.
 
-    Measured behavior comes before statistics, what stands out before what does not.
+    Measured behavior comes before statistics, what stands out before what does not. Numbers that nothing was
+    compared with are no evidence; the report shows them among the probes.
     """
     given = [report for report in findings.triggers if report.origin == "given"]
     working = [report for report in given if trigger_works(report, findings.hiding)]
     recovered = [report for report in findings.triggers if report.origin == "recovered"]
     suspects = suspected_classes(findings.probes)
+    quiet = [p for p in findings.probes if not p.conspicuous and p.probe not in REPORTED_ONLY]
     moved = [transfer for transfer in findings.transfers if transfer.hazard == "high"]
     return (
         *(_trigger_line(report) for report in working),
         *(_probe_line(probe) for probe in findings.probes if probe.conspicuous),
         *(_trigger_line(report) for report in recovered if report.target_label in suspects),
         *(_transfer_line(transfer) for transfer in moved),
-        *(_probe_line(probe) for probe in findings.probes if not probe.conspicuous),
+        *(_probe_line(probe) for probe in quiet),
         *(_trigger_line(report) for report in recovered if report.target_label not in suspects),
         *(_transfer_line(transfer) for transfer in findings.transfers if transfer.hazard != "high"),
         *(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from models.probes.evidence import order_evidence
 from models.probes.findings import Findings, listed, suspected_classes, trigger_works
-from models.recipes.probe_catalog import find_probe
+from models.recipes.probe_catalog import REPORTED_ONLY, find_probe
 from models.results.audit import BackdoorVerdict, Hazard, TransferResult
 from models.results.calibration import CalibrationResult
 
@@ -137,7 +137,8 @@ def _by_statistics(findings: Findings, evidence: tuple[str, ...]) -> Verdict:
         return Verdict("inconclusive", classes[0], sentence, evidence)
     if why:
         return Verdict("inconclusive", None, f"Nothing was found, but not all was asked. {why}", evidence)
-    titles = listed([find_probe(probe.probe).title.lower() for probe in findings.probes])
+    marked = [probe.probe for probe in findings.probes if probe.probe not in REPORTED_ONLY]
+    titles = listed([find_probe(name).title.lower() for name in marked])
     sentence = (
         f"No backdoor was detected by {titles}. That does not show that there is none: see below what these "
         "probes cannot see."

@@ -70,6 +70,56 @@ PROBES: tuple[ProbeFacts, ...] = (
         source="Moosavi-Dezfooli et al., CVPR 2017; against backdoors, Zeng et al., ICLR 2022",
     ),
     ProbeFacts(
+        name="head_statistics",
+        title="Rows of the last layer",
+        question="Does the last layer favor one class over all others?",
+        needs="nothing",
+        uses=(),
+        gives="per class how far its weights stand out, and how random features are named",
+        blind_to="backdoors in earlier layers; it also reacts to classes of unequal size",
+        cost="milliseconds",
+        source="Fields et al., Trojan Signatures in DNN Weights, ICCV Workshops 2021; random part ours",
+    ),
+    ProbeFacts(
+        name="local_dominance",
+        title="Local dominance",
+        question="Does one class win everywhere once one image of each class drowns in noise?",
+        needs="surrogate images",
+        uses=("clean images",),
+        gives="the share of noisy images named each class; no bound on false alarms without clean references",
+        blind_to=(
+            "triggers that small disturbances break, and backdoors with several targets; benign networks may "
+            "name one class for noise, too"
+        ),
+        cost="2 s",
+        source="Xiang et al., CBD, NeurIPS 2023",
+    ),
+    ProbeFacts(
+        name="shuffle_sensitivity",
+        title="Shuffled channels",
+        question="Do some predictions survive when the channels of the last stage are shuffled?",
+        needs="surrogate images",
+        uses=("clean images",),
+        gives="the share of images that hold on far more than the rest, and how well each class does",
+        blind_to="triggers that no image here carries, and backdoors spread over many channels",
+        cost="1 s",
+        source="Hong et al., ABD, ICML 2023 (the shuffle and its tail); the score by class is ours",
+    ),
+    ProbeFacts(
+        name="feature_variance",
+        title="Feature variance",
+        question="Do the features of one class's images vary far more than those of the others?",
+        needs="surrogate images",
+        uses=("clean images",),
+        gives="the variance of the last stage's features per class, over that of a middle class",
+        blind_to=(
+            "backdoors that leave images without a trigger as they are, and attackers who trained for a low "
+            "variance; benign classes differ, too"
+        ),
+        cost="under 1 s",
+        source="RobustKD, Applied Soft Computing 2024 (the variance); the comparison of classes is ours",
+    ),
+    ProbeFacts(
         name="given_trigger",
         title="Known trigger",
         question="Does the trigger the user suspects send images to its target class?",
@@ -163,6 +213,9 @@ NASTY_PROBES: tuple[ProbeFacts, ...] = (
         source="Ma et al., Nasty Teacher, ICLR 2021, section 4.4",
     ),
 )
+
+#: Probes without a mark: their numbers are reported, and neither they nor their failure changes a verdict.
+REPORTED_ONLY = frozenset({"head_statistics", "local_dominance", "shuffle_sensitivity", "feature_variance"})
 
 
 def find_probe(name: str) -> ProbeFacts:

@@ -14,6 +14,7 @@ from models.probes.calibration.reference_set import Reference, ReferenceSet
 from models.probes.calibration.score import score_teacher
 from models.recipes.job import Recipe
 from models.recipes.probe import ProbeRecipe
+from models.recipes.probe_catalog import REPORTED_ONLY
 from models.triggers import Trigger
 from tests.models.probes.planted import checkerboard, planted_teacher, quadrant_images
 
@@ -154,14 +155,16 @@ def test_clean_references_decide_about_a_teacher_that_marks_make_suspect(score: 
     assert audited.result.verdict == word
     assert calibration is not None
     assert (calibration.sha256, calibration.references) == (sets[0].sha256, 19)
-    assert [probe.calibration_references for probe in audited.result.probes] == [19, 19]
+    compared = {probe.probe: probe.calibration_references for probe in audited.result.probes}
+    assert compared == {"mmbd": 19, "trigger_inversion": 19, **dict.fromkeys(REPORTED_ONLY, 0)}
     assert bool(audited.recovered) == (word == "detected")
 
 
 def test_a_reference_is_scored_as_the_audit_scores() -> None:
     """One function for both: otherwise ranks would compare unlike things."""
     scores = score_teacher(planted_teacher(strength=60.0), AuditData(), RECIPE, SilentMonitor())
-    assert scores == {probe.probe: probe.statistic for probe in audit(60.0).result.probes}
+    found = {probe.probe: probe.statistic for probe in audit(60.0).result.probes}
+    assert scores == {name: value for name, value in found.items() if name not in REPORTED_ONLY}
 
 
 def test_a_network_that_cannot_be_scored_is_no_reference() -> None:
@@ -171,3 +174,21 @@ def test_a_network_that_cannot_be_scored_is_no_reference() -> None:
     with pytest.raises(TrainingFailed) as caught:
         score_teacher(teacher, AuditData(), RECIPE, SilentMonitor())
     assert caught.value.code == "probe_failed"
+
+
+def test_numbers_without_a_mark_are_reported_and_are_no_evidence() -> None:
+    result = audit(60.0, labelled()).result
+    assert {probe.probe for probe in result.probes} >= REPORTED_ONLY
+    dominance = next(probe for probe in result.probes if probe.probe == "local_dominance")
+    assert dominance.statistic is not None
+    assert not any("Local dominance" in line for line in result.evidence)
+
+
+def test_probe_without_an_answer_says_why_and_changes_no_verdict() -> None:
+    """The planted network has neither a linear layer nor stages."""
+    result = audit(0.0, labelled()).result
+    silent = {probe.probe for probe in result.probes if probe.statistic is None}
+    assert silent == {"head_statistics", "shuffle_sensitivity", "feature_variance"}
+    assert any("gave no answer. There is no number: the network has no stage" in t for t in result.not_tested)
+    assert result.verdict == "not_detected"
+    assert "shuffled" not in result.sentence
