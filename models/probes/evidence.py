@@ -58,9 +58,15 @@ def _transfer_line(transfer: TransferResult) -> str:
         "low": "does not move to a student",
         "not_tested": "could not be followed to a student",
     }[transfer.hazard]
+    without = transfer.student_clean_rate
+    collapsed = (
+        f"; without it the student sends {without.value:.1%} there, so that says nothing"
+        if transfer.hazard == "not_tested" and without is not None and without.high >= rate.low
+        else ""
+    )
     return (
         f"{transfer.trigger} {outcome} distilled from out-of-distribution images: it works on "
         f"{rate.value:.1%} of {rate.n} images there (95 % interval {rate.low:.1%} to {rate.high:.1%}), on "
         f"{transfer.teacher_success.value:.1%} with the teacher; a control of the same size works on "
-        f"{transfer.control_success.value:.1%}."
+        f"{transfer.control_success.value:.1%}{collapsed}."
     )

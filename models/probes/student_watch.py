@@ -9,21 +9,23 @@ from torch import Tensor, nn
 
 from models.engine.monitor import Monitor, ResumeState
 from models.metrics import predict, wilson
+from models.results.rate import Rate
 from models.triggers import Trigger
 
 #: A training is looked at this many times, evenly.
 LOOKS = 10
 
-#: The answer is clear when the lower bound of every trigger's success has reached this twice in a row.
+#: The answer is clear when every trigger's success has a lower bound of this twice in a row, while the
+#: same images go elsewhere without it: early students often name one class for everything.
 CLEAR = 0.95
 
 
 @dataclass(eq=False)
 class Watched:
-    """One trigger, images with it, uint8 (N, 3, S, S), and its success as the student learned."""
+    """One trigger, images without it, uint8 (N, 3, S, S), and its success as the student learned."""
 
     trigger: Trigger
-    stamped: Tensor
+    victims: Tensor
     curve: list[tuple[int, float]] = field(default_factory=list)
     clear_looks: int = 0
 
@@ -64,8 +66,12 @@ class StudentWatch:
 
     def _look(self) -> None:
         for entry in self._watched:
-            hits = predict(self._student, entry.stamped) == entry.trigger.target_label
-            success = wilson(int(hits.sum()), len(hits))
+            success = self._share(entry, entry.trigger.stamp(entry.victims))
             entry.curve.append((self.images_seen, success.value))
-            entry.clear_looks = entry.clear_looks + 1 if success.low >= CLEAR else 0
+            clear = success.low >= CLEAR and success.low > self._share(entry, entry.victims).high
+            entry.clear_looks = entry.clear_looks + 1 if clear else 0
         self.answer_is_clear = all(entry.clear_looks >= 2 for entry in self._watched)
+
+    def _share(self, entry: Watched, images: Tensor) -> Rate:
+        hits = predict(self._student, images) == entry.trigger.target_label
+        return wilson(int(hits.sum()), len(hits))

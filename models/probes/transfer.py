@@ -221,7 +221,7 @@ def _new_student(teacher: Teacher, recipe: Recipe) -> StagedClassifier:
 def _watched(teacher: PixelClassifier, trigger: Trigger, images: ProbeImages) -> Watched:
     classes = predict(teacher, images.held_out) if images.labels is None else images.labels
     victims = images.held_out[classes != trigger.target_label][:WATCHED_IMAGES]
-    return Watched(trigger, trigger.stamp(victims))
+    return Watched(trigger, victims)
 
 
 def _successes(

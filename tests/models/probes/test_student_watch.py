@@ -8,31 +8,32 @@ from models.probes.student_watch import LOOKS, StudentWatch, Watched
 from tests.models.probes.planted import NUM_CLASSES, SIZE, checkerboard
 
 
-class Says(nn.Module):
-    """Names one class for everything."""
+class Obeys(nn.Module):
+    """Names one class for images that carry anything, and another one for black ones."""
 
-    def __init__(self, label: int) -> None:
+    def __init__(self, label: int, otherwise: int = 1) -> None:
         super().__init__()
-        self.label = label
+        self.label, self.otherwise = label, otherwise
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return torch.eye(NUM_CLASSES)[self.label].repeat(len(pixels), 1)
+        carries = pixels.flatten(1).amax(1) > 0
+        return torch.eye(NUM_CLASSES)[torch.where(carries, self.label, self.otherwise)]
 
 
-def watch(student: Says, count: int = 100) -> tuple[StudentWatch, Watched]:
+def watch(student: Obeys, count: int = 100) -> tuple[StudentWatch, Watched]:
     entry = Watched(checkerboard(2), torch.zeros(count, 3, SIZE, SIZE, dtype=torch.uint8))
     return StudentWatch(SilentMonitor(), student, [entry], 1_000), entry
 
 
 def test_whole_curve_is_kept_trap_10() -> None:
-    watching, entry = watch(Says(0))
+    watching, entry = watch(Obeys(0))
     for done in range(1, 101):
         watching.progress(done, 100)
     assert entry.curve == [(100 * look, 0.0) for look in range(1, LOOKS + 1)]
 
 
 def test_training_ends_when_the_answer_was_clear_twice() -> None:
-    watching, _ = watch(Says(2))
+    watching, _ = watch(Obeys(2))
     watching.progress(10, 100)
     assert not watching.should_stop()
     watching.progress(20, 100)
@@ -40,16 +41,24 @@ def test_training_ends_when_the_answer_was_clear_twice() -> None:
     assert watching.images_seen == 200
 
 
+def test_a_student_that_names_the_target_for_everything_makes_nothing_clear() -> None:
+    watching, entry = watch(Obeys(2, otherwise=2))
+    for done in range(1, 101):
+        watching.progress(done, 100)
+    assert {success for _, success in entry.curve} == {1.0}
+    assert not watching.should_stop()
+
+
 def test_few_images_cannot_make_it_clear() -> None:
     """20 of 20 have a lower bound of 0.84 only."""
-    watching, _ = watch(Says(2), count=20)
+    watching, _ = watch(Obeys(2), count=20)
     for done in range(1, 101):
         watching.progress(done, 100)
     assert not watching.should_stop()
 
 
 def test_relapse_starts_the_count_again() -> None:
-    student = Says(2)
+    student = Obeys(2)
     watching, _ = watch(student)
     watching.progress(10, 100)
     student.label = 0
@@ -64,4 +73,4 @@ def test_request_to_stop_is_passed_on() -> None:
         def should_stop(self) -> bool:
             return True
 
-    assert StudentWatch(Stopping(), Says(0), [], 10).should_stop()
+    assert StudentWatch(Stopping(), Obeys(0), [], 10).should_stop()
