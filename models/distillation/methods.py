@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -31,6 +32,14 @@ from models.recipes.plan import DATA_FREE_NAMES
 from models.triggers import Trigger
 
 
+class Conditions(TypedDict):
+    """What every method takes by name."""
+
+    seed: int
+    monitor: Monitor
+    resume: ResumeState | None
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """What every method is given."""
@@ -44,6 +53,11 @@ class Run:
     monitor: Monitor
     recovered: tuple[Trigger, ...]
     resume: ResumeState | None
+
+    @property
+    def conditions(self) -> Conditions:
+        """Seed, who watches, and where to go on."""
+        return {"seed": self.recipe.seed, "monitor": self.monitor, "resume": self.resume}
 
 
 def split_images(data: AuditData, recipe: Recipe) -> tuple[Tensor, Tensor]:
@@ -80,46 +94,20 @@ def _ood(run: Run) -> Distilled:
         patches,
         run.recipe.ood,
         defense=run.abd,
-        seed=run.recipe.seed,
-        monitor=run.monitor,
-        resume=run.resume,
+        **run.conditions,
     )
 
 
 def _zskt(run: Run) -> Distilled:
-    return distill_zskt(
-        run.teacher,
-        run.student,
-        run.recipe.zskt,
-        defense=run.abd,
-        seed=run.recipe.seed,
-        monitor=run.monitor,
-        resume=run.resume,
-    )
+    return distill_zskt(run.teacher, run.student, run.recipe.zskt, defense=run.abd, **run.conditions)
 
 
 def _cmi(run: Run) -> Distilled:
-    return distill_cmi(
-        run.teacher,
-        run.student,
-        run.recipe.cmi,
-        defense=run.abd,
-        seed=run.recipe.seed,
-        monitor=run.monitor,
-        resume=run.resume,
-    )
+    return distill_cmi(run.teacher, run.student, run.recipe.cmi, defense=run.abd, **run.conditions)
 
 
 def _fast(run: Run) -> Distilled:
-    return distill_fast(
-        run.teacher,
-        run.student,
-        run.recipe.fast,
-        defense=run.abd,
-        seed=run.recipe.seed,
-        monitor=run.monitor,
-        resume=run.resume,
-    )
+    return distill_fast(run.teacher, run.student, run.recipe.fast, defense=run.abd, **run.conditions)
 
 
 def _vanilla(run: Run) -> Distilled:
@@ -130,9 +118,7 @@ def _vanilla(run: Run) -> Distilled:
         images,
         labels,
         run.recipe.vanilla,
-        seed=run.recipe.seed,
-        monitor=run.monitor,
-        resume=run.resume,
+        **run.conditions,
     )
 
 
@@ -144,9 +130,7 @@ def _feature(run: Run) -> Distilled:
         images,
         labels,
         run.recipe.robustkd.feature,
-        seed=run.recipe.seed,
-        monitor=run.monitor,
-        resume=run.resume,
+        **run.conditions,
     )
 
 
@@ -158,9 +142,7 @@ def _robustkd(run: Run) -> Distilled:
         images,
         labels,
         run.recipe.robustkd,
-        seed=run.recipe.seed,
-        monitor=run.monitor,
-        resume=run.resume,
+        **run.conditions,
         recovered_triggers=run.recovered,
     )
 
