@@ -17,8 +17,7 @@ from models.data.photographs import builtin_photographs
 from models.data.split import split_for_measuring
 from models.distillation.distilled import Distilled
 from models.distillation.feature import distill_feature
-from models.distillation.inversion.cmi import distill_cmi
-from models.distillation.inversion.fast import distill_fast
+from models.distillation.inversion.distiller import distill_by_inversion
 from models.distillation.out_of_distribution import distill_ood
 from models.distillation.robustkd.distiller import distill_robustkd
 from models.distillation.vanilla import distill_vanilla
@@ -103,11 +102,11 @@ def _zskt(run: Run) -> Distilled:
 
 
 def _cmi(run: Run) -> Distilled:
-    return distill_cmi(run.teacher, run.student, run.recipe.cmi, defense=run.abd, **run.conditions)
+    return distill_by_inversion(run.teacher, run.student, run.recipe.cmi, defense=run.abd, **run.conditions)
 
 
 def _fast(run: Run) -> Distilled:
-    return distill_fast(run.teacher, run.student, run.recipe.fast, defense=run.abd, **run.conditions)
+    return distill_by_inversion(run.teacher, run.student, run.recipe.fast, defense=run.abd, **run.conditions)
 
 
 def _vanilla(run: Run) -> Distilled:

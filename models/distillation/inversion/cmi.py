@@ -22,61 +22,17 @@ from models.architectures import StagedClassifier
 from models.architectures.pixel_generator import PixelGenerator
 from models.checkpoints.load import Teacher
 from models.distillation.defense import Defense
-from models.distillation.distilled import Distilled
 from models.distillation.inversion.batchnorm_statistics import BatchNormReader
 from models.distillation.inversion.best_batch import BestBatch
 from models.distillation.inversion.contrast import MemoryBank, ProjectionHead, contrastive_loss
 from models.distillation.inversion.objective import InversionObjective, InversionWeights
-from models.distillation.inversion.task import InversionTask, crop_padding, run_inversion
+from models.distillation.inversion.task import crop_padding
 from models.distillation.inversion.views import resized_view, shifted_view
-from models.engine.frozen import frozen
-from models.engine.monitor import Monitor, ResumeState
 from models.engine.precision import autocast, to_channels_last
 from models.engine.seed import derive_seed, make_generator
-from models.recipes.abd import AbdRecipe
 from models.recipes.cmi import CmiRecipe
 
 _BETAS = (0.5, 0.999)
-
-
-def distill_cmi(
-    teacher: Teacher,
-    student: StagedClassifier,
-    recipe: CmiRecipe,
-    *,
-    defense: AbdRecipe | None,
-    seed: int,
-    monitor: Monitor,
-    resume: ResumeState | None = None,
-) -> Distilled:
-    """Train ``student`` to answer as the teacher does on images recovered from the teacher.
-
-    Args:
-        teacher: Whom to learn from; frozen meanwhile.
-        student: Freshly initialized; trained in place.
-        recipe: Lengths, rates and weights.
-        defense: ABD, or None for the undefended student.
-        seed: Of generators, noise, views, batches and the defense.
-        monitor: Told of every step of either side.
-        resume: A state that the monitor was offered by a run of the same arguments.
-
-    Raises:
-        RecipeError: ``batchnorm_missing`` if the teacher has none, ``input_size_unsupported`` if the input's
-            side is not a multiple of 4.
-        TrainingFailed: If a loss is not finite.
-        Interrupted: If the monitor asks to stop.
-    """
-    with frozen(teacher.network):
-        task = cmi_task(teacher, student, recipe, seed=seed)
-        return run_inversion(task, defense, seed=seed, monitor=monitor, resume=resume)
-
-
-def cmi_task(teacher: Teacher, student: StagedClassifier, recipe: CmiRecipe, *, seed: int) -> InversionTask:
-    """Plan a run; arguments as of ``distill_cmi``, the teacher frozen."""
-    synthesizer = CmiSynthesizer(teacher, student, recipe, seed=seed)
-    return InversionTask(
-        teacher, student, synthesizer, recipe.learning, student_steps=recipe.student_steps, seed=seed
-    )
 
 
 class _Round:
@@ -96,7 +52,7 @@ class CmiSynthesizer:
     warmup_rounds = 0
 
     def __init__(self, teacher: Teacher, student: StagedClassifier, recipe: CmiRecipe, *, seed: int) -> None:
-        """Prepare; arguments as of ``distill_cmi``."""
+        """Prepare; arguments as of ``distill_by_inversion``."""
         self.recipe, self.seed = recipe, seed
         self.rounds, self.steps = recipe.rounds, recipe.synthesis_steps
         self.spec, self.device = teacher.spec, teacher.device

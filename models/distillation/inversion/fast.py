@@ -25,60 +25,16 @@ from models.architectures import StagedClassifier
 from models.architectures.pixel_generator import PixelGenerator, initialize
 from models.checkpoints.load import Teacher
 from models.distillation.defense import Defense
-from models.distillation.distilled import Distilled
 from models.distillation.inversion.batchnorm_statistics import MomentsAverage
 from models.distillation.inversion.best_batch import BestBatch
 from models.distillation.inversion.objective import InversionObjective, InversionWeights
-from models.distillation.inversion.task import InversionTask, crop_padding, run_inversion
+from models.distillation.inversion.task import crop_padding
 from models.distillation.inversion.views import shifted_view
-from models.engine.frozen import frozen
-from models.engine.monitor import Monitor, ResumeState
 from models.engine.precision import autocast, to_channels_last
 from models.engine.seed import derive_seed, make_generator
-from models.recipes.abd import AbdRecipe
 from models.recipes.fast import FastRecipe
 
 _BETAS = (0.5, 0.999)
-
-
-def distill_fast(
-    teacher: Teacher,
-    student: StagedClassifier,
-    recipe: FastRecipe,
-    *,
-    defense: AbdRecipe | None,
-    seed: int,
-    monitor: Monitor,
-    resume: ResumeState | None = None,
-) -> Distilled:
-    """Train ``student`` to answer as the teacher does on images recovered from the teacher in few steps.
-
-    Args:
-        teacher: Whom to learn from; frozen meanwhile.
-        student: Freshly initialized; trained in place.
-        recipe: Lengths, rates and weights.
-        defense: ABD, or None for the undefended student.
-        seed: Of generators, noise, views, batches and the defense.
-        monitor: Told of every step of either side.
-        resume: A state that the monitor was offered by a run of the same arguments.
-
-    Raises:
-        RecipeError: ``batchnorm_missing`` if the teacher has none, ``input_size_unsupported`` if the input's
-            side is not a multiple of 4.
-        TrainingFailed: If a loss is not finite.
-        Interrupted: If the monitor asks to stop.
-    """
-    with frozen(teacher.network):
-        task = fast_task(teacher, student, recipe, seed=seed)
-        return run_inversion(task, defense, seed=seed, monitor=monitor, resume=resume)
-
-
-def fast_task(teacher: Teacher, student: StagedClassifier, recipe: FastRecipe, *, seed: int) -> InversionTask:
-    """Plan a run; arguments as of ``distill_fast``, the teacher frozen."""
-    synthesizer = FastSynthesizer(teacher, student, recipe, seed=seed)
-    return InversionTask(
-        teacher, student, synthesizer, recipe.learning, student_steps=recipe.student_steps, seed=seed
-    )
 
 
 class _Round:
@@ -102,7 +58,7 @@ class FastSynthesizer:
     """Makes the images of each round; see ``models.distillation.inversion.task.Synthesizer``."""
 
     def __init__(self, teacher: Teacher, student: StagedClassifier, recipe: FastRecipe, *, seed: int) -> None:
-        """Build the meta generator; arguments as of ``distill_fast``."""
+        """Build the meta generator; arguments as of ``distill_by_inversion``."""
         self.recipe, self.seed = recipe, seed
         self.rounds, self.steps = recipe.rounds, recipe.synthesis_steps
         self.warmup_rounds = min(recipe.warmup_rounds, recipe.rounds // 2)

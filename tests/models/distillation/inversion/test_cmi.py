@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models.distillation.inversion.cmi import CmiSynthesizer, cmi_task
+from models.distillation.inversion.cmi import CmiSynthesizer
+from models.distillation.inversion.distiller import inversion_task
 from models.engine.frozen import frozen
 from models.engine.seed import derive_seed
 from models.errors import RecipeError
@@ -20,7 +21,7 @@ def synthesizer(task: object) -> CmiSynthesizer:
 def test_each_round_has_its_own_generator_and_one_projection() -> None:
     suspect = teacher()
     with frozen(suspect.network):
-        task = cmi_task(suspect, network(), CMI, seed=0)
+        task = inversion_task(suspect, network(), CMI, seed=0)
         made, starts = synthesizer(task), []
         head = weights(made.head).clone()  # type: ignore[arg-type]
         for index in range(15):
@@ -40,7 +41,7 @@ def test_each_round_has_its_own_generator_and_one_projection() -> None:
 def test_noise_and_generator_move() -> None:
     suspect = teacher()
     with frozen(suspect.network):
-        task = cmi_task(suspect, network(), CMI, seed=0)
+        task = inversion_task(suspect, network(), CMI, seed=0)
         made = synthesizer(task)
         made.begin(0)
         assert made.now is not None
@@ -53,7 +54,7 @@ def test_noise_and_generator_move() -> None:
 def test_the_best_step_is_kept_and_not_the_last() -> None:
     suspect = teacher()
     with frozen(suspect.network):
-        task = cmi_task(suspect, network(), CMI, seed=0)
+        task = inversion_task(suspect, network(), CMI, seed=0)
         made = synthesizer(task)
         made.begin(0)
         assert made.now is not None
@@ -67,7 +68,7 @@ def test_the_best_step_is_kept_and_not_the_last() -> None:
 def test_without_contrast_there_is_no_second_look() -> None:
     suspect = teacher()
     with frozen(suspect.network):
-        task = cmi_task(suspect, network(), replace(CMI, contrast_weight=0.0), seed=0)
+        task = inversion_task(suspect, network(), replace(CMI, contrast_weight=0.0), seed=0)
         told = [task.step(index) for index in range(5)]
     assert "contrastive_loss" not in told[-1]
     assert synthesizer(task).bank.views is None
@@ -76,7 +77,7 @@ def test_without_contrast_there_is_no_second_look() -> None:
 def test_labels_cover_the_classes_in_order() -> None:
     suspect = teacher()
     with frozen(suspect.network):
-        made = synthesizer(cmi_task(suspect, network(), replace(CMI, synthesis_batch=64), seed=0))
+        made = synthesizer(inversion_task(suspect, network(), replace(CMI, synthesis_batch=64), seed=0))
         made.begin(0)
     assert made.now is not None
     assert torch.equal(made.now.labels, made.now.labels.sort().values)
@@ -90,7 +91,7 @@ def test_random_numbers_of_the_caller_are_left_alone() -> None:
     student = network()
     torch.set_rng_state(before)
     with frozen(suspect.network):
-        task = cmi_task(suspect, student, CMI, seed=0)
+        task = inversion_task(suspect, student, CMI, seed=0)
         for index in range(5):
             task.step(index)
     assert torch.equal(torch.get_rng_state(), before)
@@ -104,5 +105,5 @@ def test_a_teacher_without_batchnorm_is_refused_before_anything_runs() -> None:
                 setattr(module, child, torch.nn.Identity())
         del name
     with frozen(suspect.network), pytest.raises(RecipeError) as refused:
-        cmi_task(suspect, network(), CMI, seed=0)
+        inversion_task(suspect, network(), CMI, seed=0)
     assert refused.value.code == "batchnorm_missing"

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models.distillation.inversion.fast import FastSynthesizer, fast_task
+from models.distillation.inversion.distiller import inversion_task
+from models.distillation.inversion.fast import FastSynthesizer
 from models.distillation.inversion.task import InversionTask
 from models.engine.frozen import frozen
 from models.recipes.fast import FastRecipe
@@ -12,7 +13,7 @@ from tests.models.distillation.small import network, teacher, weights
 
 
 def planned(recipe: FastRecipe = FAST) -> tuple[InversionTask, FastSynthesizer]:
-    task = fast_task(teacher(), network(), recipe, seed=0)
+    task = inversion_task(teacher(), network(), recipe, seed=0)
     assert isinstance(task.synthesizer, FastSynthesizer)
     return task, task.synthesizer
 

@@ -13,8 +13,7 @@ from models.checkpoints.load import Teacher
 from models.distillation.abd.distiller import AbdTask
 from models.distillation.defense import NoDefense
 from models.distillation.distilled import Distilled
-from models.distillation.inversion.cmi import cmi_task, distill_cmi
-from models.distillation.inversion.fast import distill_fast, fast_task
+from models.distillation.inversion.distiller import distill_by_inversion, inversion_task
 from models.distillation.inversion.task import InversionTask, crop_padding
 from models.distillation.losses import batch_divergence
 from models.engine.frozen import frozen
@@ -49,6 +48,9 @@ class Recording(NoDefense):
         self.scales.append(scale)
 
 
+RECIPES = {"cmi": CMI, "fast": FAST}
+
+
 def distill(
     method: str,
     defense: AbdRecipe | None = None,
@@ -56,9 +58,9 @@ def distill(
     resume: ResumeState | None = None,
 ) -> Distilled:
     silent = monitor or SilentMonitor()
-    if method == "cmi":
-        return distill_cmi(teacher(), network(), CMI, defense=defense, seed=7, monitor=silent, resume=resume)
-    return distill_fast(teacher(), network(), FAST, defense=defense, seed=7, monitor=silent, resume=resume)
+    return distill_by_inversion(
+        teacher(), network(), RECIPES[method], defense=defense, seed=7, monitor=silent, resume=resume
+    )
 
 
 @cache
@@ -67,9 +69,7 @@ def defended(method: str) -> Distilled:
 
 
 def make(method: str, suspect: Teacher, seed: int = 0) -> InversionTask:
-    if method == "cmi":
-        return cmi_task(suspect, network(), CMI, seed=seed)
-    return fast_task(suspect, network(), FAST, seed=seed)
+    return inversion_task(suspect, network(), RECIPES[method], seed=seed)
 
 
 @pytest.mark.parametrize(("method", "stop_after"), [("cmi", 4), ("cmi", 18), ("fast", 12)])
@@ -199,7 +199,7 @@ def test_a_synthesis_without_a_finite_loss_is_an_error() -> None:
     suspect = teacher()
     recipe = replace(CMI, one_hot_weight=0.0, batchnorm_weight=0.0, contrast_weight=0.0)
     with frozen(suspect.network):
-        task = cmi_task(suspect, network(), recipe, seed=0)
+        task = inversion_task(suspect, network(), recipe, seed=0)
         task.defense = NoDefense()
         task.defense.generator_term = lambda x, _: x.sum() * float("nan")  # type: ignore[method-assign]
         with pytest.raises(TrainingFailed) as failed:
