@@ -120,9 +120,9 @@ def test_submit_sends_it_without_blanks_and_otherwise_as_it_is(
 def test_strings_that_do_not_end_are_read_once(tmp_path: Path) -> None:
     path = tmp_path / "net.json"
     path.write_text('"' + '\\"' * 10_000 + " " + "\\")
-    started = time.perf_counter()
+    started = time.process_time()
     assert read_layers(path) == path.read_text()
-    assert time.perf_counter() - started < 0.5  # 1.2 s where each quote begins a search of its own
+    assert time.process_time() - started < 0.5  # 1.2 s where each quote begins a search of its own
 
 
 def test_the_longest_description_fits_into_a_url(

@@ -25,10 +25,10 @@ from tests.layer_lists import RELU, STAGE, Json
     ("text", "code", "words"), [row[1:] for row in HOSTILE], ids=[row[0] for row in HOSTILE]
 )
 def test_is_refused_by_its_code_at_once(text: str, code: str, words: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(CheckpointRejected) as caught:
         read_layer_list(text)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
     assert (caught.value.code, caught.value.hint) == (code, LAYER_LIST_CODES[code][1])
     assert words in caught.value.detail
     assert caught.value.detail.isprintable()

@@ -120,12 +120,12 @@ def test_a_batch_cut_anywhere_is_refused(refused) -> None:
 
 
 def test_a_string_that_claims_four_gigabytes_is_refused_at_once(refused) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     assert refused(changed(b"T" + ROW, b"T\xff\xff\xff\xff")).code in {
         "batch_truncated",
         "data_limit_exceeded",
     }
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 LABELS = {

@@ -167,15 +167,15 @@ BOMBS = {
 
 @pytest.mark.parametrize("content", BOMBS.values(), ids=BOMBS.keys())
 def test_bombs_are_refused_within_a_second(content: bytes, refused) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     assert refused(content).code in {"data_limit_exceeded", "archive_malformed"}
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_stream_of_empty_blocks_ends_with_the_file(refused) -> None:
     """A deflate stream may go on without making a byte."""
     blocks = b"\0\0\0\xff\xff" * 200_000
-    started = time.monotonic()
+    started = time.process_time()
     assert refused(b"\x1f\x8b\x08" + bytes(7) + blocks).code == "archive_truncated"
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert zlib.decompressobj(-15).decompress(blocks) == b""
