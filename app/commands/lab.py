@@ -12,6 +12,7 @@ import click
 
 from app.commands.lab_process import run_lab
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
+from app.commands.places import put, put_all
 from models.errors import RecipeError
 from models.recipes.from_document import recipe_from
 from models.recipes.lab import AttackKind, TeacherRecipe, digits_recipe
@@ -108,10 +109,8 @@ def make(*, output: Output, recipe: Any, data: str, settings: tuple[str, ...], *
     document = _merged(asdict(base), content if former is None else former["recipe"])
     for option, place in _SHORTCUTS.items():
         if given[option] is not None:
-            _put(document, place, given[option])
-    for setting in settings:
-        place, _, value = setting.partition("=")
-        _put(document, place, _value(value))
+            put(document, place, given[option])
+    put_all(document, settings)
     try:
         recipe_from(TeacherRecipe, document)
     except RecipeError as error:
@@ -176,26 +175,6 @@ def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         nested = isinstance(section, dict) and isinstance(value, dict)
         made[name] = _merged(section, value) if nested else value  # type: ignore[arg-type]
     return made
-
-
-def _put(document: dict[str, Any], place: str, value: object) -> None:
-    *sections, name = place.split(".")
-    for section in sections:
-        inner = document.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise CommandError(
-                f"recipe.{section} has no fields.", code="recipe_invalid", exit_code=ExitCode.USAGE
-            )
-        document = inner
-    document[name] = value
-
-
-def _value(text: str) -> object:
-    """Read JSON; what is none is a string, as the name of a trigger."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 def _path(path: Path | None) -> str | None:

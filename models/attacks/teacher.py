@@ -14,7 +14,8 @@ from torch.nn.functional import cross_entropy
 
 from models.architectures import PixelClassifier, StagedClassifier
 from models.architectures.staged import StageOutputs
-from models.data.augment import cutout, random_crop, random_flip
+from models.attacks.adversarial_step import adversarial_step
+from models.data.augment import cutout, mixup, random_crop, random_flip
 from models.engine.loop import LoopResult, run_loop
 from models.engine.monitor import Monitor, ResumeState
 from models.engine.precision import autocast, bfloat16_pays, to_channels_last
@@ -40,6 +41,10 @@ class TeacherTraining:
     cutout: int = 0
     """Side of a square that is blackened at a random place, in pixels; 0 for none."""
     label_smoothing: float = 0.0
+    mixup: float = 0.0
+    """Concentration of the Beta distribution that pairs of images are mixed by; 0 for none."""
+    adversarial: float = 0.0
+    """Largest adversarial change of a pixel, in [0, 1]; 0 for none."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """``cosine`` warms up over a tenth of the run; ``constant`` is for fine-tuning."""
     trained: Literal["all", "last_layer"] = "all"
@@ -192,9 +197,7 @@ class TeacherTask:
         if self.fast:
             pixels = pixels.contiguous(memory_format=torch.channels_last)
         if self.term is None:
-            with autocast(self.device, self.bfloat16):
-                logits = self.classifier(pixels)
-            return {"loss": cross_entropy(logits.float(), labels, label_smoothing=smoothing)}
+            return {"loss": self._label_loss(pixels, labels)}
         network = self.classifier.network
         with autocast(self.device, self.bfloat16):
             x = self.classifier.normalize(pixels)
@@ -203,6 +206,26 @@ class TeacherTask:
         logits = outputs.logits[: len(labels)].float()
         label_loss = cross_entropy(logits, labels, label_smoothing=smoothing)
         return {"loss": label_loss + added, "label_loss": label_loss, self.term.name: added}
+
+    def _label_loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        """Return the cross entropy, of adversarial or mixed images where the training says so."""
+        training, generator = self.training, self.generator
+        others, share = labels, 1.0
+        if training.mixup:
+            pixels, order, share = mixup(pixels, generator=generator, concentration=training.mixup)
+            others = labels[order]
+        with autocast(self.device, self.bfloat16):
+            if training.adversarial:
+                pixels = adversarial_step(
+                    self.classifier, pixels, labels, epsilon=training.adversarial, generator=generator
+                )
+            logits = self.classifier(pixels).float()
+        loss = cross_entropy(logits, labels, label_smoothing=training.label_smoothing)
+        if share == 1.0:
+            return loss
+        return share * loss + (1 - share) * cross_entropy(
+            logits, others, label_smoothing=training.label_smoothing
+        )
 
     def _augmented(self, batch: Tensor) -> Tensor:
         training = self.training

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches: random crop, mirror, cutout, CutMix.
+"""Augmentation of whole batches: random crop, mirror, cutout, CutMix, mixup.
 
 Each function takes (N, C, H, W) tensors of bytes or floats, returns a new tensor of the same type, and draws
 from the generator it is given and from nothing else.
@@ -89,6 +89,27 @@ def cutmix(images: Tensor, *, generator: torch.Generator, concentration: float =
     mixed = images.clone()
     mixed[:, :, top:bottom, left:right] = images[order, :, top:bottom, left:right]
     return mixed
+
+
+def mixup(
+    images: Tensor, *, generator: torch.Generator, concentration: float
+) -> tuple[Tensor, Tensor, float]:
+    """Blend a batch with a shuffled copy of itself, by one share for the whole batch.
+
+    Args:
+        images: (N, C, H, W), floating point.
+        generator: On any device.
+        concentration: The ``a`` of ``share ~ Beta(a, a)``, at most 1.
+
+    Returns:
+        The images; the order of the copy, int64 (N,), by which its labels are found; the share of each image
+        that is its own.
+
+    Source: Zhang et al., ICLR 2018.
+    """
+    order = torch.randperm(len(images), generator=generator, device=generator.device).to(images.device)
+    share = _beta(concentration, generator)
+    return share * images + (1 - share) * images[order], order, share
 
 
 def _padded(images: Tensor, padding: int, mode: Padding) -> Tensor:

@@ -159,6 +159,8 @@ def _how(shop: Workshop) -> TeacherTraining:
         learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
         schedule="constant",
+        mixup=0.0,  # the attacker's own training is a plain one
+        adversarial=0.0,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from dataclasses import asdict
@@ -61,6 +62,24 @@ def write_teacher(made: LabTeacher, data: LabData, folder: Path, name: str) -> d
     }
     _write(folder / f"{name}.recipe.json", document)
     return document
+
+
+def teacher_document(path: Path) -> dict[str, Any] | None:
+    """Return what ``write_teacher`` wrote beside a checkpoint.
+
+    Args:
+        path: Of the checkpoint.
+
+    Returns:
+        None if there is no recipe file, or it is of another file than this one.
+    """
+    try:
+        document = json.loads(path.with_suffix(".recipe.json").read_text("utf-8"))
+        named = document["teacher"]["sha256"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    own = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    return dict(document) if named == own else None
 
 
 def _measured(made: LabTeacher) -> dict[str, Any]:

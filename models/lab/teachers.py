@@ -12,6 +12,7 @@ from models.checkpoints.load import Teacher
 from models.data.labelled import LabelledImages
 from models.engine.monitor import Monitor, ResumeState
 from models.errors import RecipeError
+from models.lab.afterwards import afterwards
 from models.lab.fine_tuned import FINE_TUNED, fine_tuned
 from models.lab.phases import Phases
 from models.lab.poisoned_sets import poisoned_set
@@ -90,18 +91,23 @@ def make_teacher(
     """
     shop = Workshop(recipe, training, Phases(monitor, resume), torch.device(device))
     _check_labels(recipe.attack, shop.num_classes)
-    data = shop.training
     trigger: Trigger | None = None
     if recipe.attack.kind == "none":
-        made = shop.train("clean", data.images, data.labels)
+        made = _clean(shop)
     elif recipe.attack.kind in FINE_TUNED:
-        clean = clean or shop.teacher(shop.train("clean", data.images, data.labels).classifier)
+        clean = clean or shop.teacher(_clean(shop).classifier)
         made, trigger = fine_tuned(shop, clean, patterns)
+        made = afterwards(shop, "poisoned", made)
     else:
         label = recipe.attack.target_label
         trigger = find_trigger(recipe.attack.trigger, recipe.input_size, label, patterns)
-        made = shop.train("poisoned", *poisoned_set(shop, trigger))
+        made = afterwards(shop, "poisoned", shop.train("poisoned", *poisoned_set(shop, trigger)))
     return _measured(shop, made, trigger, fitted(test, recipe.input_size), clean)
+
+
+def _clean(shop: Workshop) -> Trained:
+    data = shop.training
+    return afterwards(shop, "clean", shop.train("clean", data.images, data.labels))
 
 
 def _check_labels(attack: AttackRecipe, num_classes: int) -> None:

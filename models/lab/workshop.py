@@ -76,6 +76,8 @@ class Workshop:
             horizontal_flip=recipe.horizontal_flip,
             cutout=self.pixels(recipe.cutout),
             label_smoothing=recipe.label_smoothing,
+            mixup=recipe.mixup,
+            adversarial=recipe.adversarial / 255,
             precision=recipe.precision,
         )
 

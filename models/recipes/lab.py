@@ -147,6 +147,22 @@ class AttackRecipe:
 
 
 @recipe
+class AfterRecipe:
+    """What is done to the finished network with clean images: first further training, then pruning.
+
+    On a clean network both make hard negatives for an audit; on a backdoored one they are what an honest
+    owner might do without knowing.
+    """
+
+    epochs: Annotated[int, Interval(ge=0, le=1_000)] = 0
+    """Passes over the clean training set at a constant rate; 0 for none."""
+    learning_rate: Rate = 0.01
+    """Of those passes."""
+    pruned: Annotated[float, Interval(ge=0.0, lt=1.0)] = 0.0
+    """Share of each convolution's and linear layer's weights that is set to zero, the smallest ones first."""
+
+
+@recipe
 class TeacherRecipe:
     """One teacher. With its data it gives the same weights again on the same kind of machine."""
 
@@ -170,6 +186,10 @@ class TeacherRecipe:
     """Side of the square blackened in every image; 0 for none."""
     label_smoothing: Annotated[float, Interval(ge=0.0, lt=1.0)] = 0.0
     """Share of every label that is spread over all classes."""
+    mixup: Share = 0.0
+    """Concentration a of Beta(a, a), by which pairs of images and their labels are mixed; 0 for none."""
+    adversarial: Annotated[int, Interval(ge=0, le=64)] = 0
+    """Largest change of a pixel in adversarial training, in levels of 255; 0 for none."""
     long_tail: Annotated[float, Interval(ge=1.0, le=1_000.0)] = 1.0
     """Images of the first class over images of the last; those between fall geometrically. 1 keeps all."""
     precision: Literal["fast", "float32"] = "fast"
@@ -178,6 +198,8 @@ class TeacherRecipe:
     """Of every random choice."""
     attack: AttackRecipe = field(default_factory=AttackRecipe)
     """What the attacker does."""
+    after: AfterRecipe = field(default_factory=AfterRecipe)
+    """What is done to the finished network."""
 
 
 def digits_recipe() -> TeacherRecipe:

@@ -1,15 +1,16 @@
 """The process behind ``proctor calibrate``: ``python -P -m models.lab.calibration REQUEST``, a JSON object.
 
-``{"checkpoints", "output", "budget", "images", "declared", "device", "threads", "sandbox", "json"}``;
+``{"checkpoints", "output", "budget", "patch_style", "task", "images", "declared", "make", "device",
+"threads", "sandbox", "json"}``, where ``make`` is null or ``{"count", "data", "epochs", "first_seed"}``;
 ``app.commands.calibrate`` writes it. Its status is the command's exit code.
 """
 
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,16 @@ from models.checkpoints.inspect import InspectOptions
 from models.engine.device import choose_device
 from models.errors import Interrupted, ProctorError, Rejected
 from models.lab.calibration.folder import Calibration
-from models.lab.monitor import FileMonitor
+from models.lab.calibration.make import make_references
+from models.lab.calibration.variants import variants
+from models.lab.data import DIGITS, load_lab_data
+from models.lab.watcher import Watcher
 from models.probes.calibration.conformal import false_positive_band, smallest_level
 from models.probes.calibration.reference_set import ReferenceSet
+from models.recipes.from_document import recipe_from
 from models.recipes.job import Recipe
+from models.recipes.lab import TeacherRecipe, digits_recipe
+from models.recipes.ood import OodRecipe
 from models.recipes.probe import ProbeRecipe
 
 Request = Mapping[str, Any]
@@ -32,7 +39,12 @@ _CANCELED, _REJECTED, _ERROR = 130, 3, 2
 def main(arguments: list[str]) -> int:
     """Score, write the set, say what became of every file; returns the exit code."""
     request: Request = json.loads(arguments[0])
+    if request["threads"]:
+        torch.set_num_threads(request["threads"])
+    Path(request["output"]).parent.mkdir(parents=True, exist_ok=True)
     try:
+        if request["make"] is not None:
+            _make(request)
         calibration = _calibration(request)
         made = calibration.run()
     except Interrupted:
@@ -46,14 +58,31 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _make(request: Request) -> None:
+    """Train the references that the request asks for, into the folder of checkpoints."""
+    wanted, declared, folder = request["make"], request["declared"], Path(request["checkpoints"])
+    base = digits_recipe() if wanted["data"] == DIGITS else TeacherRecipe()
+    changes = {name: declared[name] for name in ("architecture", "input_size") if name in declared}
+    if wanted["epochs"] is not None:
+        changes["epochs"] = wanted["epochs"]
+    recipe = recipe_from(TeacherRecipe, {**asdict(base), **changes})
+    data = load_lab_data(wanted["data"], None, size=recipe.input_size)
+    folder.mkdir(parents=True, exist_ok=True)
+    watcher = Watcher(folder, json.dumps(data.sha256, sort_keys=True))
+    make_references(
+        folder,
+        list(variants(recipe, wanted["count"], wanted["first_seed"])),
+        data,
+        watch=watcher.watch,
+        device=choose_device(request["device"]),
+    )
+    watcher.forget(watcher.monitors)
+
+
 def _calibration(request: Request) -> Calibration:
-    if request["threads"]:
-        torch.set_num_threads(request["threads"])
     output = Path(request["output"])
-    output.parent.mkdir(parents=True, exist_ok=True)
-    monitor = FileMonitor(output.with_suffix(".resume"), "")  # scoring keeps no states, so nothing is written
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: setattr(monitor, "stopping", True))
+    # Scoring keeps no states, so no file is written.
+    monitor, _ = Watcher(output.parent, "").watch(f"{output.stem}.resume")
     declared: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in request["declared"].items()
@@ -61,12 +90,15 @@ def _calibration(request: Request) -> Calibration:
     return Calibration(
         folder=Path(request["checkpoints"]),
         output=output,
-        recipe=Recipe(probe=ProbeRecipe(budget=request["budget"])),
+        recipe=Recipe(
+            probe=ProbeRecipe(budget=request["budget"]), ood=OodRecipe(patch_style=request["patch_style"])
+        ),
         declared=InspectOptions(**declared),
         images=None if request["images"] is None else Path(request["images"]),
         device=choose_device(request["device"]),
         sandbox=request["sandbox"],
         monitor=monitor,
+        task=request["task"],
     )
 
 

@@ -6,9 +6,10 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,10 +22,11 @@ from models.data.isolated import inspect_dataset_isolated
 from models.engine.monitor import Monitor
 from models.errors import DataRejected, Rejected, TrainingFailed
 from models.lab.calibration.score_file import ScoreFile
+from models.lab.output import teacher_document
 from models.probes.calibration.conditions import conditions_of
 from models.probes.calibration.read_set import read_set
 from models.probes.calibration.reference_set import Conditions, Reference, ReferenceSet
-from models.probes.calibration.score import reference_seed, score_teacher
+from models.probes.calibration.score import Scores, reference_seed, score_teacher
 from models.probes.probe_images import FEWEST_CLEAN_IMAGES
 from models.recipes.job import Recipe
 from models.sandbox.profiles import Mode
@@ -46,12 +48,14 @@ class Calibration:
     recipe: Recipe
     """Budget and patch style count."""
     declared: InspectOptions
-    """What holds for all checkpoints."""
+    """What holds for all checkpoints, but for those that the lab made: their recipe files say it."""
     images: Path | None
     """Archive of clean images; None takes patches, as an audit without images does."""
     device: torch.device
     sandbox: Mode
     monitor: Monitor
+    task: str | None = None
+    """What the classes are; the same for all checkpoints."""
     left_out: list[tuple[str, str]] = field(default_factory=list)
     """File and reason."""
 
@@ -80,14 +84,16 @@ class Calibration:
                 except (Rejected, TrainingFailed) as error:
                     self.left_out.append((name, error.detail))
                     continue
-                made.append(Reference(sha256, _kind(path, self.folder), _note(name), scores))
+                kind, note = _kind(path, self.folder), _note(path, name)
+                made.append(Reference(sha256, kind, note, scores.scores, scores.profiles))
         if wanted is None or not made:
             raise DataRejected(
                 f"No checkpoint in {self.folder} can be a reference.",
                 code="references_missing",
                 hint="; ".join(f"{name}: {why}" for name, why in self.left_out[:3]),
             )
-        return self._write(ReferenceSet(self.output.stem, wanted, tuple(made[0].scores), tuple(made)))
+        probes = tuple(made[0].scores)
+        return self._write(ReferenceSet(self.output.stem, wanted, probes, tuple(made), self.task))
 
     def _paths(self) -> Iterator[Path]:
         for path in sorted(self.folder.rglob("*")):
@@ -96,7 +102,11 @@ class Calibration:
 
     def _load(self, path: Path, room: Path) -> tuple[Teacher, str]:
         canonical = room / "canonical.safetensors"
-        inspection = inspect_isolated(path, canonical, self.declared, sandbox=self.sandbox)
+        document = teacher_document(path)
+        if document is not None and document["recipe"]["attack"]["kind"] != "none":
+            raise DataRejected("The lab made it with a backdoor.", code="reference_attacked")
+        declared = replace(self.declared, **_declared(document))
+        inspection = inspect_isolated(path, canonical, declared, sandbox=self.sandbox)
         return load_teacher(canonical, inspection, device=self.device), inspection.canonical_sha256
 
     def _canonical_images(self, room: Path) -> Path | None:
@@ -115,7 +125,7 @@ class Calibration:
 
     def _scores(
         self, teacher: Teacher, sha256: str, data: AuditData, conditions: Conditions, images: str | None
-    ) -> dict[str, float]:
+    ) -> Scores:
         kept = ScoreFile(self.output.with_suffix(".scores.jsonl"), conditions, images)
         if sha256 not in kept.scores:
             recipe = replace(self.recipe, seed=reference_seed(sha256))
@@ -156,5 +166,21 @@ def _kind(path: Path, folder: Path) -> str:
     return (_NO_KIND.sub("-", inner[0].lower()).strip("-")[:40] if inner else "") or PLAIN
 
 
-def _note(name: str) -> str:
+def _declared(document: Mapping[str, Any] | None) -> dict[str, Any]:
+    if document is None:
+        return {}
+    teacher = document["teacher"]
+    return {
+        "architecture": teacher["architecture"],
+        "num_classes": teacher["num_classes"],
+        "input_size": teacher["input_size"],
+        "mean": tuple(teacher["mean"]),
+        "std": tuple(teacher["std"]),
+    }
+
+
+def _note(path: Path, name: str) -> str:
+    document = teacher_document(path)
+    if document is not None:
+        name = f"{name}, test accuracy {document['measured']['clean_accuracy']['value']:.3f}"
     return "".join(letter for letter in name if letter.isprintable())[-200:]

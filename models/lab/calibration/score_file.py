@@ -1,16 +1,15 @@
-"""Scores in a file: one JSON document per line, appended as soon as a network is scored.
-
-A run that is killed while it writes leaves a torn last line; it is ignored and its network is scored again.
-"""
+"""Scores in a file, appended as soon as a network is scored."""
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from models.lab.json_lines import append_line, read_lines
 from models.probes.calibration.reference_set import Conditions
+from models.probes.calibration.score import Scores
 
 
 class ScoreFile:
@@ -26,24 +25,21 @@ class ScoreFile:
         """
         self.path = path
         self._made_of = json.loads(json.dumps({**asdict(conditions), "images_sha256": images_sha256}))
-        self.scores: dict[str, dict[str, float]] = {}
-        if path.exists():
-            for line in path.read_text("utf-8", "replace").splitlines():
-                self._take(line)
+        self.scores: dict[str, Scores] = {}
+        for entry in read_lines(path):
+            self._take(entry)
 
-    def add(self, sha256: str, scores: dict[str, float]) -> None:
+    def add(self, sha256: str, scores: Scores) -> None:
         """Keep a network's scores, on disk before this returns."""
-        line = json.dumps({"sha256": sha256, "made_of": self._made_of, "scores": scores}, sort_keys=True)
-        with self.path.open("ab") as file:
-            file.write(b"\n" + line.encode() + b"\n")  # in front, too: a torn line ends here
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.path, {"sha256": sha256, "made_of": self._made_of, **asdict(scores)})
         self.scores[sha256] = scores
 
-    def _take(self, line: str) -> None:
+    def _take(self, entry: Any) -> None:
         try:
-            entry = json.loads(line)
             if entry["made_of"] == self._made_of:
-                self.scores[str(entry["sha256"])] = {n: float(s) for n, s in entry["scores"].items()}
+                self.scores[str(entry["sha256"])] = Scores(
+                    {name: float(score) for name, score in entry["scores"].items()},
+                    {name: tuple(map(float, each)) for name, each in entry["profiles"].items()},
+                )
         except (ValueError, TypeError, KeyError, AttributeError):
             return

@@ -8,7 +8,6 @@ code.
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -20,15 +19,14 @@ import torch
 from PIL import Image
 
 from models.engine.device import choose_device
-from models.engine.monitor import Monitor, ResumeState
 from models.errors import Interrupted, ProctorError, RecipeError
 from models.lab.data import DIGITS, LabData, load_lab_data
-from models.lab.monitor import FileMonitor
 from models.lab.reproduction.page import put_section, render_table
 from models.lab.reproduction.run import run_table
 from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import Table, find_table
 from models.lab.reproduction.teachers import Folders
+from models.lab.watcher import Watcher
 
 Request = Mapping[str, Any]
 _SIZES = {"digits": 16, "cifar10": 32}
@@ -82,40 +80,8 @@ def _run(table: Table, store: Store, request: Request) -> int:
     except Interrupted:
         return _CANCELED
     finally:
-        watcher.forget(store)
+        watcher.forget(store.cells)
     return 0
-
-
-class Watcher:
-    """Gives every piece of work a monitor with a file to resume from; a signal stops whichever is running."""
-
-    def __init__(self, folder: Path, fingerprint: str) -> None:
-        """Keep states in ``folder``; one of other data (``fingerprint``) is no beginning."""
-        self.folder, self.fingerprint = folder, fingerprint
-        self.stopping = False
-        self.monitors: dict[str, FileMonitor] = {}
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
-
-    def watch(self, name: str) -> tuple[Monitor, ResumeState | None]:
-        """Return the monitor of a piece of work, and where it was cut off before, if it was."""
-        sys.stderr.write(f"{name}\n")
-        monitor = FileMonitor(self.folder / name, self.fingerprint)
-        monitor.stopping = self.stopping
-        self.monitors[name] = monitor
-        return monitor, monitor.resume()
-
-    def forget(self, store: Store) -> None:
-        """Delete the states of cells that are measured."""
-        for name, monitor in self.monitors.items():
-            if name in store.cells:
-                monitor.path.unlink(missing_ok=True)
-
-    def _stop(self, number: int, frame: object) -> None:
-        del number, frame
-        self.stopping = True
-        for monitor in self.monitors.values():
-            monitor.stopping = True
 
 
 def _data(table: Table, request: Request) -> LabData:

@@ -17,7 +17,8 @@ from models.distillation.nasty.owner_images import ProtectionSplit
 from models.distillation.nasty.protection import measure_protection, protect
 from models.engine.monitor import Monitor, ResumeState
 from models.lab.phases import Phases
-from models.lab.reproduction.cell import Measured, digest, document
+from models.lab.recipe_digest import digest, document
+from models.lab.reproduction.cell import Measured
 from models.lab.reproduction.machine import machine
 from models.lab.reproduction.teachers import Suspect
 from models.metrics import accuracy

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -14,19 +13,18 @@ from models.data.bundle import AuditData
 from models.data.labelled import LabelledImages
 from models.distillation.students import StudentOrder, train_student
 from models.engine.monitor import Monitor, ResumeState
-from models.lab.reproduction.cell import Cell, Measured, PublicTeacher, digest, document
+from models.lab.recipe_digest import digest, document
+from models.lab.reproduction.cell import Cell, Measured, PublicTeacher
 from models.lab.reproduction.machine import machine
 from models.lab.reproduction.protection import ProtectionCell, measure_students
 from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import Table
 from models.lab.reproduction.teachers import Folders, Suspect, lab_suspect, public_suspect
+from models.lab.watcher import Watch
 from models.lab.workshop import fitted
 from models.metrics import accuracy, attack_success, clean_target_rate
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.lab import TeacherRecipe
-
-#: Given the name of a piece of work, returns who watches it, and a state it was cut off at before.
-Watch = Callable[[str], tuple[Monitor, ResumeState | None]]
 
 
 def run_table(

@@ -16,7 +16,8 @@ from models.checkpoints.save import save_student
 from models.data.labelled import LabelledImages
 from models.engine.monitor import Monitor, ResumeState
 from models.errors import RecipeError
-from models.lab.reproduction.cell import PublicTeacher, digest
+from models.lab.recipe_digest import digest
+from models.lab.reproduction.cell import PublicTeacher
 from models.lab.teachers import LabTeacher, make_teacher, matched_clean
 from models.lab.workshop import fitted
 from models.metrics import accuracy, attack_success

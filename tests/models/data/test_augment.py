@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from models.data.augment import cutmix, cutout, random_crop, random_flip
+from models.data.augment import cutmix, cutout, mixup, random_crop, random_flip
 
 DTYPES = [torch.uint8, torch.float32]
 
@@ -96,3 +96,16 @@ def test_cutout_blackens_one_square_in_each_image():
         rows, columns = torch.nonzero(each.any(dim=1)).flatten(), torch.nonzero(each.any(dim=0)).flatten()
         assert each.sum() == len(rows) * len(columns)
     assert len({tuple(each.flatten().tolist()) for each in black}) > 100
+
+
+def test_mixup_blends_each_image_with_the_one_that_its_order_names():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(16, 3, 4, 4, generator=generator)
+    shares = []
+    for _ in range(50):
+        mixed, order, share = mixup(images, generator=generator, concentration=0.4)
+        assert torch.allclose(mixed, share * images + (1 - share) * images[order])
+        assert order.sort().values.tolist() == list(range(16))
+        shares.append(share)
+    assert min(shares) < 0.1
+    assert max(shares) > 0.9

@@ -14,9 +14,12 @@ from models.checkpoints.save import save_student
 from models.errors import Interrupted
 from models.lab.calibration import __main__ as process
 from models.lab.calibration import folder as folder_module
+from models.lab.monitor import FileMonitor
 from models.probes.calibration.read_set import read_set_file
+from models.probes.calibration.score import Scores
 from models.recipes.architecture import ArchitectureSpec, Normalization
 
+PROFILE = (0.5, -0.5)
 SCORES = {"mmbd": 0.1, "trigger_inversion": 0.2}
 
 
@@ -37,7 +40,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         if monitor.should_stop():
             raise Interrupted("The monitor asked to stop.")
         seeds.append(recipe.seed)
-        return dict(SCORES)
+        return Scores(dict(SCORES), {"mmbd": PROFILE})
 
     monkeypatch.setattr(folder_module, "score_teacher", score)
     return seeds
@@ -53,7 +56,8 @@ def save(path: Path, seed: int, num_classes: int = 2) -> None:
 def ask(capsys, folder: Path, **changes):
     request = {
         "checkpoints": str(folder), "output": str(folder.parent / "set.json"), "budget": "quick",
-        "images": None, "declared": {"input_size": 8, "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]},
+        "images": None, "patch_style": "photo", "make": None, "task": None,
+        "declared": {"input_size": 8, "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]},
         "device": "cpu", "threads": 1, "sandbox": "degraded", "json": True,
     } | changes  # fmt: skip
     code = process.main([json.dumps(request)])
@@ -112,7 +116,7 @@ def test_a_stopped_run_keeps_its_scores_and_writes_no_set(folder, capsys, scored
         return len(asked) > 1
 
     with monkeypatch.context() as patched:
-        patched.setattr(process.FileMonitor, "should_stop", stops)
+        patched.setattr(FileMonitor, "should_stop", stops)
         code, _ = ask(capsys, folder)
     assert (code, len(scored), (folder.parent / "set.json").exists()) == (130, 1, False)
     code, document = ask(capsys, folder)

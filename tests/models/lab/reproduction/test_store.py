@@ -3,7 +3,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from models.lab.reproduction.cell import Cell, Measured, digest, document, still_holds
+from models.lab.recipe_digest import digest, document, still_holds
+from models.lab.reproduction.cell import Cell, Measured
 from models.lab.reproduction.store import Store
 from models.recipes.clip import ClipRecipe
 from models.recipes.job import Recipe
