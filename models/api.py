@@ -11,8 +11,9 @@ from models.distillation.students import StudentOrder, TrainedStudent, plan_stud
 from models.distillation.students import train_student as distill
 from models.probes.audit import Audited
 from models.probes.audit import run_audit as audit
+from models.probes.student_rescan import rescan_students
 from models.probes.teacher_check import check_teacher, settle
-from models.report import ReportDocument
+from models.report import ReportDocument, render_sarif
 from models.report import render_html as render_report
 from models.verification import MeasuringImages, measuring_images, verify
 
@@ -31,6 +32,8 @@ __all__ = [
     "plan_students",
     "protect",
     "render_report",
+    "render_sarif",
+    "rescan_students",
     "settle",
     "verify",
 ]

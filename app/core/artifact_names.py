@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 REPORT_HTML = "report.html"
 REPORT_JSON = "report.json"
+REPORT_SARIF = "report.sarif"
 STUDENT = "student.safetensors"
 NASTY_TEACHER = "nasty_teacher.safetensors"
 PROTECTION_JSON = "protection.json"

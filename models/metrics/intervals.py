@@ -9,11 +9,16 @@ from models.results.audit import Rate
 Z_95 = 1.959963984540054
 
 
-def wilson(successes: int, n: int) -> Rate:
+def wilson(successes: int, n: int, *, z: float = Z_95) -> Rate:
     """Return a share with its 95 % Wilson score interval (Wilson 1927, without continuity correction).
 
     Unlike the normal interval it stays inside [0, 1] and does not shrink to nothing at 0 of n, which is
     where a defended student should be.
+
+    Args:
+        successes: 0 to ``n``.
+        n: At least 1.
+        z: Quantile of the normal distribution; beyond that of 95 % where several shares are looked at.
 
     Raises:
         ValueError: If ``n`` is not positive or ``successes`` is not in 0..n.
@@ -21,9 +26,9 @@ def wilson(successes: int, n: int) -> Rate:
     if n <= 0 or not 0 <= successes <= n:
         raise ValueError(f"{successes} of {n} is not a share")
     share = successes / n
-    spread = Z_95**2 / n
+    spread = z**2 / n
     center = (share + spread / 2) / (1 + spread)
-    half = Z_95 * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
+    half = z * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
     # The bounds are exactly 0 and 1 at the ends; floating point would leave 1e-17 beside them.
     low = 0.0 if successes == 0 else max(0.0, center - half)
     high = 1.0 if successes == n else min(1.0, center + half)

@@ -6,7 +6,7 @@ from models.data.bundle import AuditData
 from models.probes.findings import Findings
 from models.probes.probe_images import FEWEST_CLEAN_IMAGES
 from models.recipes.probe import ProbeRecipe
-from models.recipes.probe_catalog import PROBES, find_probe
+from models.recipes.probe_catalog import CHANNEL_IMAGES, PROBES, find_probe
 from models.results.audit import BackdoorVerdict, Hazard
 from models.results.calibration import CalibrationResult
 
@@ -22,7 +22,17 @@ def name_not_tested(findings: Findings, image_source: str, data: AuditData) -> t
     lines = list(findings.failures)
     lines += [f"{find_probe(name).title} gave no answer. {reason}" for name, reason in silent.items()]
     lines += [f"{facts.title} did not run." for facts in PROBES if facts.name not in {*ran, *silent}]
+    lines += [
+        f"Transfer to a student distilled from {CHANNEL_IMAGES[told.channel]} was not tested. {told.reason}"
+        for told in findings.channels
+        if told.reason and not told.failed
+    ]
     lines += [f"{facts.title} cannot see: {facts.blind_to}." for facts in PROBES if facts.name in ran]
+    lines += [
+        f"How {effect.trigger} treats each class: {effect.unjudged} of the classes had too few images."
+        for effect in findings.effects
+        if effect.unjudged
+    ]
     if image_source == "surrogate patches":
         count = 0 if data.images is None else len(data.images)
         few = (

@@ -18,12 +18,13 @@ from models.probes.calibration.apply import calibrate
 from models.probes.calibration.conditions import conditions_of
 from models.probes.calibration.read_set import shipped_sets
 from models.probes.calibration.reference_set import ReferenceSet
-from models.probes.findings import Findings, suspected_classes
+from models.probes.findings import Findings, suspected_classes, trigger_works
 from models.probes.followed_triggers import follow
 from models.probes.further import further_probes
 from models.probes.mmbd import margin_statistics
 from models.probes.portion import Portion
-from models.probes.trigger_inversion import Kind, choose_classes, compare_classes, invert_trigger
+from models.probes.trigger_effect import look_class_by_class
+from models.probes.trigger_inversion import Compared, Kind, choose_classes, compare_classes, invert_trigger
 from models.probes.trigger_measuring import hides_image, measure_trigger
 from models.probes.undistillable.questions import ask_undistillable
 from models.probes.verdict import decide, overall_hazard
@@ -75,10 +76,12 @@ def run_audit(
     started = time.monotonic()
     _check_targets(triggers, teacher.spec.num_classes)
     with begin(teacher, data, triggers, recipe, monitor) as audit:
-        for part in (_measure_given, *SCORED):
+        for part in (_measure_given, look_class_by_class, *SCORED):
             part(audit)
         conditions = conditions_of(teacher.spec, data, recipe)
-        audit.probes, audit.calibration = calibrate(audit.probes, conditions, (*sets, *shipped_sets()))
+        audit.probes, audit.calibration = calibrate(
+            audit.probes, conditions, (*sets, *shipped_sets()), recipe.probe.task
+        )
         for part in (_probe_further, _invert, _follow, _learn_from):
             part(audit)
         return _conclude(audit, started)
@@ -107,15 +110,18 @@ def _conclude(audit: AuditRun, started: float) -> Audited:
         triggers=tuple(audit.reports),
         transfers=audit.transfers,
         failures=tuple(audit.failures),
-        hiding=frozenset(trigger.name for trigger in audit.given if hides_image(trigger)),
+        hiding=_hiding(audit),
         calibration=audit.calibration,
+        channels=audit.channels,
+        effects=tuple(audit.effects),
     )
     verdict = decide(findings)
     data, hazard = audit.data, overall_hazard(audit.transfers)
     measured = None
     if data.images is not None and data.labels is not None and len(data.images):
         measured = accuracy(audit.classifier, data.images, data.labels)
-    suspects = suspected_classes(audit.probes)
+    # What was recovered for a class that the verdict names is worth measuring, whichever way it was found.
+    suspects = {*suspected_classes(audit.probes), verdict.target_label}
     result = AuditResult(
         tier=data.tier,
         verdict=verdict.word,
@@ -133,8 +139,15 @@ def _conclude(audit: AuditRun, started: float) -> Audited:
         seconds=time.monotonic() - started,
         calibration=audit.calibration,
         undistillable=audit.undistillable,
+        channels=audit.channels,
+        effects=findings.effects,
     )
     return Audited(result, tuple(t for t in audit.recovered if t.target_label in suspects))
+
+
+def _hiding(audit: AuditRun) -> frozenset[str]:
+    """Name the given triggers that leave too little of an image to prove anything."""
+    return frozenset(trigger.name for trigger in audit.given if hides_image(trigger))
 
 
 def _check_targets(triggers: Sequence[Trigger], num_classes: int) -> None:
@@ -178,7 +191,7 @@ def _compare(audit: AuditRun) -> None:
     """Compare the classes by patch and, where the budget allows, by perturbation."""
     if not audit.has_margins:
         return
-    kinds: tuple[Kind, ...] = ("patch", "perturbation") if audit.effort.perturbation_steps else ("patch",)
+    kinds: tuple[Compared, ...] = ("patch", "perturbation") if audit.effort.perturbation_steps else ("patch",)
     classes = choose_classes(audit.classes_by_margin(), audit.effort.scanned_classes)
     span = Portion(audit.monitor, MARGINS_END, COMPARED_END)
     for place, kind in enumerate(kinds):
@@ -205,11 +218,17 @@ def _probe_further(audit: AuditRun) -> None:
 
 
 def _invert(audit: AuditRun) -> None:
-    """Recover a patch and a perturbation for the suspected classes, else for the first by margin."""
+    """Recover triggers of every kind for classes that are suspected or that a given trigger leads to.
+
+    Where there are none, for the first by margin.
+    """
     if not audit.has_margins:
         return
-    classes = suspected_classes(audit.probes) or (audit.classes_by_margin()[0],)
-    kinds: tuple[Kind, ...] = ("patch", "perturbation")
+    hiding = _hiding(audit)
+    given = [report.target_label for report in audit.reports if trigger_works(report, hiding)]
+    suspected = tuple(dict.fromkeys([*suspected_classes(audit.probes), *given]))
+    classes = suspected or (audit.classes_by_margin()[0],)
+    kinds: tuple[Kind, ...] = ("patch", "perturbation", "blend")
     searches = [(label, kind) for label in classes for kind in kinds]
     span = Portion(audit.monitor, FURTHER_END, INVERSION_END)
     for place, (label, kind) in enumerate(searches):

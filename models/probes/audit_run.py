@@ -17,8 +17,9 @@ from models.engine.seed import derive_seed, make_generator
 from models.probes.effort import EFFORTS, Effort
 from models.probes.probe_images import ProbeImages, probe_images
 from models.recipes.job import Recipe
-from models.results.audit import ProbeResult, TransferResult, TriggerReport
+from models.results.audit import ChannelResult, ProbeResult, TransferResult, TriggerReport
 from models.results.calibration import CalibrationResult
+from models.results.trigger_effect import TriggerEffect
 from models.results.undistillable import UndistillableResult
 from models.triggers import Trigger
 
@@ -37,8 +38,10 @@ class AuditRun:
     monitor: Monitor
     probes: list[ProbeResult] = field(default_factory=list)
     reports: list[TriggerReport] = field(default_factory=list)
+    effects: list[TriggerEffect] = field(default_factory=list)
     recovered: list[Trigger] = field(default_factory=list)
     transfers: tuple[TransferResult, ...] = ()
+    channels: tuple[ChannelResult, ...] = ()
     failures: list[str] = field(default_factory=list)
     calibration: CalibrationResult | None = None
     undistillable: UndistillableResult | None = None

@@ -1,10 +1,15 @@
-"""What a search for triggers hands back."""
+"""What every search for triggers takes and hands back, and its loop."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+
+from models.engine.monitor import Monitor, raise_if_stopped
+from models.probes.image_stream import stream_batches
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,3 +25,67 @@ class Candidates:
     masks: Tensor
     sizes: Tensor
     reached: Tensor
+
+
+class Search(Protocol):
+    """One kind of trigger searched for several classes at once; its sizes can be compared among classes."""
+
+    def __call__(
+        self,
+        classifier: nn.Module,
+        images: Tensor,
+        target_labels: Tensor,
+        *,
+        steps: int,
+        batch_size: int,
+        goal: float,
+        generator: torch.Generator,
+        monitor: Monitor,
+    ) -> Candidates:
+        """Search one trigger per entry of ``target_labels``.
+
+        Args:
+            classifier: Takes pixels in [0, 1] and returns logits.
+            images: uint8 (N, 3, H, W) to put triggers on in the search.
+            target_labels: int64 (C,); repeat a class to start it more than once.
+            steps: Optimizer steps.
+            batch_size: Images per candidate and step, B; a step classifies B x C images.
+            goal: A trigger works when at least this share of the running average of its batches goes to the
+                target.
+            generator: Of the starts and the order of images; its device is where the search runs.
+            monitor: Asked before every step.
+
+        Raises:
+            Interrupted: The monitor asked to stop.
+        """
+
+
+class SearchState(Protocol):
+    """The candidates while they are searched."""
+
+    def step(self, classifier: nn.Module, batch: Tensor) -> None:
+        """Improve every candidate on pixels (B, 3, H, W) in [0, 1]."""
+
+    def smallest(self) -> float:
+        """Return the smallest size of a candidate that worked."""
+
+
+def run_search(
+    state: SearchState,
+    classifier: nn.Module,
+    images: Tensor,
+    *,
+    steps: int,
+    batch_size: int,
+    generator: torch.Generator,
+    monitor: Monitor,
+) -> None:
+    """Take the steps of a search; arguments as of ``Search``.
+
+    Raises:
+        Interrupted: The monitor asked to stop.
+    """
+    for step, batch in zip(range(steps), stream_batches(images, batch_size, generator), strict=False):
+        raise_if_stopped(monitor)
+        state.step(classifier, batch)
+        monitor.progress(step + 1, steps, smallest=state.smallest())

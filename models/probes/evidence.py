@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.probes.findings import Findings, suspected_classes, trigger_works
-from models.recipes.probe_catalog import REPORTED_ONLY, find_probe
+from models.recipes.probe_catalog import CHANNEL_IMAGES, REPORTED_ONLY, find_probe
 from models.results.audit import ProbeResult, TransferResult, TriggerReport
 
 
@@ -18,9 +18,11 @@ def order_evidence(findings: Findings) -> tuple[str, ...]:
     recovered = [report for report in findings.triggers if report.origin == "recovered"]
     suspects = suspected_classes(findings.probes)
     quiet = [p for p in findings.probes if not p.conspicuous and p.probe not in REPORTED_ONLY]
+    moving = {effect.trigger for effect in findings.moving}
     moved = [transfer for transfer in findings.transfers if transfer.hazard == "high"]
     return (
         *(_trigger_line(report) for report in working),
+        *(effect.sentence for effect in findings.moving),
         *(_probe_line(probe) for probe in findings.probes if probe.conspicuous),
         *(_trigger_line(report) for report in recovered if report.target_label in suspects),
         *(_transfer_line(transfer) for transfer in moved),
@@ -30,6 +32,8 @@ def order_evidence(findings: Findings) -> tuple[str, ...]:
         *(
             f"{_trigger_line(report)} It hides most of the image, so this proves nothing."
             if report.name in findings.hiding
+            else f"{_trigger_line(report)} That is too little over all classes; see what each does."
+            if report.name in moving
             else f"{_trigger_line(report)} That is too little to prove a backdoor with this trigger."
             for report in given
             if report not in working
@@ -65,7 +69,7 @@ def _transfer_line(transfer: TransferResult) -> str:
         else ""
     )
     return (
-        f"{transfer.trigger} {outcome} distilled from out-of-distribution images: it works on "
+        f"{transfer.trigger} {outcome} distilled from {CHANNEL_IMAGES[transfer.channel]}: it works on "
         f"{rate.value:.1%} of {rate.n} images there (95 % interval {rate.low:.1%} to {rate.high:.1%}), on "
         f"{transfer.teacher_success.value:.1%} with the teacher; a control of the same size works on "
         f"{transfer.control_success.value:.1%}{collapsed}."

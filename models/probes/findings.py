@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.results.audit import ProbeResult, TransferResult, TriggerReport
+from models.results.audit import ChannelResult, ProbeResult, TransferResult, TriggerReport
 from models.results.calibration import CalibrationResult
+from models.results.trigger_effect import TriggerEffect
 
 #: A given trigger works when even the lower bound of its success is at least this ...
 LOWEST_SUCCESS = 0.5
@@ -27,6 +28,16 @@ class Findings:
     """Names of given triggers that leave so little of an image that their success proves nothing."""
     calibration: CalibrationResult | None = None
     """Comparison with clean reference networks."""
+    channels: tuple[ChannelResult, ...] = ()
+    """Those that triggers were to be followed through."""
+    effects: tuple[TriggerEffect, ...] = ()
+    """What given triggers that do not work do class by class."""
+
+    @property
+    def moving(self) -> tuple[TriggerEffect, ...]:
+        """Effects that are more than nothing, proven ones first."""
+        found = [effect for effect in self.effects if effect.kind != "none"]
+        return tuple(sorted(found, key=lambda effect: not effect.proven))
 
 
 def trigger_works(report: TriggerReport, hiding: frozenset[str] = frozenset()) -> bool:

@@ -1,4 +1,4 @@
-"""Which triggers the audit follows to a throw-away student, and beside which control."""
+"""Which triggers the audit follows to throw-away students, and beside which control."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from models.errors import RecipeError, TrainingFailed
 from models.probes.audit_run import AuditRun
 from models.probes.findings import suspected_classes
 from models.probes.transfer import Suspicion, transfer_probe
+from models.recipes.probe_catalog import CHANNEL_IMAGES
 from models.triggers import Trigger
 
 
 def follow(audit: AuditRun, monitor: Monitor) -> None:
-    """Follow given triggers, and the best recovered one per class, to a throw-away student."""
+    """Follow given triggers, and the best recovered one per class, to a throw-away student per channel."""
     if not audit.recipe.probe.transfer or not audit.has_margins:
         return
     followed = [*audit.given, *_best_recovered(audit)]
     if not followed:
         return
     try:
-        audit.transfers = transfer_probe(
+        matrix = transfer_probe(
             audit.teacher,
             [Suspicion(trigger, _control_label(audit, trigger)) for trigger in followed],
             audit.images,
@@ -29,6 +30,13 @@ def follow(audit: AuditRun, monitor: Monitor) -> None:
         )
     except (RecipeError, TrainingFailed) as problem:
         audit.failures.append(f"The transfer probe could not run: {problem.detail}")
+        return
+    audit.transfers, audit.channels = matrix.cells, matrix.channels
+    audit.failures += [
+        f"The transfer probe could not run over {CHANNEL_IMAGES[told.channel]}: {told.reason}"
+        for told in matrix.channels
+        if told.failed
+    ]
 
 
 def _best_recovered(audit: AuditRun) -> list[Trigger]:

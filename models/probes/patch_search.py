@@ -15,9 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from models.engine.monitor import Monitor, raise_if_stopped
-from models.probes.candidates import Candidates
-from models.probes.image_stream import stream_batches
+from models.engine.monitor import Monitor
+from models.probes.candidates import Candidates, run_search
 
 #: Weight of the whole image at the start; its factor after RUN good steps, its divisor after RUN bad ones.
 FIRST_WEIGHT, RAISE, LOWER, RUN = 10.0, 2.0, 2.0**1.5, 3
@@ -36,24 +35,18 @@ def search_patches(
 ) -> Candidates:
     """Search one patch per entry of ``target_labels``; sizes are areas in pixels.
 
-    Args:
-        classifier: Takes pixels in [0, 1] and returns logits.
-        images: uint8 (N, 3, H, W) to stamp in the search.
-        target_labels: int64 (C,); repeat a class to start it more than once.
-        steps: Optimizer steps.
-        batch_size: Images per candidate and step, B; a step classifies B x C images.
-        goal: A patch works when at least this share of the running average of its batches goes to the target.
-        generator: Of the starts and the order of images; its device is where the search runs.
-        monitor: Asked before every step.
-
-    Raises:
-        Interrupted: The monitor asked to stop.
+    Arguments and errors as of ``models.probes.candidates.Search``.
     """
     state = _PatchSearch(images, target_labels.to(generator.device), batch_size, goal, generator)
-    for step, batch in zip(range(steps), stream_batches(images, batch_size, generator), strict=False):
-        raise_if_stopped(monitor)
-        state.step(classifier, batch)
-        monitor.progress(step + 1, steps, smallest_area=float(state.areas.min()))
+    run_search(
+        state,
+        classifier,
+        images,
+        steps=steps,
+        batch_size=batch_size,
+        generator=generator,
+        monitor=monitor,
+    )
     return Candidates(state.patterns, state.masks, state.areas, state.reached)
 
 
@@ -79,6 +72,10 @@ class _PatchSearch:
         self.reached = torch.zeros(count, dtype=torch.bool, device=device)
         self.masks = torch.ones(count, 1, height, width, device=device)
         self.patterns = torch.zeros(count, 3, height, width, device=device)
+
+    def smallest(self) -> float:
+        """Return the smallest size of a candidate that worked."""
+        return float(self.areas.min())
 
     def step(self, classifier: nn.Module, batch: Tensor) -> None:
         """Stamp ``batch``, pixels (B, 3, H, W), with every candidate and descend."""

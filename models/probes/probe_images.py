@@ -29,6 +29,8 @@ class ProbeImages:
     """int64, of ``held_out``. Without them, the teacher's predictions say which images are the target's."""
     source: str
     """``clean images`` or ``surrogate patches``."""
+    spare: Tensor | None = None
+    """int64 indices of the clean images that nothing is measured on; None where patches stand in."""
 
 
 def enough_clean_images(data: AuditData) -> bool:
@@ -54,9 +56,9 @@ def probe_images(data: AuditData, *, size: int, patches: int, style: PatchStyle,
         cut = make_patches(photographs, count=patches, size=size, seed=seed, style=style)
         return ProbeImages(cut[: patches // 2], cut[patches // 2 :], None, "surrogate patches")
     # Archives list their images class by class: without a shuffle one half would lack some classes.
-    order = torch.randperm(len(data.images), generator=torch.Generator().manual_seed(seed))[
-        :MOST_CLEAN_IMAGES
-    ]
-    half = len(order) // 2
-    labels = None if data.labels is None else data.labels[order[half:]]
-    return ProbeImages(data.images[order[:half]], data.images[order[half:]], labels, "clean images")
+    shuffled = torch.randperm(len(data.images), generator=torch.Generator().manual_seed(seed))
+    order, rest = shuffled[:MOST_CLEAN_IMAGES], shuffled[MOST_CLEAN_IMAGES:]
+    search, held_out = order[: len(order) // 2], order[len(order) // 2 :]
+    labels = None if data.labels is None else data.labels[held_out]
+    spare = torch.cat([search, rest])
+    return ProbeImages(data.images[search], data.images[held_out], labels, "clean images", spare)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -30,22 +30,43 @@ class Watched:
     clear_looks: int = 0
 
 
+def evenly(done: int, total: int) -> float:
+    """Return the share of its images that a student has seen which learns in every step."""
+    return done / max(1, total)
+
+
 class StudentWatch:
     """A monitor that measures the student at every tenth of its training.
 
     Nothing here uses labels or chooses a student: what is watched is thrown away afterwards.
     """
 
-    def __init__(self, monitor: Monitor, student: nn.Module, watched: Sequence[Watched], images: int) -> None:
-        """Watch a training of ``images`` images; ``student`` takes pixels in [0, 1]."""
+    def __init__(
+        self,
+        monitor: Monitor,
+        student: nn.Module,
+        watched: Sequence[Watched],
+        images: int,
+        learned: Callable[[int, int], float] = evenly,
+    ) -> None:
+        """Watch a training.
+
+        Args:
+            monitor: Told of every step, too.
+            student: Takes pixels in [0, 1].
+            watched: The triggers.
+            images: The student sees in all.
+            learned: Share of them that it has seen after ``done`` of ``total`` steps.
+        """
         self._monitor, self._student, self._watched, self._images = monitor, student, watched, images
+        self._learned = learned
         self._looked = 0
         self.images_seen = 0
         self.answer_is_clear = False
 
     def progress(self, done: int, total: int, **scalars: float) -> None:
         """Look if a tenth is complete, and pass on."""
-        share = done / max(1, total)
+        share = self._learned(done, total)
         self.images_seen = round(share * self._images)
         if int(share * LOOKS) > self._looked:
             self._looked = int(share * LOOKS)

@@ -1,9 +1,10 @@
-"""Does a trigger move to a student that never saw it? Distill a throw-away student and look.
+"""Does a trigger move to a student that never saw it? Distill throw-away students and look.
 
-The student learns from out-of-distribution patches, without any defense, while each trigger's success on it
-is followed. A trigger shows early: a public watermark reached a success of .94 and more within the first
-24,000 patches of the builtin photographs, long before the student is accurate (docs/results.md). With A_T,
-A_S and A_0 the success of the trigger on teacher and student and of the matched control on the student,
+One student per channel learns without any defense, while every trigger's success on it is followed:
+together they are the transfer matrix, channels by triggers. A trigger shows early: a public watermark reached
+a success of .94 and more within the first 24,000 patches of the builtin photographs, long before the student
+is accurate (docs/results.md). With A_T, A_S and A_0 the success of the trigger on teacher and student and of
+the matched control on the student,
 
     index = (A_S - A_0) / max(A_T - A_0, 0.05), clipped to [-1, 1],
 
@@ -13,34 +14,31 @@ nothing on the teacher: one that works on the student alone was dormant and has 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
 from models.architectures import PixelClassifier, StagedClassifier, build
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
-from models.data.patches import make_patches
-from models.data.photographs import builtin_photographs
-from models.distillation.out_of_distribution import distill_ood
 from models.engine.monitor import Monitor
 from models.engine.seed import derive_seed, make_generator
-from models.errors import Interrupted
+from models.errors import Interrupted, RecipeError, TrainingFailed
 from models.metrics import agreement, attack_success, clean_target_rate, predict
 from models.probes.portion import Portion
 from models.probes.probe_images import ProbeImages
 from models.probes.student_watch import StudentWatch, Watched
+from models.probes.transfer_channels import Lesson, School, plan_lesson
 from models.probes.transfer_control import matched_control
+from models.probes.verdict import overall_hazard
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.default_student import smaller
 from models.recipes.job import Recipe
-from models.results.audit import Hazard, Rate, TransferResult
+from models.recipes.probe import Channel
+from models.results.audit import ChannelResult, Hazard, Rate, TransferResult
 from models.triggers import Trigger
-
-#: Patches cut for the student; it sees each about twice.
-MOST_PATCHES = 10_000
-_SHARP_SHARE = 0.5
 
 #: While the student learns, success is followed on this many images: the curve needs no more.
 WATCHED_IMAGES = 300
@@ -60,6 +58,25 @@ class Suspicion:
     control_label: int
 
 
+@dataclass(frozen=True)
+class Matrix:
+    """What was measured, and over what."""
+
+    cells: tuple[TransferResult, ...]
+    """Channel by channel, in each of them the triggers in their order."""
+    channels: tuple[ChannelResult, ...]
+    """All that were asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Followed:
+    """A trigger, its control, and what it does to the teacher."""
+
+    trigger: Trigger
+    control: Trigger
+    teacher_success: Rate
+
+
 def transfer_probe(
     teacher: Teacher,
     suspicions: Sequence[Suspicion],
@@ -69,45 +86,92 @@ def transfer_probe(
     *,
     most_images: int,
     monitor: Monitor,
-) -> tuple[TransferResult, ...]:
-    """Distill one throw-away student and measure every trigger on it.
+) -> Matrix:
+    """Distill one throw-away student per channel of the recipe and measure every trigger on it.
+
+    A channel that does not fit teacher or data, or whose training breaks, is reported and leaves the others
+    as they are. All students start from the same weights.
 
     Args:
         teacher: The suspect.
         suspicions: At least one.
         images: What to measure on (``held_out``) and to search the controls on (``search``).
-        data: Its photographs are cut into training patches.
-        recipe: Seed, student's architecture, and settings of the channel.
-        most_images: Images the student sees, unless the answer is clear earlier.
+        data: Its photographs are cut into training patches, its clean images are vanilla's.
+        recipe: Seed, student's architecture, and settings of the channels.
+        most_images: Images a student sees, unless the answer is clear earlier.
         monitor: Told of every step.
 
     Raises:
         Interrupted: The monitor asked to stop.
-        TrainingFailed: The student's loss is not finite.
-        RecipeError: Every held-out image is of a target class (code ``nothing_to_measure``).
+        RecipeError: Every held-out image is of a target class (code ``nothing_to_measure``), or there is no
+            smaller network for a student.
     """
     classifier = teacher.pixel_classifier().eval()
     search = Portion(monitor, 0, CONTROLS_SHARE)
     generator = make_generator(recipe.seed, "transfer control", teacher.device)
-    controls = [
-        matched_control(
+    followed = [
+        _prepare(
             classifier,
-            suspicion.trigger,
+            suspicion,
             images,
-            suspicion.control_label,
             generator=generator,
             monitor=Portion(search, place / len(suspicions), (place + 1) / len(suspicions)),
         )
         for place, suspicion in enumerate(suspicions)
     ]
-    watched = [_watched(classifier, suspicion.trigger, images) for suspicion in suspicions]
+    school = School(teacher, data, images, recipe, most_images)
+    names = tuple(dict.fromkeys(recipe.probe.channels))
     learning = Portion(monitor, CONTROLS_SHARE, 1)
-    student, seen = _learn(teacher, watched, data, recipe, most_images=most_images, monitor=learning)
-    agreed = agreement(student, classifier, images.held_out).value
-    return tuple(
-        _conclude(_successes(classifier, student, suspicion.trigger, control, images), entry, agreed, seen)
-        for suspicion, control, entry in zip(suspicions, controls, watched, strict=True)
+    cells: list[TransferResult] = []
+    channels: list[ChannelResult] = []
+    for place, channel in enumerate(names):
+        span = Portion(learning, place / len(names), (place + 1) / len(names))
+        found, told = _follow_through(channel, classifier, followed, school, span)
+        cells += found
+        channels.append(told)
+    return Matrix(tuple(cells), tuple(channels))
+
+
+def _prepare(
+    teacher: PixelClassifier,
+    suspicion: Suspicion,
+    images: ProbeImages,
+    *,
+    generator: torch.Generator,
+    monitor: Monitor,
+) -> _Followed:
+    trigger, label = suspicion.trigger, suspicion.control_label
+    return _Followed(
+        trigger,
+        matched_control(teacher, trigger, images, label, generator=generator, monitor=monitor),
+        attack_success(teacher, images.held_out, images.labels, trigger, teacher=teacher),
     )
+
+
+def _follow_through(
+    channel: Channel,
+    classifier: PixelClassifier,
+    followed: Sequence[_Followed],
+    school: School,
+    monitor: Monitor,
+) -> tuple[tuple[TransferResult, ...], ChannelResult]:
+    """Make one student, and measure every trigger on it."""
+    started = time.monotonic()
+    images = school.images
+    student = PixelClassifier(_new_student(school.teacher, school.recipe), school.teacher.normalization)
+    watched = [_watched(classifier, entry.trigger, images) for entry in followed]
+    try:
+        seen = _learn(student, watched, plan_lesson(channel, school), monitor)
+    except (RecipeError, TrainingFailed) as problem:
+        failed = isinstance(problem, TrainingFailed)
+        seconds = time.monotonic() - started
+        return (), ChannelResult(channel, "not_tested", seconds, problem.detail, failed)
+    agreed = agreement(student, classifier, images.held_out).value
+    cells = tuple(
+        _conclude(channel, _successes(classifier, student, entry, images), curve, agreed, seen)
+        for entry, curve in zip(followed, watched, strict=True)
+    )
+    return cells, ChannelResult(channel, overall_hazard(cells), time.monotonic() - started)
 
 
 @dataclass(frozen=True)
@@ -147,9 +211,11 @@ def judge_hazard(successes: Successes, student_agreement: float) -> Hazard:
     return "low" if learned and (successes.student.high < 0.5 or index < 0.5) else "not_tested"
 
 
-def _conclude(successes: Successes, watched: Watched, agreed: float, images_seen: int) -> TransferResult:
+def _conclude(
+    channel: Channel, successes: Successes, watched: Watched, agreed: float, images_seen: int
+) -> TransferResult:
     return TransferResult(
-        channel="ood",
+        channel=channel,
         trigger=watched.trigger.name,
         target_label=watched.trigger.target_label,
         teacher_success=successes.teacher,
@@ -164,49 +230,16 @@ def _conclude(successes: Successes, watched: Watched, agreed: float, images_seen
     )
 
 
-def _learn(
-    teacher: Teacher,
-    watched: Sequence[Watched],
-    data: AuditData,
-    recipe: Recipe,
-    *,
-    most_images: int,
-    monitor: Monitor,
-) -> tuple[PixelClassifier, int]:
-    """Train the student until the answer is clear or the images are used up."""
-    student = PixelClassifier(_new_student(teacher, recipe), teacher.normalization)
-    # A schedule that ends at zero would end what is still moving when few images are left to see.
-    # Half of the patches are sharp, by which small triggers move; a student that is to be used has none.
-    channel = replace(
-        recipe.ood,
-        patches=min(MOST_PATCHES, most_images),
-        sharp_share=max(recipe.ood.sharp_share, _SHARP_SHARE),
-        images=most_images,
-        schedule="constant",
-    )
-    patches = make_patches(
-        data.photographs or builtin_photographs(),
-        count=channel.patches,
-        size=teacher.spec.input_size,
-        seed=derive_seed(recipe.seed, "transfer patches"),
-        style=channel.patch_style,
-        sharp_share=channel.sharp_share,
-    )
-    watch = StudentWatch(monitor, student, watched, most_images)
+def _learn(student: PixelClassifier, watched: Sequence[Watched], lesson: Lesson, monitor: Monitor) -> int:
+    """Train the student until the answer is clear or the images are used up; return how many it saw."""
+    watch = StudentWatch(monitor, student, watched, lesson.images, lesson.learned)
     try:
-        distill_ood(
-            teacher,
-            student.network,
-            patches,
-            channel,
-            defense=None,
-            seed=derive_seed(recipe.seed, "transfer student"),
-            monitor=watch,
-        )
+        lesson.teach(student.network, watch)
     except Interrupted:
         if not watch.answer_is_clear:
             raise
-    return student.eval(), watch.images_seen
+    student.eval()
+    return watch.images_seen
 
 
 def _new_student(teacher: Teacher, recipe: Recipe) -> StagedClassifier:
@@ -225,16 +258,12 @@ def _watched(teacher: PixelClassifier, trigger: Trigger, images: ProbeImages) ->
 
 
 def _successes(
-    teacher: PixelClassifier,
-    student: PixelClassifier,
-    trigger: Trigger,
-    control: Trigger,
-    images: ProbeImages,
+    teacher: PixelClassifier, student: PixelClassifier, followed: _Followed, images: ProbeImages
 ) -> Successes:
-    pictures, labels, target = images.held_out, images.labels, trigger.target_label
+    pictures, labels, target = images.held_out, images.labels, followed.trigger.target_label
     return Successes(
-        teacher=attack_success(teacher, pictures, labels, trigger, teacher=teacher),
-        student=attack_success(student, pictures, labels, trigger, teacher=teacher),
+        teacher=followed.teacher_success,
+        student=attack_success(student, pictures, labels, followed.trigger, teacher=teacher),
         student_clean=clean_target_rate(student, pictures, labels, target, teacher=teacher),
-        control=attack_success(student, pictures, labels, control, teacher=teacher),
+        control=attack_success(student, pictures, labels, followed.control, teacher=teacher),
     )

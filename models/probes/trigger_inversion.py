@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from models.engine.monitor import Monitor
+from models.probes.blend_search import search_blends
+from models.probes.candidates import Search
 from models.probes.effort import Effort
 from models.probes.patch_search import search_patches
 from models.probes.probe_images import ProbeImages
@@ -25,13 +27,15 @@ from models.recipes.probe_catalog import find_probe
 from models.results.audit import ProbeResult
 from models.triggers import Trigger
 
-Kind = Literal["patch", "perturbation"]
+#: What classes are compared by, and all that is recovered for a suspected one.
+Compared = Literal["patch", "perturbation"]
+Kind = Literal[Compared, "blend"]
 
 #: Second-smallest over smallest from which a class is called conspicuous. Four seeds at budget standard on
 #: two backdoored public CIFAR-10 checkpoints gave, always for the right class, areas of 1.9 to 3.3 (a patch)
 #: and 3.7 to 5.6 (a watermark), norms of 1.1 to 1.4 and 1.8 to 2.2; shorter searches on two benign ones gave
 #: 1.0 to 1.7 and 1.0 to 1.3. Chosen after seeing them: hints, no false-positive rate belongs to them.
-CONSPICUOUS: dict[Kind, float] = {"patch": 2.0, "perturbation": 1.5}
+CONSPICUOUS: dict[Compared, float] = {"patch": 2.0, "perturbation": 1.5}
 
 #: A class is won when this share of the images goes to it.
 SCAN_GOAL, REFINE_GOAL = 0.95, 0.97
@@ -39,14 +43,22 @@ SCAN_GOAL, REFINE_GOAL = 0.95, 0.97
 #: A mask below this changes a pixel by less than 13 of 255 levels; dropping it makes the picture readable.
 FAINTEST_MASK = 0.05
 
-_NAMES: dict[Kind, str] = {"patch": "trigger_inversion", "perturbation": "universal_perturbation"}
-_SIZES: dict[Kind, str] = {"patch": "a patch of {:.1f} pixels", "perturbation": "an overlay of norm {:.2f}"}
+_SEARCHES: dict[Kind, Search] = {
+    "patch": search_patches,
+    "perturbation": search_perturbations,
+    "blend": search_blends,
+}
+_NAMES: dict[Compared, str] = {"patch": "trigger_inversion", "perturbation": "universal_perturbation"}
+_SIZES: dict[Compared, str] = {
+    "patch": "a patch of {:.1f} pixels",
+    "perturbation": "an overlay of norm {:.2f}",
+}
 
 
 def compare_classes(
     classifier: nn.Module,
     images: ProbeImages,
-    kind: Kind,
+    kind: Compared,
     *,
     classes: Sequence[int],
     num_classes: int,
@@ -75,8 +87,7 @@ def compare_classes(
     """
     started = time.monotonic()
     labels = torch.tensor(list(classes))
-    search = search_patches if kind == "patch" else search_perturbations
-    found = search(
+    found = _SEARCHES[kind](
         classifier,
         images.search,
         labels,
@@ -89,7 +100,7 @@ def compare_classes(
     return _judge(found.sizes.double().cpu(), labels, kind, num_classes, started)
 
 
-def _judge(sizes: Tensor, labels: Tensor, kind: Kind, num_classes: int, started: float) -> ProbeResult:
+def _judge(sizes: Tensor, labels: Tensor, kind: Compared, num_classes: int, started: float) -> ProbeResult:
     """Compare the smallest size with the next; ``sizes`` and ``labels`` are (C,)."""
     ordered, places = sizes.sort()
     target, runner_up = int(labels[places[0]]), int(labels[places[1]])
@@ -145,8 +156,7 @@ def invert_trigger(
     Raises:
         Interrupted: The monitor asked to stop.
     """
-    search = search_patches if kind == "patch" else search_perturbations
-    found = search(
+    found = _SEARCHES[kind](
         classifier,
         images.search,
         torch.tensor([target_label]),
@@ -160,7 +170,8 @@ def invert_trigger(
         return None
     pattern, mask = found.patterns[0].detach().cpu(), found.masks[0].detach().cpu()
     name = f"recovered {kind}, class {target_label}"
+    if kind == "perturbation":
+        return Trigger(name, "additive", pattern.clamp(-1, 1), mask, target_label)
     if kind == "patch":
         mask = torch.where(mask >= FAINTEST_MASK, mask, 0)
-        return Trigger(name, "blend", pattern, mask, target_label)
-    return Trigger(name, "additive", pattern.clamp(-1, 1), mask, target_label)
+    return Trigger(name, "blend", pattern, mask, target_label)

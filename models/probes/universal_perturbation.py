@@ -17,9 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from models.engine.monitor import Monitor, raise_if_stopped
-from models.probes.candidates import Candidates
-from models.probes.image_stream import stream_batches
+from models.engine.monitor import Monitor
+from models.probes.candidates import Candidates, run_search
 
 #: The first radius, as a share of the diagonal sqrt(d): 3.0 at 3x32x32, where benign networks need 1 to 2.
 FIRST_RADIUS = 0.054
@@ -46,20 +45,11 @@ def search_perturbations(
 ) -> Candidates:
     """Search one perturbation per entry of ``target_labels``; sizes are Euclidean norms.
 
+    Other arguments, and errors, as of ``models.probes.candidates.Search``.
+
     Args:
-        classifier: Takes pixels in [0, 1] and returns logits.
-        images: uint8 (N, 3, H, W) to perturb in the search.
-        target_labels: int64 (C,).
-        steps: Gradient steps of normalized length.
-        batch_size: Images per candidate and step, B; a step classifies B x C images.
-        goal: A perturbation works when at least this share of its running average goes to the target.
-        generator: Of the starts and the order of images; its device is where the search runs.
-        monitor: Asked before every step.
         radius: Hold the norm at this value; then the patterns are those of the best running average.
         support: (1 or 3, H, W) of 0 and 1: change these pixels only.
-
-    Raises:
-        Interrupted: The monitor asked to stop.
     """
     state = _PerturbationSearch(
         images,
@@ -70,10 +60,15 @@ def search_perturbations(
         radius=radius,
         support=support,
     )
-    for step, batch in zip(range(steps), stream_batches(images, batch_size, generator), strict=False):
-        raise_if_stopped(monitor)
-        state.step(classifier, batch)
-        monitor.progress(step + 1, steps, smallest_norm=float(state.norms.min()))
+    run_search(
+        state,
+        classifier,
+        images,
+        steps=steps,
+        batch_size=batch_size,
+        generator=generator,
+        monitor=monitor,
+    )
     everywhere = torch.ones_like(state.best[:, :1])
     return Candidates(state.best, everywhere, state.norms, state.reached)
 
@@ -109,6 +104,10 @@ class _PerturbationSearch:
         self.best_success = torch.zeros(count, device=device)
         self.norms = torch.full((count,), diagonal, device=device)
         self.reached = torch.zeros(count, dtype=torch.bool, device=device)
+
+    def smallest(self) -> float:
+        """Return the smallest size of a candidate that worked."""
+        return float(self.norms.min())
 
     def step(self, classifier: nn.Module, batch: Tensor) -> None:
         """Add every candidate to ``batch``, pixels (B, 3, H, W), and descend."""

@@ -1,11 +1,13 @@
 """From evidence to one of four words, and a sentence for someone who knows none of the probes.
 
 ``detected`` is kept for two things. A measured behavior: a trigger the user gave sends images to its target,
-far more often than the same images go there without it. And scores that are rare among enough clean reference
-networks (a combined p-value of at most alpha), where the probes that carry it name one class. Without enough
-references no false-positive rate is known for the statistical probes (published marks raise a false alarm on
-15 to 33 % of benign networks), so alone they can say at most ``suspected``. ``inconclusive`` means that the
-probes contradict each other or could not run. ``not_detected`` is never "safe": it names what was asked.
+far more often than the same images go there without it; or it does so with the images of one class, of which
+``trigger_effect`` asks more. And scores that are rare among enough clean reference networks (a combined
+p-value of at most alpha), where the probes that carry it name one class. Without enough references no
+false-positive rate is known for the statistical probes (published marks raise a false alarm on 15 to 33 % of
+benign networks), so alone they can say at most ``suspected``. ``inconclusive`` means that the probes
+contradict each other or could not run, or that a given trigger moves whole classes of images, which they are
+blind to, but not so that it proves a backdoor. ``not_detected`` is never "safe": it names what was asked.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from models.probes.findings import Findings, listed, suspected_classes, trigger_
 from models.recipes.probe_catalog import REPORTED_ONLY, find_probe
 from models.results.audit import BackdoorVerdict, Hazard, TransferResult
 from models.results.calibration import CalibrationResult
+from models.results.trigger_effect import TriggerEffect
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,30 @@ def decide(findings: Findings) -> Verdict:
             f"images to class {best.target_label}; without it {best.clean_rate.value:.0%} go there."
         )
         return Verdict("detected", best.target_label, sentence, evidence)
+    if findings.moving and findings.moving[0].proven:
+        effect = findings.moving[0]
+        sentence = f"This network has a backdoor that acts on some classes of images: {effect.sentence}"
+        return Verdict("detected", _only_target(effect), sentence, evidence)
     if findings.calibration is not None and findings.calibration.decides:
-        return _by_references(findings, findings.calibration, evidence)
-    return _by_statistics(findings, evidence)
+        verdict = _by_references(findings, findings.calibration, evidence)
+    else:
+        verdict = _by_statistics(findings, evidence)
+    if verdict.word == "not_detected" and findings.moving:
+        return _doubt(findings.moving[0], evidence)
+    return verdict
+
+
+def _doubt(effect: TriggerEffect, evidence: tuple[str, ...]) -> Verdict:
+    """Refuse to say ``not_detected`` of a network that a given trigger moves, if not as declared."""
+    sentence = (
+        f"The probes that need no trigger found nothing, but they are blind to what this trigger does: "
+        f"{effect.sentence} A backdoor does that; how often a benign network does is not known."
+    )
+    return Verdict("inconclusive", _only_target(effect), sentence, evidence)
+
+
+def _only_target(effect: TriggerEffect) -> int | None:
+    return effect.target_label if effect.kind == "source_specific" else None
 
 
 def _unknown_rate(calibration: CalibrationResult | None) -> str:

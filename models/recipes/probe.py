@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from annotated_types import Interval
+from annotated_types import Interval, Len
 
 from models.recipes.base import recipe
 
 Budget = Literal["quick", "standard", "thorough"]
+
+Channel = Literal["ood", "vanilla", "zskt", "cmi", "fast"]
 
 
 @recipe
@@ -17,10 +19,18 @@ class ProbeRecipe:
 
     budget: Budget = "standard"
     """Overall effort; sets steps and restarts of every probe."""
+    task: Annotated[str, Len(1, 64)] | None = None
+    """What the teacher's classes are, and in which order, by the name that a reference set gives it, such as
+    ``cifar10``: then every class is compared with the same class of the references."""
     transfer: bool = True
-    """Distill a throw-away student from out-of-distribution images and see whether a trigger moves over."""
+    """Distill throw-away students, one per channel, and see whether a trigger moves over."""
+    channels: Annotated[tuple[Channel, ...], Len(1, 5)] = ("ood",)
+    """How they learn: each name is a method of distillation, and each channel takes the transfer probe's time
+    once more. ``vanilla`` needs clean images, ``cmi`` and ``fast`` a teacher with BatchNorm; with the
+    budget's images ``zskt``, ``cmi`` and ``fast`` are far shorter than in their papers (docs/verdict.md)."""
     transfer_images: Annotated[int, Interval(ge=1_000, le=1_000_000)] | None = None
-    """Images the throw-away student sees. None takes the budget's."""
+    """Images a throw-away student sees at most; fewer over a channel that makes its images, so that it takes
+    no longer. None takes the budget's."""
     nasty: bool = True
     """Ask whether the teacher is bad to learn from; with labelled images and a budget above ``quick`` also by
     training pairs of small students."""

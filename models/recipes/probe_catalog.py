@@ -125,7 +125,10 @@ PROBES: tuple[ProbeFacts, ...] = (
         question="Does the trigger the user suspects send images to its target class?",
         needs="a trigger",
         uses=("clean images",),
-        gives="the success of the trigger on the teacher, beside the rate without it",
+        gives=(
+            "the success of the trigger on the teacher, beside the rate without it; if it does not lead to "
+            "its target, where the images of each class go"
+        ),
         blind_to="every other trigger",
         cost="under 5 s",
         source="Gu et al., BadNets, IEEE Access 2019 (attack success rate)",
@@ -137,8 +140,8 @@ PROBES: tuple[ProbeFacts, ...] = (
         needs="surrogate images",
         uses=("clean images", "a trigger"),
         gives="the trigger's success on a throw-away student as it learns, a matched control, the hazard",
-        blind_to="other channels than out-of-distribution images, and triggers that nobody gave or found",
-        cost="80 to 160 s",
+        blind_to="channels that it was not run over, and triggers that nobody gave or found",
+        cost="80 to 160 s per channel",
         source="Hong et al., ABD, ICML 2023 (the hazard); index and control are ours",
     ),
 )
@@ -213,6 +216,15 @@ NASTY_PROBES: tuple[ProbeFacts, ...] = (
         source="Ma et al., Nasty Teacher, ICLR 2021, section 4.4",
     ),
 )
+
+#: What a student learns from over each channel of the transfer probe.
+CHANNEL_IMAGES: dict[str, str] = {
+    "ood": "out-of-distribution images",
+    "vanilla": "clean images",
+    "zskt": "images of a zero-shot generator (zskt)",
+    "cmi": "images inverted from the teacher (cmi)",
+    "fast": "images inverted from the teacher (fast)",
+}
 
 #: Probes without a mark: their numbers are reported, and neither they nor their failure changes a verdict.
 REPORTED_ONLY = frozenset({"head_statistics", "local_dominance", "shuffle_sensitivity", "feature_variance"})

@@ -23,3 +23,6 @@ class VerifyRecipe:
     """At most this many images are used for measuring."""
     holdout_share: Annotated[float, Interval(ge=0.1, le=0.9)] = 0.5
     """Share of labelled images kept from training for measuring, when a method trains on them."""
+    rescan: bool = True
+    """Scan the students for classes that stand out in them and not in the teacher, where a backdoor may have
+    been dormant. At effort ``quick``, or ``thorough`` if the audit's is. It warns and never decides."""

@@ -8,11 +8,13 @@ from typing import Literal
 from models.results.calibration import CalibrationResult
 from models.results.rate import Rate
 from models.results.teacher_check import TeacherCheck
+from models.results.trigger_effect import TriggerEffect
 from models.results.undistillable import UndistillableResult
 
 __all__ = [
     "AuditResult",
     "BackdoorVerdict",
+    "ChannelResult",
     "Hazard",
     "ProbeResult",
     "Rate",
@@ -46,6 +48,11 @@ class ProbeResult:
     blind_to: str = ""
     """What this probe cannot see, in words."""
     seconds: float = 0.0
+    class_profile: tuple[float, ...] = ()
+    """Where classes were compared one by one: the logarithms of their scores about the median class, larger
+    more conspicuous."""
+    class_band: tuple[tuple[float, float], ...] = ()
+    """What nine of ten clean reference networks show for the same classes: 5 % and 95 % quantiles."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,20 @@ class TransferResult:
 
 
 @dataclass(frozen=True)
+class ChannelResult:
+    """One distillation channel, over all triggers that were followed through it."""
+
+    channel: str
+    hazard: Hazard
+    """``high`` if any trigger moved, ``low`` if one was tested and none moved."""
+    seconds: float
+    reason: str = ""
+    """Why no student came out of it, in a sentence; empty if one did."""
+    failed: bool = False
+    """Whether the training broke; a channel that does not fit teacher or data did not fail."""
+
+
+@dataclass(frozen=True)
 class AuditResult:
     """The audit as a whole."""
 
@@ -116,3 +137,7 @@ class AuditResult:
     """Comparison with clean reference networks; None in results of earlier versions."""
     undistillable: UndistillableResult | None = None
     """Whether the teacher is bad to learn from, a flag of its own; None when that was not asked."""
+    channels: tuple[ChannelResult, ...] = ()
+    """Those the transfer probe was asked for, in that order; empty if it did not run."""
+    effects: tuple[TriggerEffect, ...] = ()
+    """What given triggers do class by class that do not lead to their target; empty in earlier versions."""

@@ -29,6 +29,12 @@ class CalibrationResult:
     """Where the realised share of clean networks called backdoored lies with probability 0.9, for a set of
     this size; None if it is too small for a detection at ``alpha``."""
 
+    score: float | None = None
+    """What was ranked for it: how far the probes together lie above the references, larger more conspicuous.
+    Only comparable among audits with one set."""
+    task: str | None = None
+    """What the classes are, if every class was compared with the same class of the references."""
+
     @property
     def decides(self) -> bool:
         """Whether there are enough references for a detection."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.results.audit import Rate
+from models.results.rescan import StudentRescan
 
 
 @dataclass(frozen=True)
@@ -60,3 +61,7 @@ class VerificationResult:
     accepted: bool
     sentence: str
     seconds: float
+    warnings: tuple[str, ...] = ()
+    """What a reader should know of the student although it decides nothing about acceptance."""
+    rescan: StudentRescan | None = None
+    """What the students show that the teacher does not; None when that was not asked."""

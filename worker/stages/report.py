@@ -1,4 +1,4 @@
-"""Write the report: everything recorded so far, as HTML and as JSON."""
+"""Write the report: everything recorded so far, as HTML and as JSON; an audit's findings as SARIF, too."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
-from app.core.artifact_names import REPORT_HTML, REPORT_JSON
+from app.core.artifact_names import REPORT_HTML, REPORT_JSON, REPORT_SARIF
 from app.core.states import Stage
 from models import api
 from models.report import DatasetFacts, JobFacts, Picture, Provenance
@@ -52,10 +52,11 @@ def run(job: ChildJob, monitor: JobMonitor) -> StageOutput:
     )
     files = [
         _write(job, REPORT_HTML, "text/html", api.render_report(document).encode()),
-        _write(
-            job, REPORT_JSON, "application/json", json.dumps(plain(document.to_json()), indent=1).encode()
-        ),
+        _write(job, REPORT_JSON, "application/json", _json(document.to_json())),
     ]
+    if document.audit is not None:
+        findings = api.render_sarif(document)
+        files.append(_write(job, REPORT_SARIF, "application/sarif+json", _json(findings)))
     patterns = {picture.group: picture for picture in reversed(pictures)}  # the first of each trigger
     for number, picture in enumerate(reversed(patterns.values()), start=1):
         files.append(_write(job, f"trigger-{number:02}.png", "image/png", picture.png))
@@ -119,6 +120,10 @@ def _pictures(job: ChildJob) -> tuple[Picture, ...]:
         for trigger in triggers
         for picture in trigger_pictures(trigger, shown.images, image_source=shown.source)
     )
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(plain(content), indent=1, allow_nan=False).encode()
 
 
 def _write(job: ChildJob, name: str, media_type: str, content: bytes) -> OutputFile:

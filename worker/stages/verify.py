@@ -1,13 +1,14 @@
-"""Measure teacher and students side by side."""
+"""Measure teacher and students side by side, and scan the students for what the teacher does not show."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from app.core.artifact_names import student_file
 from app.core.states import Stage
 from models import api
 from models.checkpoints.load import Teacher
+from models.results.audit import AuditResult
 from models.results.training import DistillationResult
 from models.verification import Candidate, MeasuredTrigger
 from worker.child_job import ChildJob, StageOutput
@@ -23,9 +24,20 @@ def run(job: ChildJob, monitor: JobMonitor) -> StageOutput:
     trained = inputs.revive(DistillationResult, job.result(Stage.DISTILL))
     triggers = [MeasuredTrigger(trigger, "given") for trigger in inputs.load_given_triggers(job, size)]
     triggers += [MeasuredTrigger(trigger, "recovered") for trigger in inputs.load_recovered_triggers(job)]
-    images = api.measuring_images(teacher, inputs.load_data(job, size), recipe, method=trained.method)
+    data = inputs.load_data(job, size)
+    images = api.measuring_images(teacher, data, recipe, method=trained.method)
     candidates = _candidates(job, teacher, trained)
-    result = api.verify(candidates, images, triggers, recipe.verify, monitor)
+    parts = 2 if recipe.verify.rescan else 1
+    measuring = monitor.part("measure", 0, parts)
+    result = api.verify(candidates, images, triggers, recipe.verify, measuring)
+    if recipe.verify.rescan:
+        probed = job.result(Stage.PROBE)
+        audit = None if probed is None else inputs.revive(AuditResult, probed)
+        scanning = monitor.part("rescan", 1, parts)
+        rescan = api.rescan_students(teacher, candidates, data, recipe, scanning, audit=audit)
+        result = replace(result, rescan=rescan, warnings=rescan.warnings)
+        for warning in rescan.warnings:
+            monitor.log(warning)
     return StageOutput(asdict(result))
 
 

@@ -2,75 +2,144 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.probes.calibration.choose import choose_set
 from models.probes.calibration.combine import Combined, combine
 from models.probes.calibration.conformal import ALPHA, false_positive_band, fewest_references
-from models.probes.calibration.reference_set import Conditions, ReferenceSet
+from models.probes.calibration.profile import class_excess, class_profile
+from models.probes.calibration.reference_set import Conditions, Reference, ReferenceSet
 from models.recipes.probe_catalog import find_probe
 from models.results.audit import ProbeResult
 from models.results.calibration import CalibrationResult
 
+#: Quantiles between which the report shows what references do.
+_BAND = (0.05, 0.95)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One probe's scores, of the audited network and of the references."""
+
+    probe: ProbeResult
+    own: float
+    references: tuple[float, ...]
+    by_class: bool = False
+    """Whether classes were compared one by one; scores are then excesses."""
+
 
 def calibrate(
-    probes: Sequence[ProbeResult], conditions: Conditions, sets: Sequence[ReferenceSet]
+    probes: Sequence[ProbeResult],
+    conditions: Conditions,
+    sets: Sequence[ReferenceSet],
+    task: str | None = None,
 ) -> tuple[list[ProbeResult], CalibrationResult]:
     """Give every probe its calibrated p-value, and all of them one.
 
     Where there are enough references they rule: a probe is conspicuous if it drives a combined p-value of at
     most alpha, whatever its own mark says. With fewer, the marks stay. A probe without a score here is left
-    out of the references' combined scores too; one that the set does not know keeps its mark.
+    out of the references' combined scores too; one that the set does not know keeps its mark. With a set of
+    the same task, classes are compared one by one, and a probe points at the one that stands out so.
 
     Args:
         probes: In the order in which they ran.
         conditions: Under which they did.
         sets: To choose from.
+        task: What the network's classes are, if that was said.
 
     Returns:
         The probes, in the same order, and the result.
     """
-    choice = choose_set(conditions, sets)
+    choice = choose_set(conditions, sets, task)
     if choice.found is None:
         return list(probes), CalibrationResult(choice.reason, ALPHA)
-    known = [probe for probe in probes if probe.probe in choice.found.probes and probe.statistic is not None]
+    by_class = task is not None and choice.found.task == task
+    known = {
+        place: _column(probe, choice.found.references, by_class=by_class)
+        for place, probe in enumerate(probes)
+        if probe.probe in choice.found.probes and probe.statistic is not None
+    }
     if not known:
         reason = f"No probe gave a score that the reference set {choice.found.name} has."
         return list(probes), CalibrationResult(reason, ALPHA)
-    references = choice.found.references
+    columns = list(known.values())
     combined = combine(
-        np.array([probe.statistic for probe in known], dtype=np.float64),
-        np.array([[entry.scores[probe.probe] for probe in known] for entry in references]),
+        np.array([column.own for column in columns], dtype=np.float64),
+        np.array([column.references for column in columns], dtype=np.float64).T,
     )
+    reservation = choice.reason or _by_class(choice.found, task, by_class=by_class)
     result = CalibrationResult(
-        sentence=_sentence(choice.found, known, combined, choice.reason),
+        sentence=_sentence(choice.found, [column.probe for column in columns], combined, reservation),
         alpha=ALPHA,
         name=choice.found.name,
         sha256=choice.found.sha256,
-        references=len(references),
-        probes=tuple(probe.probe for probe in known),
-        driving=tuple(known[place].probe for place in combined.driving),
+        references=len(choice.found.references),
+        probes=tuple(column.probe.probe for column in columns),
+        driving=tuple(columns[place].probe.probe for place in combined.driving),
         p_value=combined.p_value,
-        band=false_positive_band(len(references)),
+        score=combined.score,
+        band=false_positive_band(len(choice.found.references)),
+        task=task if by_class else None,
     )
-    p_values = dict(zip(result.probes, combined.per_probe, strict=True))
-    return [
-        _with_p_value(probe, p_values[probe.probe], result) if probe in known else probe for probe in probes
-    ], result
+    judged = list(probes)
+    for (place, column), p_value in zip(known.items(), combined.per_probe, strict=True):
+        judged[place] = _with_p_value(column, p_value, result)
+    return judged, result
 
 
-def _with_p_value(probe: ProbeResult, p_value: float, result: CalibrationResult) -> ProbeResult:
-    n = result.references
+def _column(probe: ProbeResult, references: Sequence[Reference], *, by_class: bool) -> _Column:
+    """Take a probe's scores, class by class where every network has a profile."""
+    assert probe.statistic is not None  # noqa: S101 - asked by the caller
+    profiles = [reference.profiles.get(probe.probe, ()) for reference in references]
+    own = class_profile(probe) if by_class else ()
+    if not own or any(len(profile) != len(own) for profile in profiles):
+        return _Column(probe, probe.statistic, tuple(entry.scores[probe.probe] for entry in references))
+    excess, classes = class_excess(np.array([*profiles, own]))
+    low, high = np.quantile(np.array(profiles), _BAND, axis=0).tolist()
+    named = replace(
+        probe,
+        target_label=int(classes[-1]),
+        class_profile=own,
+        class_band=tuple(zip(low, high, strict=True)),
+    )
+    return _Column(named, float(excess[-1]), tuple(excess[:-1].tolist()), by_class=True)
+
+
+def _by_class(found: ReferenceSet, task: str | None, *, by_class: bool) -> str:
+    """Say how classes were compared, where a task was named."""
+    if task is None:
+        return ""
+    if by_class:
+        return f"Every class was compared with the same class of the references (task {task})."
+    named = f"is of the task {found.task}" if found.task else "names no task"
+    return f"The task {task} was named, but the reference set {named}: classes were not compared one by one."
+
+
+def _with_p_value(column: _Column, p_value: float, result: CalibrationResult) -> ProbeResult:
+    probe, n = column.probe, result.references
     if result.decides:
         assert result.p_value is not None  # noqa: S101 - what `decides` means
         conspicuous = result.p_value <= result.alpha and probe.probe in result.driving
     else:
         conspicuous = probe.conspicuous
-    summary = f"{probe.summary} {_as_high(p_value, n)} at least as high (p = {p_value:.3f})."
-    return replace(probe, summary=summary, p_value=p_value, calibration_references=n, conspicuous=conspicuous)
+    lines = [probe.summary]
+    if column.by_class:
+        lines.append(
+            f"Beside the same classes of the references class {probe.target_label} stands out most, by a "
+            f"factor of {math.exp(column.own):.2f}."
+        )
+    lines.append(f"{_as_high(p_value, n)} at least as high (p = {p_value:.3f}).")
+    return replace(
+        probe,
+        summary=" ".join(lines),
+        p_value=p_value,
+        calibration_references=n,
+        conspicuous=conspicuous,
+    )
 
 
 def _as_high(p_value: float, n: int) -> str:

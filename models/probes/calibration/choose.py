@@ -31,16 +31,17 @@ class Choice:
     """Without a set: why. With one of relatives instead of the same architecture: that. Else empty."""
 
 
-def choose_set(conditions: Conditions, sets: Sequence[ReferenceSet]) -> Choice:
+def choose_set(conditions: Conditions, sets: Sequence[ReferenceSet], task: str | None = None) -> Choice:
     """Choose the references for an audit.
 
     All conditions must be the same; of the architecture, the family may do, because a larger sibling is
     still nearer than nothing. Sets with enough references for a detection come before others, those of the
-    same architecture before relatives, then the larger.
+    same architecture before relatives, those of the same task before others, then the larger.
 
     Args:
         conditions: Of the audit.
         sets: At equal worth the first is taken.
+        task: What the audited network's classes are, if that was said.
     """
     if not sets:
         return Choice(None, "There are no clean reference networks to compare with.")
@@ -52,7 +53,7 @@ def choose_set(conditions: Conditions, sets: Sequence[ReferenceSet]) -> Choice:
     near = [found for found in sets if not _differences(conditions, found.conditions)]
     if not near:
         return Choice(None, _why_none(conditions, sets))
-    best = max(near, key=lambda found: _worth(conditions, found))
+    best = max(near, key=lambda found: _worth(conditions, found, task))
     if best.conditions.architecture == conditions.architecture:
         return Choice(best, "")
     return Choice(
@@ -62,10 +63,10 @@ def choose_set(conditions: Conditions, sets: Sequence[ReferenceSet]) -> Choice:
     )
 
 
-def _worth(conditions: Conditions, found: ReferenceSet) -> tuple[bool, bool, int]:
+def _worth(conditions: Conditions, found: ReferenceSet, task: str | None) -> tuple[bool, bool, bool, int]:
     count = len(found.references)
     same = found.conditions.architecture == conditions.architecture
-    return count >= fewest_references(), same, count
+    return count >= fewest_references(), same, task is not None and found.task == task, count
 
 
 def _differences(wanted: Conditions, offered: Conditions) -> list[str]:

@@ -41,6 +41,8 @@ class Combined:
     p_value: float
     per_probe: tuple[float, ...]
     """Calibrated p-values of the probes by themselves."""
+    score: float
+    """Of the network, what was ranked: the sum of z squared. Larger is more conspicuous."""
     driving: tuple[int, ...]
     """Which probes carry it: the one that adds most, and those whose own p-value is at most alpha."""
 
@@ -63,7 +65,8 @@ def combine(score: NDArray[np.float64], references: NDArray[np.float64], alpha: 
     driving = tuple(
         place for place, p_value in enumerate(per_probe) if place == strongest or p_value <= alpha
     )
-    return Combined(conformal_p_value(float(totals[-1]), totals[:-1].tolist()), per_probe, driving)
+    total = float(totals[-1])
+    return Combined(conformal_p_value(total, totals[:-1].tolist()), per_probe, total, driving)
 
 
 def squared_excess(scores: NDArray[np.float64]) -> NDArray[np.float64]:

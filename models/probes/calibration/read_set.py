@@ -35,7 +35,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _ARCHITECTURE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]{0,63}")
 _PROBE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _KIND = re.compile(r"[a-z][a-z -]{0,39}")
-_FIELDS = {"schema", "schema_version", "name", "conditions", "probes", "references", "sha256"}
+_FIELDS = {"schema", "schema_version", "name", "task", "conditions", "probes", "references", "sha256"}
 
 
 def rejected(detail: str, code: str = "calibration_invalid") -> DataRejected:
@@ -56,11 +56,13 @@ def read_set(content: bytes) -> ReferenceSet:
         raise rejected(f"This is not a reference set of version {SCHEMA_VERSION}.")
     _require_keys(document, _FIELDS, "the set")
     probes = _probes(document["probes"])
+    conditions = _conditions(_mapping(document["conditions"], "conditions"))
     found = ReferenceSet(
         name=_text(document["name"], _NAME, "name"),
-        conditions=_conditions(_mapping(document["conditions"], "conditions")),
+        conditions=conditions,
         probes=probes,
-        references=_references(document["references"], probes),
+        references=_references(document["references"], probes, conditions.num_classes),
+        task=None if document["task"] is None else _text(document["task"], _NAME, "task"),
     )
     if document["sha256"] != found.sha256:
         raise rejected("The set was changed since it was made: its SHA-256 differs.", "calibration_changed")
@@ -168,18 +170,18 @@ def _count(value: object, least: int, most: int, what: str) -> int:
     return value
 
 
-def _references(value: object, probes: tuple[str, ...]) -> tuple[Reference, ...]:
+def _references(value: object, probes: tuple[str, ...], num_classes: int) -> tuple[Reference, ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_REFERENCES:
         raise rejected(f"A reference set has a list of 1 to {MAX_REFERENCES:,} references.")
-    references = tuple(_reference(entry, probes) for entry in value)
+    references = tuple(_reference(entry, probes, num_classes) for entry in value)
     if len({reference.sha256 for reference in references}) != len(references):
         raise rejected("A network is in the set twice: copies of one network are not two references.")
     return references
 
 
-def _reference(value: object, probes: tuple[str, ...]) -> Reference:
+def _reference(value: object, probes: tuple[str, ...], num_classes: int) -> Reference:
     entry = _mapping(value, "A reference")
-    _require_keys(entry, ("sha256", "kind", "note", "scores"), "a reference")
+    _require_keys(entry, ("sha256", "kind", "note", "scores", "profiles"), "a reference")
     scores, note = _mapping(entry["scores"], "scores"), entry["note"]
     _require_keys(scores, probes, "a reference's scores")
     if not isinstance(note, str) or len(note) > MAX_NOTE or not (note.isprintable()):
@@ -189,7 +191,20 @@ def _reference(value: object, probes: tuple[str, ...]) -> Reference:
         kind=_text(entry["kind"], _KIND, "A reference's kind"),
         note=note,
         scores={name: _score(scores[name]) for name in probes},
+        profiles=_profiles(_mapping(entry["profiles"], "profiles"), probes, num_classes),
     )
+
+
+def _profiles(
+    document: dict[str, Any], probes: tuple[str, ...], num_classes: int
+) -> dict[str, tuple[float, ...]]:
+    unknown = sorted(set(document) - set(probes))
+    if unknown:
+        raise rejected(f"{unknown[0][:64]!r} does not belong in a reference's profiles.")
+    for values in document.values():
+        if not isinstance(values, list) or len(values) != num_classes:
+            raise rejected(f"A profile is a list of {num_classes} numbers, one for each class.")
+    return {name: tuple(_score(value) for value in values) for name, values in document.items()}
 
 
 def _score(value: object) -> float:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 from models.recipes.ood import PatchStyle
 from models.recipes.probe import Budget
 
-SCHEMA, SCHEMA_VERSION = "proctor.calibration", 1
+SCHEMA, SCHEMA_VERSION = "proctor.calibration", 2
 
 ImageTier = Literal["patches", "patches of given photographs", "clean images"]
 #: Photographs that one user gave are nobody else's.
@@ -53,6 +53,8 @@ class Reference:
     """What it is, in words."""
     scores: dict[str, float]
     """By probe; larger is more conspicuous."""
+    profiles: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """By probe, of every class; larger is more conspicuous (``models.probes.calibration.profile``)."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ class ReferenceSet:
     conditions: Conditions
     probes: tuple[str, ...]
     references: tuple[Reference, ...]
+    task: str | None = None
+    """What the classes are and how they are ordered, in a word, such as ``cifar10``. Audits that name the
+    same one are compared class by class."""
 
     @cached_property
     def sha256(self) -> str:
@@ -79,6 +84,7 @@ class ReferenceSet:
             "schema": SCHEMA,
             "schema_version": SCHEMA_VERSION,
             "name": self.name,
+            "task": self.task,
             "conditions": asdict(self.conditions),
             "probes": list(self.probes),
             "references": [asdict(reference) for reference in self.references],

@@ -160,11 +160,20 @@ def test_clean_references_decide_about_a_teacher_that_marks_make_suspect(score: 
     assert bool(audited.recovered) == (word == "detected")
 
 
+def test_a_given_trigger_that_works_keeps_what_was_recovered_for_its_class() -> None:
+    """References overrule the marks, so no probe suspects the class; the trigger proves it all the same."""
+    teacher, sets = planted_teacher(strength=60.0), [references(19, 9.0)]
+    audited = run_audit(teacher, labelled(), (checkerboard(2),), RECIPE, SilentMonitor(), sets=sets)
+    assert not any(probe.conspicuous for probe in audited.result.probes if probe.calibration_references)
+    assert (audited.result.verdict, audited.result.target_label) == ("detected", 2)
+    assert {trigger.target_label for trigger in audited.recovered} == {2}
+
+
 def test_a_reference_is_scored_as_the_audit_scores() -> None:
     """One function for both: otherwise ranks would compare unlike things."""
     scores = score_teacher(planted_teacher(strength=60.0), AuditData(), RECIPE, SilentMonitor())
     found = {probe.probe: probe.statistic for probe in audit(60.0).result.probes}
-    assert scores == {name: value for name, value in found.items() if name not in REPORTED_ONLY}
+    assert scores.scores == {name: value for name, value in found.items() if name not in REPORTED_ONLY}
 
 
 def test_a_network_that_cannot_be_scored_is_no_reference() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from models.data.bundle import AuditData
-from models.probes.probe_images import FEWEST_CLEAN_IMAGES, probe_images
+from models.probes.probe_images import FEWEST_CLEAN_IMAGES, MOST_CLEAN_IMAGES, probe_images
 from tests.models.probes.planted import SIZE, quadrant_images
 
 
@@ -19,6 +19,15 @@ def test_search_never_sees_what_is_measured_on() -> None:
     searched, measured = images.search[:, 0, 0, 0].tolist(), images.held_out[:, 0, 0, 0].tolist()
     assert not set(searched) & set(measured)
     assert images.source == "clean images"
+
+
+def test_spare_images_are_all_that_nothing_is_measured_on() -> None:
+    data = numbered(MOST_CLEAN_IMAGES + 30)
+    images = probe_images(data, size=SIZE, patches=10, style="photo", seed=0)
+    assert images.spare is not None
+    assert images.labels is not None
+    assert len(images.spare) == MOST_CLEAN_IMAGES // 2 + 30
+    assert sorted([*images.spare.tolist(), *images.labels.tolist()]) == list(range(MOST_CLEAN_IMAGES + 30))
 
 
 def test_labels_follow_their_images() -> None:
@@ -38,3 +47,4 @@ def test_too_few_clean_images_are_replaced_by_patches() -> None:
     images = probe_images(AuditData(images=few), size=SIZE, patches=20, style="photo", seed=0)
     assert images.source == "surrogate patches"
     assert (len(images.search), len(images.held_out), images.labels) == (10, 10, None)
+    assert images.spare is None

@@ -7,6 +7,7 @@ import torch
 
 from models.engine.monitor import SilentMonitor
 from models.errors import Interrupted
+from models.probes.blend_search import MOST_OPACITY, search_blends
 from models.probes.patch_search import search_patches
 from models.probes.universal_perturbation import search_perturbations
 from tests.models.probes.planted import NUM_CLASSES, SIZE, QuadrantNetwork, quadrant_images
@@ -24,7 +25,7 @@ def settings(steps: int = 40) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize("search", [search_patches, search_perturbations])
+@pytest.mark.parametrize("search", [search_patches, search_perturbations, search_blends])
 def test_backdoored_class_needs_the_smallest_trigger(search) -> None:
     images, _ = quadrant_images(64)
     found = search(QuadrantNetwork(strength=60.0, target_label=1), images, ALL_CLASSES, **settings(60))
@@ -32,7 +33,7 @@ def test_backdoored_class_needs_the_smallest_trigger(search) -> None:
     assert found.reached[1]
 
 
-@pytest.mark.parametrize("search", [search_patches, search_perturbations])
+@pytest.mark.parametrize("search", [search_patches, search_perturbations, search_blends])
 def test_class_that_is_never_reached_has_the_largest_size(search) -> None:
     images, _ = quadrant_images(16)
 
@@ -45,7 +46,7 @@ def test_class_that_is_never_reached_has_the_largest_size(search) -> None:
     assert found.sizes[3] == found.sizes.max()
 
 
-@pytest.mark.parametrize("search", [search_patches, search_perturbations])
+@pytest.mark.parametrize("search", [search_patches, search_perturbations, search_blends])
 def test_search_stops_when_asked(search) -> None:
     class Stopping(SilentMonitor):
         def should_stop(self) -> bool:
@@ -73,3 +74,14 @@ def test_support_confines_the_perturbation() -> None:
     )
     assert found.patterns[0][:, :4, :4].abs().sum() > 0
     assert (found.patterns[0] * (1 - support)).abs().sum() == 0
+
+
+def test_the_mask_of_a_blend_is_one_opacity_and_the_picture_is_of_pixels() -> None:
+    images, _ = quadrant_images(32)
+    found = search_blends(QuadrantNetwork(strength=60.0, target_label=1), images, ALL_CLASSES, **settings(60))
+    assert found.masks.shape == (NUM_CLASSES, 1, SIZE, SIZE)
+    for size, mask in zip(found.sizes, found.masks, strict=True):
+        assert mask.eq(size).all()
+    assert 0 < found.sizes[1] < MOST_OPACITY
+    assert found.patterns.min() >= 0
+    assert found.patterns.max() <= 1

@@ -74,3 +74,17 @@ def test_request_to_stop_is_passed_on() -> None:
             return True
 
     assert StudentWatch(Stopping(), Obeys(0), [], 10).should_stop()
+
+
+def test_looks_follow_the_images_where_steps_are_spent_on_making_them() -> None:
+    """Nothing is learned in the first half of these steps."""
+    entry = Watched(checkerboard(2), torch.zeros(100, 3, SIZE, SIZE, dtype=torch.uint8))
+
+    def learned(done: int, total: int) -> float:
+        return max(0, 2 * done - total) / total
+
+    watching = StudentWatch(SilentMonitor(), Obeys(2), [entry], 1_000, learned)
+    watching.progress(50, 100)
+    assert (entry.curve, watching.images_seen) == ([], 0)
+    watching.progress(55, 100)
+    assert entry.curve == [(100, 1.0)]

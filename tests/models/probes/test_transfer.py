@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,13 +9,14 @@ from models.data.bundle import AuditData
 from models.engine.monitor import SilentMonitor
 from models.errors import Interrupted
 from models.metrics import wilson
-from models.probes import transfer
+from models.probes import transfer_channels
 from models.probes.probe_images import ProbeImages
 from models.probes.transfer import Successes, Suspicion, judge_hazard, transfer_index, transfer_probe
 from models.probes.transfer_control import matched_control
 from models.probes.trigger_measuring import trigger_norm
 from models.recipes.job import Recipe
 from models.recipes.ood import OodRecipe
+from models.recipes.probe import ProbeRecipe
 from models.recipes.student import StudentRecipe
 from models.results.audit import TransferResult
 from tests.models.probes.planted import QuadrantNetwork, checkerboard, planted_teacher, quadrant_images
@@ -31,17 +34,17 @@ def probe_set() -> ProbeImages:
     return ProbeImages(search, held_out, labels, "clean images")
 
 
-def probe(strength: float, *, most_images: int, monitor=None) -> TransferResult:
-    (result,) = transfer_probe(
+def probe(strength: float, *, most_images: int, monitor=None, channels=("ood",)) -> TransferResult:
+    matrix = transfer_probe(
         planted_teacher(strength=strength),
         [Suspicion(checkerboard(2), control_label=0)],
         probe_set(),
         AuditData(),
-        RECIPE,
+        replace(RECIPE, probe=ProbeRecipe(channels=channels)),
         most_images=most_images,
         monitor=monitor or SilentMonitor(),
     )
-    return result
+    return matrix.cells[0]
 
 
 def test_index_is_the_share_of_the_advantage_that_moved() -> None:
@@ -112,6 +115,7 @@ def test_student_is_never_defended(monkeypatch: pytest.MonkeyPatch) -> None:
     def watching(*args: object, **kwargs: object) -> None:
         seen.append(kwargs["defense"])
 
-    monkeypatch.setattr(transfer, "distill_ood", watching)
-    probe(strength=60.0, most_images=1_000)
-    assert seen == [None]
+    for method in ("distill_ood", "distill_zskt", "distill_by_inversion"):
+        monkeypatch.setattr(transfer_channels, method, watching)
+    probe(strength=60.0, most_images=1_000, channels=("ood", "zskt", "cmi", "fast"))
+    assert seen == [None] * 4

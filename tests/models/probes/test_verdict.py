@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from models.data.bundle import AuditData
 from models.metrics import wilson
+from models.probes.advice import name_not_tested
 from models.probes.evidence import order_evidence
 from models.probes.findings import Findings, trigger_works
 from models.probes.verdict import decide, overall_hazard
-from models.results.audit import ProbeResult, TransferResult, TriggerReport
+from models.results.audit import ChannelResult, ProbeResult, TransferResult, TriggerReport
 
 
 def probe(name: str, target: int, *, conspicuous: bool) -> ProbeResult:
@@ -117,3 +119,22 @@ def test_a_student_that_names_the_target_for_everything_is_told_as_such() -> Non
     assert "without it the student sends 100.0% there, so that says nothing" in lines[0]
     assert "says nothing" not in lines[1]
     assert "moves to a student" in lines[1]
+
+
+def test_evidence_names_what_the_student_was_distilled_from() -> None:
+    rate, none = wilson(150, 200), wilson(0, 200)
+    moved = TransferResult("zskt", "a", 3, rate, rate, none, 1.0, "high", 0.8, 650, student_clean_rate=none)
+    found = Findings((), (), (moved, replace(moved, channel="ood", hazard="low")), (), frozenset())
+    generated, patches = order_evidence(found)
+    assert "moves to a student distilled from images of a zero-shot generator (zskt): it works" in generated
+    assert "does not move to a student distilled from out-of-distribution images: it works" in patches
+
+
+def test_a_channel_that_was_not_tested_is_named_with_its_reason_and_changes_no_verdict() -> None:
+    channel = ChannelResult("vanilla", "not_tested", 0.0, "None were given.")
+    without = findings(QUIET)
+    found = replace(without, channels=(channel,))
+    line = "Transfer to a student distilled from clean images was not tested. None were given."
+    assert line in name_not_tested(found, "clean images", AuditData())
+    assert line not in name_not_tested(without, "clean images", AuditData())
+    assert decide(found) == decide(without)

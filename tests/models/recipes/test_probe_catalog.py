@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from models.errors import RecipeError
-from models.recipes.probe_catalog import NASTY_PROBES, PROBES, find_probe
+from models.recipes.probe import Channel
+from models.recipes.probe_catalog import CHANNEL_IMAGES, NASTY_PROBES, PROBES, find_probe
 
 
 def test_every_probe_says_what_it_cannot_see() -> None:
     assert all(facts.blind_to for facts in (*PROBES, *NASTY_PROBES))
+
+
+def test_every_channel_says_what_its_student_learns_from() -> None:
+    assert set(CHANNEL_IMAGES) == set(get_args(Channel))
+    assert len(set(CHANNEL_IMAGES.values())) == len(CHANNEL_IMAGES)
 
 
 def test_names_are_unique() -> None:

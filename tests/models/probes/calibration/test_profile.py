@@ -1,0 +1,127 @@
+"""Classes beside the same classes of the references."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.probes.calibration.apply import calibrate
+from models.probes.calibration.conformal import ALPHA
+from models.probes.calibration.profile import class_excess, class_profile
+from models.probes.calibration.read_set import read_set
+from models.probes.calibration.reference_set import ReferenceSet
+from models.results.audit import ProbeResult
+from tests.models.probes.calibration.sets import conditions, reference
+
+K = 10
+#: Class 5 is easiest to reach in every network.
+NATURE = np.array([0.0, 0.1, -0.1, 0.0, 0.2, 1.5, 0.0, -0.2, 0.1, 0.0])
+
+
+def margins(random: np.random.Generator, *, backdoor: int | None = None) -> ProbeResult:
+    logarithms = 1.0 + NATURE + 0.1 * random.normal(size=K)
+    if backdoor is not None:
+        logarithms[backdoor] += 1.0
+    scores = np.exp(logarithms)
+    first, second = np.sort(logarithms)[[-1, -2]]
+    target = int(logarithms.argmax())
+    return ProbeResult("mmbd", "Looked.", target, float(first - second), False, tuple(scores.tolist()))
+
+
+def made_set(random: np.random.Generator, n: int = 19, task: str | None = "digits") -> ReferenceSet:
+    references = []
+    for number in range(n):
+        probe = margins(random)
+        assert probe.statistic is not None
+        entry = reference(number, mmbd=probe.statistic)
+        references.append(replace(entry, profiles={"mmbd": class_profile(probe)}))
+    return ReferenceSet("simulated", conditions(), ("mmbd",), tuple(references), task)
+
+
+def test_a_profile_has_median_zero_and_larger_is_more_conspicuous() -> None:
+    sizes = ProbeResult("trigger_inversion", "", 2, 1.0, False, (40.0, 20.0, 5.0, 20.0, 20.0))
+    profile = class_profile(sizes)
+    assert profile == pytest.approx((0, 0, np.log(4), 0, 0), abs=1e-5)  # the first was not won
+    assert class_profile(replace(sizes, probe="mmbd"))[2] < 0
+    assert class_profile(replace(sizes, probe="mmbd", class_scores=(8.0, 2.0, -1.0)))[2] < -5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"class_scores": ()},
+        {"class_scores": (1.0, float("nan"))},
+        {"class_scores": (-1.0, -2.0)},
+        {"probe": "head_statistics"},
+    ],
+)
+def test_without_scores_of_all_classes_there_is_no_profile(changes) -> None:
+    probe = ProbeResult("mmbd", "", 0, 1.0, False, (1.0, 2.0))
+    assert class_profile(probe) != ()
+    assert class_profile(replace(probe, **changes)) == ()
+
+
+def test_how_many_classes_were_not_won_moves_no_profile() -> None:
+    few, many = (
+        class_profile(ProbeResult("universal_perturbation", "", 0, 1.0, False, sizes))
+        for sizes in ((1.0, 4.0, 4.0, 4.0, 4.0, 50.0), (1.0, 4.0, 4.0, 50.0, 50.0, 50.0))
+    )
+    assert few == many == pytest.approx((np.log(4), 0, 0, 0, 0, 0), abs=1e-5)
+
+
+def test_exchanging_networks_exchanges_their_excess() -> None:
+    profiles = np.random.default_rng(0).normal(size=(20, K))
+    excess, classes = class_excess(profiles)
+    order = np.random.default_rng(1).permutation(20)
+    moved, moved_classes = class_excess(profiles[order])
+    assert moved == pytest.approx(excess[order])
+    assert moved_classes.tolist() == classes[order].tolist()
+
+
+def test_a_backdoor_below_the_natural_sink_is_found_with_the_task_alone() -> None:
+    random = np.random.default_rng(3)
+    found, suspect = made_set(random), margins(random, backdoor=7)
+    assert suspect.target_label == 5
+    plain, result = calibrate([suspect], conditions(), [found])
+    assert result.p_value is not None
+    assert result.p_value > ALPHA
+    assert (plain[0].target_label, result.task) == (5, None)
+    by_class, result = calibrate([suspect], conditions(), [found], "digits")
+    assert (result.p_value, result.task) == (0.05, "digits")
+    assert (by_class[0].target_label, by_class[0].conspicuous) == (7, True)
+    assert "class 7 stands out most, by a factor of 2." in by_class[0].summary
+    assert by_class[0].statistic == suspect.statistic
+
+
+def test_the_rate_of_false_alarms_is_kept_class_by_class() -> None:
+    random = np.random.default_rng(5)
+    alarms = [
+        calibrate([margins(random)], conditions(), [made_set(random)], "digits")[1].p_value <= ALPHA
+        for _ in range(600)
+    ]
+    assert 0.025 <= np.mean(alarms) <= 0.08
+
+
+def test_another_task_is_compared_by_the_largest_class_and_it_is_said() -> None:
+    random = np.random.default_rng(3)
+    suspect = margins(random, backdoor=7)
+    for task, words in (("letters", "is of the task letters"), (None, "names no task")):
+        _, result = calibrate([suspect], conditions(), [made_set(random, task=task)], "digits")
+        assert result.task is None
+        assert words in result.sentence
+
+
+def test_a_set_of_the_same_task_is_preferred_and_survives_its_file() -> None:
+    random = np.random.default_rng(3)
+    other, own = made_set(random, 25, task=None), replace(made_set(random), name="own")
+    _, result = calibrate([margins(random)], conditions(), [other, own], "digits")
+    assert result.name == "own"
+    assert read_set(str_of(own)) == own
+
+
+def str_of(made: ReferenceSet) -> bytes:
+
+    return json.dumps(made.document()).encode()

@@ -1,0 +1,40 @@
+"""The sets that come with the library fit what they are for; one that does not must be made again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.data.bundle import AuditData
+from models.probes.calibration.choose import choose_set
+from models.probes.calibration.conditions import conditions_of
+from models.probes.calibration.conformal import fewest_references
+from models.probes.calibration.read_set import shipped_sets
+from models.recipes.architecture import ArchitectureSpec
+from models.recipes.from_document import recipe_from
+from models.recipes.job import Recipe
+
+DEMO = Path(__file__).resolve().parents[4] / "scripts" / "demo_recipe.json"
+IMAGES = AuditData(images=torch.zeros(200, 3, 16, 16, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize(("data", "name"), [(IMAGES, "images"), (AuditData(), "patches")])
+def test_audits_of_the_demos_teacher_find_references(data: AuditData, name: str) -> None:
+    recipe = recipe_from(Recipe, json.loads(DEMO.read_text()))
+    conditions = conditions_of(ArchitectureSpec("wrn-10-2", 10, 16), data, recipe)
+    choice = choose_set(conditions, shipped_sets(), recipe.probe.task)
+    assert choice.found is not None, choice.reason
+    assert choice.found.name == f"digits-wrn-10-2-quick-{name}"
+    assert choice.found.task == recipe.probe.task == "digits"
+
+
+def test_every_set_is_large_enough_and_holds_hard_cases() -> None:
+    assert shipped_sets()
+    for found in shipped_sets():
+        assert len(found.references) >= fewest_references()
+        kinds = {reference.kind for reference in found.references}
+        assert {"plain", "fine-tuned", "pruned", "adversarially-trained", "long-tailed"} <= kinds
+        assert all(reference.profiles.keys() == set(found.probes) for reference in found.references)
