@@ -12,12 +12,15 @@ from app.api.jobs import Id
 from app.api.negotiation import choose
 from app.api.openapi import COMMON, problems
 from app.api.problems import problem_response
+from app.core.artifact_names import REPORT_HTML, REPORT_JSON, REPORT_SARIF
 from app.core.errors import ServiceError
+from app.core.states import STAGES, JobKind, Stage
 from app.services import artifacts, jobs
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/report", tags=["jobs"])
 
-_NAMES = {"text/html": "report.html", "application/json": "report.json"}
+SARIF = "application/sarif+json"
+_NAMES = {"text/html": REPORT_HTML, "application/json": REPORT_JSON, SARIF: REPORT_SARIF}
 
 
 @router.get(
@@ -35,10 +38,11 @@ _NAMES = {"text/html": "report.html", "application/json": "report.json"}
             "range_not_satisfiable",
         ),
         200: {
-            "description": "The report; HTML unless JSON is asked for",
+            "description": "The report; HTML unless JSON or, of a job that audits, SARIF 2.1.0 is asked for",
             "content": {
                 "text/html": {"schema": {"type": "string"}},
                 "application/json": {"schema": {"type": "object"}},
+                SARIF: {"schema": {"type": "object"}},
             },
         },
         206: {"description": "The range that was asked for"},
@@ -48,9 +52,12 @@ _NAMES = {"text/html": "report.html", "application/json": "report.json"}
 def get_job_report(
     request: Request, session: ReadingSession, edge: EdgeDep, caller: Reader, job_id: Id
 ) -> Response:
-    """Return the report as HTML or, with ``Accept: application/json``, as JSON."""
-    media_type = choose(request.headers.get("accept"), list(_NAMES))
+    """Return the report as HTML, with ``Accept: application/json`` as JSON, or an audit's findings as SARIF.
+
+    SARIF 2.1.0 comes with ``Accept: application/sarif+json`` and of jobs that audit: kinds audit and clean.
+    """
     job = jobs.get(session, caller.tenant, job_id)
+    media_type = choose(request.headers.get("accept"), _offered(job.kind))
     if not job.status.terminal:
         headers = {"Retry-After": str(wire.retry_after_s(job))}
         return problem_response(
@@ -58,5 +65,12 @@ def get_job_report(
         )
     report = artifacts.named(session, caller.tenant, job_id, _NAMES[media_type])
     if report is None:
-        raise ServiceError("report_not_available", f"The job has {job.status} and left no report.")
+        raise ServiceError(
+            "report_not_available", f"The job has {job.status} and left no report as {media_type}."
+        )
     return send_artifact(request, edge.blobs, report, inline=True)
+
+
+def _offered(kind: JobKind) -> list[str]:
+    """Return the forms that a report of such a job has, the default first."""
+    return [media_type for media_type in _NAMES if media_type != SARIF or Stage.PROBE in STAGES[kind]]

@@ -7,6 +7,7 @@ and a fixed hash salt, so the same numbers give the same bytes.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,8 +15,9 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
-from models.results.audit import AuditResult, ProbeResult, Rate, TransferResult
+from models.results.audit import AuditResult, ProbeResult, Rate
 from models.results.training import CurvePoint, StudentResult
 from models.results.verification import NetworkMeasurement
 
@@ -38,7 +40,8 @@ STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
+def drawn(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
+    """Give an empty figure of so many inches, in the report's style, and its axes."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.add_subplot()
@@ -46,7 +49,8 @@ def _figure(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
         yield figure, axes
 
 
-def _svg(figure: Figure) -> str:
+def to_svg(figure: Figure) -> str:
+    """Write a figure as an ``svg`` element."""
     with mpl.rc_context(STYLE):
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -72,7 +76,7 @@ def student_bars(networks: Sequence[NetworkMeasurement]) -> str:
         label = f"success of {attack.trigger}\n→ class {attack.target_label}"
         groups.append((label, [(n.role, n.attacks[index].rate) for n in networks]))
     rows = sum(len(bars) + 0.8 for _, bars in groups)
-    with _figure(7.2, 0.7 + 0.27 * rows) as (figure, axes):
+    with drawn(7.2, 0.7 + 0.27 * rows) as (figure, axes):
         y, ticks, labels = 0.0, [], []
         for label, bars in groups:
             ticks.append(y + (len(bars) - 1) / 2)
@@ -90,13 +94,15 @@ def student_bars(networks: Sequence[NetworkMeasurement]) -> str:
         axes.set_xlabel("% of images; black line: 95 % interval")
         handles = [axes.barh([0], [0], color=ROLE_COLOR[n.role], label=n.role) for n in networks]
         axes.legend(handles=handles, loc="lower right", ncols=3, frameon=False, bbox_to_anchor=(1.0, 1.0))
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def class_bars(probe: ProbeResult) -> str:
-    """Draw a probe's score of every class, the one it points at in red."""
+    """Draw a probe's score of every class, the one it points at in red; over references if there are any."""
+    if probe.class_profile:
+        return profile_bars(probe)
     scores = probe.class_scores
-    with _figure(7.2, 1.9) as (figure, axes):
+    with drawn(7.2, 1.9) as (figure, axes):
         colors = [UNDEFENDED if c == probe.target_label else TEACHER for c in range(len(scores))]
         axes.bar(range(len(scores)), scores, color=colors, width=0.7)
         if len(scores) <= 20:
@@ -105,36 +111,39 @@ def class_bars(probe: ProbeResult) -> str:
         axes.grid(axis="y", color=GRID)
         axes.set_xlabel("class")
         axes.set_ylabel("score")
-        return _svg(figure)
+        return to_svg(figure)
 
 
-def transfer_curves(transfers: Sequence[TransferResult]) -> str:
-    """Draw how a throw-away student picks each trigger up, against the images it has seen."""
-    with _figure(7.2, 2.2) as (figure, axes):
-        for transfer, color in zip(transfers, _cycle(), strict=False):
-            if not transfer.curve:
-                continue
-            seen, success = zip(*transfer.curve, strict=True)
-            axes.plot(
-                seen,
-                [s * 100 for s in success],
-                color=color,
-                marker="o",
-                markersize=3,
-                label=transfer.trigger,
+def profile_bars(probe: ProbeResult) -> str:
+    """Draw how far each class lies from the median class, over the band of clean reference networks."""
+    factors = [math.exp(value) for value in probe.class_profile]
+    with drawn(7.2, 2.2) as (figure, axes):
+        for label, (low, high) in enumerate(probe.class_band):
+            span = math.exp(high) - math.exp(low)
+            axes.bar(
+                label, span, bottom=math.exp(low), width=0.86, color=GRID, edgecolor=MUTED, linewidth=0.6
             )
-            axes.axhline(transfer.control_success.value * 100, color=color, linewidth=0.8, linestyle=":")
-        axes.set_ylim(-3, 103)
-        axes.grid(color=GRID)
-        axes.set_xlabel("images the student has seen")
-        axes.set_ylabel("% sent to target")
-        axes.legend(frameon=False, loc="best")
-        return _svg(figure)
+        for label, factor in enumerate(factors):
+            color = UNDEFENDED if label == probe.target_label else INK
+            axes.plot([label], [factor], marker="D", markersize=5.5, color=color)
+        axes.axhline(1.0, color=MUTED, linewidth=0.8, linestyle=":")
+        axes.set_yscale("log", base=2)
+        ends = [*factors, *(math.exp(end) for pair in probe.class_band for end in pair)]
+        axes.set_ylim(min(ends) / 1.2, max(ends) * 1.2)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} x")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        if len(factors) <= 20:
+            axes.set_xticks(range(len(factors)))
+        axes.tick_params(axis="x", length=0)
+        axes.grid(axis="y", color=GRID)
+        axes.set_xlabel("class; gray: nine of ten clean reference networks")
+        axes.set_ylabel("times as conspicuous\nas the median class")
+        return to_svg(figure)
 
 
 def training_curves(students: Sequence[StudentResult], value: str) -> str:
     """Draw one recorded number of every student over its steps."""
-    with _figure(7.2, 2.1) as (figure, axes):
+    with drawn(7.2, 2.1) as (figure, axes):
         for student in students:
             points = [(p.step, p.values[value]) for p in student.curve if value in p.values]
             if points:
@@ -144,18 +153,18 @@ def training_curves(students: Sequence[StudentResult], value: str) -> str:
         axes.set_xlabel("step")
         axes.set_ylabel(value.replace("_", " "))
         axes.legend(frameon=False, loc="best")
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def run_curve(curve: Sequence[CurvePoint], value: str) -> str:
     """Draw one recorded number of a single run over its steps."""
-    with _figure(7.2, 1.9) as (figure, axes):
+    with drawn(7.2, 1.9) as (figure, axes):
         points = [(point.step, point.values[value]) for point in curve]
         axes.plot([step for step, _ in points], [y for _, y in points], color=DEFENDED, linewidth=1.4)
         axes.grid(color=GRID)
         axes.set_xlabel("step")
         axes.set_ylabel(value.replace("_", " "))
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def recorded_values(students: Sequence[StudentResult]) -> list[str]:
@@ -172,6 +181,7 @@ def audit_figures(audit: AuditResult) -> dict[str, str]:
     return {p.probe: class_bars(p) for p in audit.probes if p.class_scores}
 
 
-def _cycle() -> Iterator[str]:
+def series_colors() -> Iterator[str]:
+    """Yield colors that are told apart, without end."""
     while True:
         yield from ("#d1495b", "#30638e", "#edae49", "#2a7f62", "#6d597a")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from functools import partial
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from models.recipes.probe_catalog import CHANNEL_IMAGES
 from models.report.document import Picture, ReportDocument
 from models.report.figures import (
     audit_figures,
@@ -17,9 +19,9 @@ from models.report.figures import (
     run_curve,
     student_bars,
     training_curves,
-    transfer_curves,
 )
-from models.results.audit import Rate
+from models.report.transfer_figures import asked_channels, transfer_curves, transfer_matrix
+from models.results.audit import AuditResult, Rate
 from models.results.protection import PairedDifference
 
 MAX_CURVES = 3
@@ -67,6 +69,7 @@ def render_html(document: ReportDocument) -> str:
         millions=_millions,
         moment=_moment,
         points=_points,
+        factor=_factor,
         pretty=partial(json.dumps, indent=2, sort_keys=True),
     )
     template = environment.get_template("template.html")
@@ -74,6 +77,7 @@ def render_html(document: ReportDocument) -> str:
         d=document,
         verdict_words=VERDICT_WORDS,
         hazard_words=HAZARD_WORDS,
+        channel_images=CHANNEL_IMAGES,
         undistillable_words=UNDISTILLABLE_WORDS,
         figures=_figures(document),
         pictures=_pictures(document.pictures),
@@ -81,11 +85,17 @@ def render_html(document: ReportDocument) -> str:
 
 
 def _figures(document: ReportDocument) -> dict[str, Any]:
-    figures: dict[str, Any] = {"classes": {}, "transfer": None, "students": None, "training": {}, "nasty": {}}
+    figures: dict[str, Any] = {
+        "classes": {},
+        "matrix": None,
+        "transfer": {},
+        "students": None,
+        "training": {},
+        "nasty": {},
+    }
     if document.audit is not None:
         figures["classes"] = {name: Markup(svg) for name, svg in audit_figures(document.audit).items()}  # noqa: S704
-        if any(t.curve for t in document.audit.transfers):
-            figures["transfer"] = Markup(transfer_curves(document.audit.transfers))  # noqa: S704
+        figures |= _transfer_figures(document.audit)
     if document.verification is not None:
         figures["students"] = Markup(student_bars(document.verification.networks))  # noqa: S704
     if document.distillation is not None:
@@ -98,6 +108,21 @@ def _figures(document: ReportDocument) -> dict[str, Any]:
         curve = document.protection_training.curve
         figures["nasty"] = {name: Markup(run_curve(curve, name)) for name in NASTY_CURVES}  # noqa: S704
     return figures
+
+
+def _transfer_figures(audit: AuditResult) -> dict[str, Any]:
+    """Draw the matrix, if it is more than a single number, and the curves of every channel that has them."""
+    channels, cells = asked_channels(audit), audit.transfers
+    matrix = None
+    if cells and (len(channels) > 1 or len(cells) > 1):
+        matrix = Markup(transfer_matrix(cells, channels))  # noqa: S704
+    by_channel = {name: [cell for cell in cells if cell.channel == name] for name in channels}
+    curves = {
+        CHANNEL_IMAGES[name]: Markup(transfer_curves(found))  # noqa: S704
+        for name, found in by_channel.items()
+        if any(cell.curve for cell in found)
+    }
+    return {"matrix": matrix, "transfer": curves}
 
 
 def _pictures(pictures: tuple[Picture, ...]) -> dict[str, list[dict[str, str]]]:
@@ -123,6 +148,11 @@ def _interval(rate: Rate | None) -> str:
     if rate is None:
         return "not measured"
     return f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%}, n\u00a0=\u00a0{rate.n:,})"
+
+
+def _factor(statistic: float) -> str:
+    """Turn the log of a ratio into the ratio."""
+    return f"{math.exp(min(statistic, 20)):.2f}"
 
 
 def _size(size_bytes: int) -> str:

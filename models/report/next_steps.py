@@ -14,6 +14,11 @@ TOO_WEAK = (
     "cmi.rounds, fast.rounds), or give clean images of the kind the teacher was made for."
 )
 
+ONLY_IN_THE_STUDENT = (
+    "Before you deploy this student, find out why a class stands out in it and not in the teacher: train it "
+    "longer, or with another method or seed, and see whether the class stays; try a suspected trigger on it."
+)
+
 
 def next_steps(audit: AuditResult | None, verification: VerificationResult | None) -> tuple[str, ...]:
     """Return sentences, the most urgent first.
@@ -28,4 +33,6 @@ def next_steps(audit: AuditResult | None, verification: VerificationResult | Non
     lines = [STILL_BACKDOORED] if attacked else []
     if len(failed) > len(attacked):
         lines.append(TOO_WEAK)
+    if verification is not None and verification.warnings:
+        lines.append(ONLY_IN_THE_STUDENT)
     return (*lines, *(() if audit is None else audit.advice))

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.states import JobStatus
+from app.core.states import JobKind, JobStatus
+
+SARIF = "application/sarif+json"
 
 
 @pytest.fixture
@@ -10,6 +12,7 @@ def finished(api):
     job_id = api.job()
     api.publish(job_id, "report.html", b"<h1>Backdoor found</h1>", "text/html; charset=utf-8")
     api.publish(job_id, "report.json", b'{"verdict":"detected"}', "application/json")
+    api.publish(job_id, "report.sarif", b'{"version":"2.1.0"}', SARIF)
     api.finish(job_id)
     return f"/v1/jobs/{job_id}/report"
 
@@ -28,6 +31,38 @@ def test_a_program_gets_json(api, finished):
     answer = api("GET", finished, headers={"Accept": "application/json"})
     assert answer.json() == {"verdict": "detected"}
     assert "accept" in answer.headers["vary"].lower()
+
+
+def test_a_dashboard_gets_sarif(api, finished):
+    answer = api("GET", finished, headers={"Accept": f"{SARIF}, application/json;q=0.5"})
+    assert answer.json() == {"version": "2.1.0"}
+    assert answer.headers["content-type"] == SARIF
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"), [("application/*", "application/json"), ("*/*", "text/html; charset=utf-8")]
+)
+def test_sarif_is_for_those_who_name_it(api, finished, accept, expected):
+    assert api("GET", finished, headers={"Accept": accept}).headers["content-type"] == expected
+
+
+@pytest.mark.parametrize("kind", [JobKind.DISTILL, JobKind.PROTECT])
+def test_a_job_without_an_audit_offers_no_sarif(api, finished, kind):
+    api.change(finished.split("/")[3], kind=kind)
+    answer = api("GET", finished, headers={"Accept": SARIF})
+    assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")
+    assert answer.json()["detail"] == "This is offered as text/html or application/json."
+    either = {"Accept": f"{SARIF}, application/json;q=0.5"}
+    assert api("GET", finished, headers=either).json() == {"verdict": "detected"}
+
+
+def test_an_audit_of_an_earlier_version_left_no_sarif(api):
+    job_id = api.job("audit")
+    api.publish(job_id, "report.json", b"{}", "application/json")
+    api.finish(job_id)
+    answer = api("GET", f"/v1/jobs/{job_id}/report", headers={"Accept": SARIF})
+    assert (answer.status_code, answer.json()["code"]) == (404, "report_not_available")
+    assert answer.json()["detail"] == f"The job has succeeded and left no report as {SARIF}."
 
 
 def test_a_report_in_no_form_we_have(api, finished):

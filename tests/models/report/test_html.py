@@ -7,6 +7,7 @@ from models.recipes.architecture import Normalization
 from models.report import render_html
 from models.results.calibration import CalibrationResult
 from models.results.teacher_check import LabelCheck, NormalizationCheck, NormalizationTrial, TeacherCheck
+from models.results.trigger_effect import ClassMovement, TriggerEffect
 from tests.models.report.sample import audit, document, rate
 
 
@@ -126,3 +127,47 @@ def test_the_reference_set_is_named_with_its_band() -> None:
     assert "none score as high" in text
     assert "f" * 64 in text
     assert "lies between 0.3" in text
+
+
+def test_classes_are_drawn_over_the_band_of_the_references() -> None:
+    shown = document()
+    probe = replace(
+        shown.audit.probes[0],
+        target_label=2,
+        class_profile=(0.0, -0.2, 1.1, 0.1),
+        class_band=((-0.2, 0.2), (-0.3, 0.1), (-0.1, 0.3), (-0.2, 0.4)),
+    )
+    page = render_html(replace(shown, audit=replace(shown.audit, probes=(probe,))))
+    assert "nine of ten clean reference networks" in page
+    assert "nine of ten clean reference networks" not in render_html(shown)
+
+
+EFFECT = TriggerEffect(
+    trigger="<i>corner</i>",
+    target_label=3,
+    kind="source_specific",
+    proven=True,
+    sentence="<i>corner</i> sends images of some classes alone to its target, class 3 (1 to 3).",
+    changed=rate(0.2),
+    control_changed=rate(0.04),
+    movements=(
+        ClassMovement(1, 3, rate(0.95, 40), rate(0.02, 40), True),
+        ClassMovement(2, 5, rate(0.07, 30), rate(0.06, 30), False),
+    ),
+    unjudged=8,
+    image_source="clean images",
+)
+
+
+def test_what_a_trigger_does_class_by_class_is_a_table_of_those_that_move():
+    html = render_html(replace(document(), audit=replace(audit(), effects=(EFFECT,))))
+    section = html.split("class by class</h3>")[1].split("<h3>Does it move")[0]
+    assert "<td>class 1</td><td>class 3</td><td>95.0%" in section
+    assert "class 5" not in section
+    assert "8 classes had too few images" in section
+    assert "with shuffled pixels 4.0%" in section
+    assert "<i>corner" not in section
+
+
+def test_without_such_a_trigger_there_is_no_such_table():
+    assert "class by class</h3>" not in render_html(document())
