@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from app.commands.lab_process import run_lab
 from app.commands.options import read_triple, settings_of
 from app.commands.outcome import Output, proctor_command
+from models.recipes.ood import PatchStyle
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -19,7 +20,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 @click.option(
     "--checkpoints",
     required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     help="Folder of clean checkpoints; a subfolder's name says what was done to those in it.",
 )
 @click.option(
@@ -43,6 +44,30 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
     metavar="ZIP",
     help="Clean images: the set is for audits that have some; without, for audits without.",
 )
+@click.option(
+    "--patch-style",
+    type=click.Choice(get_args(PatchStyle)),
+    default="photo",
+    show_default=True,
+    help="Of the patches that audits without images take; as in their recipe's ood.patch_style.",
+)
+@click.option(
+    "--task",
+    metavar="NAME",
+    help="What the classes are, as cifar10: audits whose recipe names the same task compare class by class.",
+)
+@click.option(
+    "--make",
+    "count",
+    type=click.IntRange(1, 2000),
+    metavar="N",
+    help="First train N clean networks of --architecture into the folder; those that are there are kept.",
+)
+@click.option("--data", metavar="digits|PATH", help="What they learn, as for `proctor lab make`.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes of a plain one over the training set.")
+@click.option(
+    "--first-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of those that are made."
+)
 @click.option("--architecture", metavar="NAME", help="Of all checkpoints, if it is not inferred.")
 @click.option("--num-classes", type=int, help="Number of classes.")
 @click.option("--input-size", type=int, help="Side of the square input in pixels.")
@@ -57,6 +82,12 @@ def command(
     target: Path,
     budget: str,
     images: Path | None,
+    patch_style: str,
+    task: str | None,
+    count: int | None,
+    data: str | None,
+    epochs: int | None,
+    first_seed: int,
     device: str,
     threads: int | None,
     **given: Any,
@@ -69,9 +100,19 @@ def command(
 
     \b
     proctor calibrate --checkpoints clean/ --output wrn-16-2-cifar.json --num-classes 10
+    proctor calibrate --checkpoints made/ --make 19 --data digits --architecture wrn-10-2 --output digits.json
     """
     if not _NAME.fullmatch(target.stem):
         raise click.UsageError("The set's file has a name of lower-case letters, digits, '.', '_' and '-'.")
+    if task is not None and not _NAME.fullmatch(task):
+        raise click.UsageError("A task has a name of lower-case letters, digits, '.', '_' and '-'.")
+    make = None
+    if count is not None:
+        if data is None:
+            raise click.UsageError("--make needs --data: digits, or where the training images are.")
+        make = {"count": count, "data": data, "epochs": epochs, "first_seed": first_seed}
+    elif not checkpoints.is_dir():
+        raise click.UsageError(f"There is no folder {checkpoints}; --make would fill one.")
     declared = {name: value for name, value in given.items() if value is not None}
     for name in ("mean", "std"):
         if name in declared:
@@ -81,7 +122,10 @@ def command(
         "output": str(target),
         "budget": budget,
         "images": None if images is None else str(images),
+        "patch_style": patch_style,
+        "task": task,
         "declared": declared,
+        "make": make,
         "device": device,
         "threads": threads,
         "sandbox": settings_of().sandbox,

@@ -14,6 +14,7 @@ import click
 from pydantic import ValidationError
 
 from app.client.api import Document
+from app.commands.places import put_all
 from app.core.settings import Settings
 from models.recipes.layer_list.limits import MAX_TEXT_BYTES
 
@@ -94,7 +95,20 @@ _RECIPE_OPTIONS = (
         help="What keeps the backdoor out.",
     ),
     click.option("--student", metavar="NAME", help="Student's architecture."),
+    click.option(
+        "--channel",
+        type=click.Choice(["ood", "vanilla", "zskt", "cmi", "fast"]),
+        multiple=True,
+        help="Look whether triggers move over this kind of distillation; once for each.  [default: ood]",
+    ),
     click.option("--seed", type=int, help="Seed of every random choice."),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="PLACE=VALUE",
+        help="Any other field of the recipe, as probe.budget=quick or probe.task=cifar10; repeatable.",
+    ),
 )
 _DATA_OPTIONS = (
     click.option("--labelled", type=DATASET, metavar="ZIP|ID", help="Clean images in class folders."),
@@ -230,6 +244,9 @@ def _recipe(given: Mapping[str, Any]) -> Document:
             recipe[name] = given[name]
     if given["student"] is not None:
         recipe["student"] = {**recipe.get("student", {}), "architecture": given["student"]}
+    if given["channel"]:
+        recipe["probe"] = {**recipe.get("probe", {}), "channels": list(given["channel"])}
+    put_all(recipe, given["settings"] or ())
     return recipe
 
 

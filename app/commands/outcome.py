@@ -49,7 +49,8 @@ def exit_code_of(job: Document) -> ExitCode:
     """Judge a finished job.
 
     With a student, its acceptance decides: cleaning an infected teacher is the point. Without one the verdict
-    does, and only ``not_detected`` is good news: a gate must not let the inconclusive through.
+    does, and only ``not_detected`` is good news: a gate must not let the inconclusive through. Nor a teacher
+    that is ruinous to learn from, where nobody has learned from it yet.
     """
     if job["status"] == "canceled":
         return ExitCode.CANCELED
@@ -57,9 +58,17 @@ def exit_code_of(job: Document) -> ExitCode:
         return ExitCode.ERROR
     if job.get("accepted") is not None:
         return ExitCode.ACCEPTED if job["accepted"] else ExitCode.NOT_ACCEPTED
-    if job.get("verdict") in (None, "not_detected"):
+    nasty = undistillable_of(job)
+    if job.get("verdict") in (None, "not_detected") and (nasty is None or nasty["word"] != "detected"):
         return ExitCode.ACCEPTED
     return ExitCode.NOT_ACCEPTED
+
+
+def undistillable_of(job: Document) -> Document | None:
+    """Return what the audit says about learning from the teacher, if it asked."""
+    audit = (job.get("result") or {}).get("probe") or {}
+    found: Document | None = audit.get("undistillable")
+    return found
 
 
 @dataclass(frozen=True)

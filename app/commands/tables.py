@@ -10,6 +10,8 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from app.commands.outcome import undistillable_of
+
 Document = Mapping[str, Any]
 
 
@@ -65,12 +67,17 @@ def job_text(job: Document) -> RenderableType:
     audit, verification = result.get("probe"), result.get("verify")
     if audit:
         parts.append(f"Teacher:  {escape(audit['sentence'])}")
+        nasty = undistillable_of(job)
+        if nasty is not None and nasty["word"] == "detected":
+            parts.append(f"Nasty:    {escape(nasty['sentence'])}")
     protection = result.get("measure")
     checked = (audit, result.get("distill"), result.get("protect"))
     checks = (stage.get("teacher_check") for stage in checked if stage)
     parts += [f"Warning:  {escape(line)}" for check in checks if check for line in check["warnings"]]
     if verification:
-        parts += [f"Student:  {escape(verification['sentence'])}", students_table(verification)]
+        parts.append(f"Student:  {escape(verification['sentence'])}")
+        parts += [f"Warning:  {escape(line)}" for line in verification.get("warnings", ())]
+        parts.append(students_table(verification))
     if protection:
         parts += [f"Network:  {escape(protection['sentence'])}", protection_table(protection)]
     return Group(*parts)

@@ -52,3 +52,16 @@ def test_the_files_name_must_be_one_that_a_set_may_have(
 ) -> None:
     assert calibrate(tmp_path, output="My set.json") == 4
     assert requests == []
+
+
+def test_references_can_be_made_first(requests: list[dict[str, Any]], tmp_path: Path) -> None:
+    made = ["--make", "19", "--data", "digits", "--epochs", "2", "--patch-style", "strokes"]
+    assert calibrate(tmp_path / "none yet", "--architecture", "wrn-10-1", *made) == 3
+    assert requests[0]["make"] == {"count": 19, "data": "digits", "epochs": 2, "first_seed": 0}
+    assert requests[0]["patch_style"] == "strokes"
+
+
+def test_without_data_or_folder_nothing_starts(requests: list[dict[str, Any]], tmp_path: Path) -> None:
+    assert calibrate(tmp_path, "--make", "19") == 4
+    assert calibrate(tmp_path / "missing") == 4
+    assert requests == []

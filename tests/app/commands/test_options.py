@@ -1,12 +1,14 @@
 import base64
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import pytest
 
 from app.commands.options import JobOptions, job_options, settings_of
+from app.commands.outcome import CommandError, ExitCode
+from models.recipes.probe import Channel
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
 
@@ -69,6 +71,7 @@ def test_a_trigger_that_is_no_file_is_one_of_the_catalog() -> None:
         ["--trigger-opacity", "0.5"],
         ["--labelled", "missing.zip"],
         ["--method", "magic"],
+        ["--channel", "robustkd"],
     ],
 )
 def test_contradictions_are_usage_errors(arguments: list[str]) -> None:
@@ -104,6 +107,19 @@ def test_options_win_over_the_recipe_file(tmp_path: Path) -> None:
     }
 
 
+def test_channels_join_what_the_recipe_says_of_the_probe(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps({"probe": {"budget": "quick", "channels": ["ood"]}}))
+    found = options("--recipe", str(path), "--channel", "zskt", "--channel", "vanilla")
+    assert found.request["recipe"] == {"probe": {"budget": "quick", "channels": ["zskt", "vanilla"]}}
+
+
+def test_the_command_offers_the_channels_of_the_recipe() -> None:
+    (option,) = (parameter for parameter in collect.params if parameter.name == "channel")
+    assert isinstance(option.type, click.Choice)
+    assert tuple(option.type.choices) == get_args(Channel)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{"])
 def test_a_recipe_must_be_a_json_object(tmp_path: Path, text: str) -> None:
     path = tmp_path / "recipe.json"
@@ -128,3 +144,21 @@ def test_settings_take_what_was_given_and_the_environment_for_the_rest(
     monkeypatch.setenv("PROCTOR_PORT", "9000")
     settings = settings_of(home=tmp_path, host=None)
     assert (settings.home, settings.port, settings.host) == (tmp_path, 9000, "127.0.0.1")
+
+
+def test_any_field_of_the_recipe_can_be_set(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps({"seed": 3, "probe": {"budget": "thorough", "nasty": False}}))
+    settings = ["--set", "probe.task=cifar10", "--set", "probe.budget=quick", "--set", "ood.images=2000"]
+    assert options("--recipe", str(recipe), *settings).request["recipe"] == {
+        "seed": 3,
+        "probe": {"budget": "quick", "nasty": False, "task": "cifar10"},
+        "ood": {"images": 2000},
+    }
+
+
+@pytest.mark.parametrize("setting", ["probe.budget", "=quick", "seed.of=1"])
+def test_what_is_no_setting_is_refused(setting: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        options("--seed", "1", "--set", setting)
+    assert (caught.value.code, caught.value.exit_code) == ("recipe_invalid", ExitCode.USAGE)

@@ -24,6 +24,22 @@ def test_a_job_is_judged_by_its_student_else_by_its_verdict(job: dict, expected:
     assert exit_code_of(job) == expected
 
 
+@pytest.mark.parametrize(
+    ("word", "accepted", "expected"),
+    [
+        ("detected", None, ExitCode.NOT_ACCEPTED),
+        ("inconclusive", None, ExitCode.ACCEPTED),
+        ("detected", True, ExitCode.ACCEPTED),
+    ],
+)
+def test_a_nasty_teacher_is_no_good_news_unless_a_student_of_it_is_accepted(
+    word: str, accepted: bool | None, expected: ExitCode
+) -> None:
+    result = {"probe": {"undistillable": {"word": word}}}
+    job = {"status": "succeeded", "accepted": accepted, "verdict": "not_detected", "result": result}
+    assert exit_code_of(job) == expected
+
+
 def test_results_go_to_stdout_and_remarks_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     output = Output(as_json=True)
     output.remark("working [on it]")

@@ -1,5 +1,6 @@
 import io
 
+import pytest
 from rich.console import Console, RenderableType
 
 from app.commands.tables import job_text, jobs_table, rate_text, students_table
@@ -73,6 +74,25 @@ def test_a_clean_job_shows_verdict_and_students() -> None:
     assert "A backdoor leads to class 0." in text
     assert "The student is accepted." in text
     assert "defended student" in text
+    assert "Warning" not in text
+
+
+def test_what_only_the_student_shows_is_a_warning() -> None:
+    result = {"verify": {**VERIFICATION, "warnings": ["Class [7] stands out in it alone."]}}
+    text = rendered(job_text({"id": "job_1", "kind": "distill", "status": "succeeded", "result": result}))
+    assert "Warning:  Class [7] stands out in it alone." in text
+
+
+@pytest.mark.parametrize(("word", "shown"), [("detected", True), ("not_detected", False)])
+def test_a_nasty_teacher_is_named(word: str, shown: bool) -> None:
+    nasty = {"word": word, "sentence": "Students learn badly from it."}
+    job = {
+        "id": "job_1",
+        "kind": "audit",
+        "status": "succeeded",
+        "result": {"probe": {"sentence": "No backdoor was detected.", "undistillable": nasty}},
+    }
+    assert ("Students learn badly from it." in rendered(job_text(job))) == shown
 
 
 def test_a_protect_job_shows_the_network_and_what_it_does_to_students() -> None:
