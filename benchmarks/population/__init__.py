@@ -1,0 +1,1 @@
+"""How well the verdict does on networks whose truth is known (docs/evaluation.md)."""

@@ -1,0 +1,173 @@
+"""Print the tables of docs/evaluation.md.
+
+python -m benchmarks.population.page [--part test|tuning] [--write docs/evaluation.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.population.judge import TIERS, TOOK, Entry, Judged, judge_all
+from benchmarks.population.measure import STORE
+from benchmarks.population.members import BLIND
+from benchmarks.population.statistics import auroc, auroc_interval, rate_text
+from models.lab.json_lines import read_lines
+from models.lab.reproduction.page import put_section
+from models.probes.calibration.conformal import ALPHA, false_positive_band
+
+WORDS = ("detected", "suspected", "inconclusive", "not_detected")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--part", default="test", choices=["test", "tuning"])
+    parser.add_argument("--store", type=Path, default=STORE)
+    parser.add_argument("--write", type=Path, help="page whose section is replaced")
+    options = parser.parse_args()
+    text = render(list(read_lines(options.store)), options.part)
+    print(text)
+    if options.write is not None:
+        options.write.write_text(put_section(options.write.read_text(), f"population {options.part}", text))
+
+
+def render(entries: Sequence[Entry], part: str) -> str:
+    judged = judge_all(entries, part)
+    lines = [_population(entries, part), ""]
+    lines += [*_overall(judged), ""]
+    named = [each for each in judged if each.by_class]
+    for table in (_by_attack, _by_kind, _by_probe):
+        lines += [*table(named), ""]
+    return "\n".join(lines)
+
+
+def _population(entries: Sequence[Entry], part: str) -> str:
+    references = sum(entry["part"] == "calibration" for entry in entries)
+    own = [entry for entry in entries if entry["part"] == part]
+    attacked = [entry for entry in own if entry["success"] is not None]
+    took = sum(entry["success"] >= TOOK for entry in attacked)
+    seconds = sum(entry["seconds"] for entry in entries)
+    return (
+        f"{references} references, {len(own) - len(attacked)} clean networks, {len(attacked)} attacked ones; "
+        f"{took} of these have an attack success of {TOOK} or more. {seconds / 3600:.1f} h of one core."
+    )
+
+
+def _split(judged: Sequence[Judged], tier: str, *, by_class: bool) -> tuple[list[Judged], list[Judged]]:
+    """Return clean networks, and those with a working backdoor to a single target."""
+    own = [each for each in judged if each.tier == tier and each.by_class == by_class]
+    clean = [each for each in own if each.entry["success"] is None]
+    return clean, [each for each in own if each.backdoored and each.entry["kind"] not in BLIND]
+
+
+def _rates(clean: Sequence[Judged], bad: Sequence[Judged]) -> list[str]:
+    low, high = auroc_interval([each.combined for each in bad], [each.combined for each in clean])
+    area = auroc([each.combined for each in bad], [each.combined for each in clean])
+    return [
+        f"{area:.3f} [{low:.3f}, {high:.3f}]",
+        rate_text(sum(each.word == "detected" and each.right for each in bad), len(bad)),
+        rate_text(sum(each.p_value <= ALPHA for each in bad), len(bad)),
+        rate_text(sum(each.p_value <= ALPHA for each in clean), len(clean)),
+        rate_text(sum(each.word == "detected" for each in clean), len(clean)),
+    ]
+
+
+_HEAD = "AUROC | `detected`, right class | p ≤ .05 | clean: p ≤ .05 | clean: `detected` |"
+_COMPARED = {True: "class by class", False: "largest class"}
+
+
+def _overall(judged: Sequence[Judged]) -> list[str]:
+    band = false_positive_band(19)
+    assert band is not None
+    return [
+        "Single-target attacks against clean networks. Each set of 19 references has a false-positive rate",
+        f"of its own, within {band[0]:.3f} to {band[1]:.3f} with probability .9.",
+        "",
+        f"| networks | tier | compared | {_HEAD}",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        *_rows(judged, "all"),
+        *(
+            row
+            for name in dict.fromkeys(each.entry["architecture"] for each in judged)
+            for row in _rows([each for each in judged if each.entry["architecture"] == name], name)
+        ),
+    ]
+
+
+def _rows(judged: Sequence[Judged], name: str) -> list[str]:
+    lines = []
+    for tier in TIERS:
+        for by_class, words in _COMPARED.items():
+            clean, bad = _split(judged, tier, by_class=by_class)
+            if clean and bad:
+                lines.append(f"| {name} | {tier} | {words} | {' | '.join(_rates(clean, bad))} |")
+    return lines
+
+
+def _by_attack(judged: Sequence[Judged]) -> list[str]:
+    lines = [
+        "By attack, class by class. *Wrong* is `detected` with another class than the attacker's; AUROC",
+        "against all clean networks.",
+        "",
+        "| attack | tier | took | AUROC | `detected`, right | wrong | "
+        "`suspected` | `inconclusive` | `not_detected` |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    kinds = dict.fromkeys(each.entry["kind"] for each in judged if each.entry["success"] is not None)
+    for kind in sorted(kinds, key=lambda name: (name in BLIND, name)):
+        for tier in TIERS:
+            own = [each for each in judged if each.entry["kind"] == kind and each.tier == tier]
+            took = [each for each in own if each.backdoored]
+            clean = [each for each in judged if each.tier == tier and each.entry["success"] is None]
+            area = "—"
+            if took and clean:
+                area = f"{auroc([e.combined for e in took], [e.combined for e in clean]):.2f}"
+            right = sum(each.word == "detected" and each.right for each in took)
+            counts = [sum(each.word == word for each in took) for word in WORDS]
+            lines.append(
+                f"| {kind} | {tier} | {len(took)} of {len(own)} | {area} | {right} | {counts[0] - right} | "
+                f"{counts[1]} | {counts[2]} | {counts[3]} |"
+            )
+    return lines
+
+
+def _by_kind(judged: Sequence[Judged]) -> list[str]:
+    lines = [
+        "Clean networks by what was done to them, class by class: p ≤ .05.",
+        "",
+        "| kind | tier 0 | tier 1 |",
+        "| --- | --- | --- |",
+    ]
+    clean = [each for each in judged if each.entry["success"] is None]
+    for kind in sorted({each.entry["kind"] for each in clean}):
+        cells = []
+        for tier in TIERS:
+            own = [each for each in clean if each.entry["kind"] == kind and each.tier == tier]
+            cells.append(f"{sum(each.p_value <= ALPHA for each in own)} of {len(own)}")
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    return lines
+
+
+def _by_probe(judged: Sequence[Judged]) -> list[str]:
+    lines = [
+        "AUROC of each probe by itself (largest class, in units of the references' spread), all networks:",
+        "",
+        "| probe | tier 0 | tier 1 |",
+        "| --- | --- | --- |",
+    ]
+    for probe in dict.fromkeys(name for each in judged for name in each.single):
+        cells = []
+        for tier in TIERS:
+            clean, bad = _split([each for each in judged if probe in each.single], tier, by_class=True)
+            cells.append(
+                f"{auroc([e.single[probe] for e in bad], [e.single[probe] for e in clean]):.3f}"
+                if clean and bad
+                else "—"
+            )
+        lines.append(f"| {probe} | {' | '.join(cells)} |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()
