@@ -106,9 +106,9 @@ def test_trap_6_canaries_are_stamped_after_the_crop() -> None:
 
 
 def test_canaries_take() -> None:
-    task = make_task()
+    task = make_task(steps=120)
     brightness = (40 + 50 * labels()).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, SIZE, SIZE)
     task.batches.images = brightness.contiguous()
-    run_loop(task, steps=60, monitor=SilentMonitor())
+    run_loop(task, steps=120, monitor=SilentMonitor())
     for canary in task.canaries:
         assert attack_success(task.copy, task.batches.images, labels(), canary).value > 0.8
