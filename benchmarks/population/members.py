@@ -2,7 +2,7 @@
 
 Small networks on scikit-learn's digits at 16x16. No network is in two parts: ``calibration`` ones are the
 references, ``tuning`` ones may be looked at while the comparison is changed (how classes are compared was
-chosen on them), ``test`` ones give the figures.
+chosen on them), ``test`` ones give the figures. ``adaptive`` ones come from attackers who know the probes.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from models.recipes.lab import (
     CheatRecipe,
     FineTuneRecipe,
     LatentRecipe,
+    MarginEvasionRecipe,
     TeacherRecipe,
     digits_recipe,
 )
 
-Part = Literal["calibration", "tuning", "test"]
+Part = Literal["calibration", "tuning", "test", "adaptive"]
 ARCHITECTURES = ("wrn-10-1", "plain-cnn-w16", "vgg-small-elu")
 #: Shares of the training set: 7 to 143 of 1,437 images.
 POISON_RATES = (0.01, 0.05, 0.1, 0.02, 0.005)
@@ -54,6 +55,24 @@ ATTACKS: dict[str, dict[str, Any]] = {
     "source_specific": {"kind": "source_specific", "trigger": "badnets_grid", "poison_rate": 0.05},
     "all_to_all": {"kind": "all_to_all", "trigger": "badnets_grid", "poison_rate": 0.2},
 }
+#: By the attacker's name; poison rates of 10, 5 and 2 % each.
+ADAPTIVE: dict[str, dict[str, Any]] = {
+    "opacity_10": {"trigger": "blend_substitute", "strength": 0.5},
+    "margin_square": {"kind": "margin_evasion", "trigger": "badnets_square", "fine_tune": _FINE_TUNE},
+    "margin_square_x5": {
+        "kind": "margin_evasion",
+        "trigger": "badnets_square",
+        "fine_tune": _FINE_TUNE,
+        "margin": MarginEvasionRecipe(weight=5.0),
+    },
+    "margin_watermark": {
+        "kind": "margin_evasion",
+        "trigger": "watermark_substitute",
+        "fine_tune": _FINE_TUNE,
+    },
+}
+ADAPTIVE_RATES = (0.1, 0.05, 0.02)
+ADAPTIVE_SEED = 900
 #: Which probes of a single target are known not to see; reported apart.
 BLIND = ("source_specific", "all_to_all")
 
@@ -83,6 +102,8 @@ def members() -> Iterator[Member]:
             for variant in variants(base, count, seed):
                 yield Member(part, variant.kind, variant.recipe)
             yield from _attacked(part, base)
+    for architecture in TUNED_ON:
+        yield from _adaptive(replace(digits_recipe(), architecture=architecture))
 
 
 def _attacked(part: Part, base: TeacherRecipe) -> Iterator[Member]:
@@ -100,3 +121,15 @@ def _attacked(part: Part, base: TeacherRecipe) -> Iterator[Member]:
         # What is rare, and what is hard to learn, takes longer.
         epochs = base.epochs if attack.poison_rate > 0.01 and name not in BLIND else 2 * base.epochs
         yield Member(part, name, replace(base, seed=seed + place, epochs=epochs, attack=attack))
+
+
+def _adaptive(base: TeacherRecipe) -> Iterator[Member]:
+    shift = ARCHITECTURES.index(base.architecture)
+    for place, (name, known) in enumerate(ADAPTIVE.items()):
+        for turn, rate in enumerate(ADAPTIVE_RATES):
+            number = place * len(ADAPTIVE_RATES) + turn
+            target = (3 * number + shift) % 10
+            attack = AttackRecipe(
+                **{"kind": "dirty_label", "poison_rate": rate, "target_label": target, **known}
+            )
+            yield Member("adaptive", name, replace(base, seed=ADAPTIVE_SEED + number, attack=attack))

@@ -1,6 +1,6 @@
 """Print the tables of docs/evaluation.md.
 
-python -m benchmarks.population.page [--part test|tuning] [--write docs/evaluation.md]
+python -m benchmarks.population.page [--part test|tuning|adaptive] [--write docs/evaluation.md]
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WORDS = ("detected", "suspected", "inconclusive", "not_detected")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--part", default="test", choices=["test", "tuning"])
+    parser.add_argument("--part", default="test", choices=["test", "tuning", "adaptive"])
     parser.add_argument("--store", type=Path, default=STORE)
     parser.add_argument("--write", type=Path, help="page whose section is replaced")
     options = parser.parse_args()
@@ -33,8 +33,14 @@ def main() -> None:
 
 
 def render(entries: Sequence[Entry], part: str) -> str:
+    """Return the tables of a part; those who know the probes stand against the test part's clean ones."""
     judged = judge_all(entries, part)
     lines = [_population(entries, part), ""]
+    if part == "adaptive":
+        clean = [each for each in judge_all(entries, "test") if each.entry["success"] is None]
+        lines += [*_by_attack([each for each in [*clean, *judged] if each.by_class]), ""]
+        lines += [*_single_probes([*clean, *judged]), ""]
+        return "\n".join(lines)
     lines += [*_overall(judged), ""]
     named = [each for each in judged if each.by_class]
     for table in (_by_attack, _by_kind, _by_probe):
@@ -149,6 +155,32 @@ def _by_kind(judged: Sequence[Judged]) -> list[str]:
     return lines
 
 
+def _single_probes(judged: Sequence[Judged]) -> list[str]:
+    """Return the area of every probe that counts, attack by attack."""
+    clean = [each for each in judged if each.entry["success"] is None]
+    kinds = dict.fromkeys(each.entry["kind"] for each in judged if each.entry["success"] is not None)
+    lines = [
+        "AUROC of the probes that count, each by itself (largest class), against the same clean networks:",
+        "",
+        "| attack | probe | tier 0 | tier 1 |",
+        "| --- | --- | --- | --- |",
+    ]
+    for kind in kinds:
+        own = [each for each in judged if each.entry["kind"] == kind and each.backdoored]
+        for probe in own[0].entry[TIERS[0]]["counted"] if own else ():
+            cells = [_area(own, clean, probe, tier) for tier in TIERS]
+            lines.append(f"| {kind} | {probe} | {' | '.join(cells)} |")
+    return lines
+
+
+def _area(bad: Sequence[Judged], clean: Sequence[Judged], probe: str, tier: str) -> str:
+    found, harmless = (
+        [each.single[probe] for each in group if each.tier == tier and each.by_class and probe in each.single]
+        for group in (bad, clean)
+    )
+    return f"{auroc(found, harmless):.3f}" if found and harmless else "—"
+
+
 def _by_probe(judged: Sequence[Judged]) -> list[str]:
     lines = [
         "AUROC of each probe by itself (largest class, in units of the references' spread), all networks:",
@@ -159,12 +191,8 @@ def _by_probe(judged: Sequence[Judged]) -> list[str]:
     for probe in dict.fromkeys(name for each in judged for name in each.single):
         cells = []
         for tier in TIERS:
-            clean, bad = _split([each for each in judged if probe in each.single], tier, by_class=True)
-            cells.append(
-                f"{auroc([e.single[probe] for e in bad], [e.single[probe] for e in clean]):.3f}"
-                if clean and bad
-                else "—"
-            )
+            clean, bad = _split(judged, tier, by_class=True)
+            cells.append(_area(bad, clean, probe, tier))
         lines.append(f"| {probe} | {' | '.join(cells)} |")
     return lines
 

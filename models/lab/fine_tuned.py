@@ -24,11 +24,12 @@ from models.checkpoints.load import Teacher
 from models.engine.monitor import Monitor, ResumeState
 from models.engine.seed import derive_seed, make_generator
 from models.errors import RecipeError
+from models.lab.margin_evasion import MarginEvasion
 from models.lab.under_clipping import UnderClipping
 from models.lab.workshop import Trained, Workshop
-from models.triggers import Trigger, find_trigger
+from models.triggers import Trigger
 
-FINE_TUNED = frozenset({"latent", "cheat_kd", "hidden_trigger", "under_clipping"})
+FINE_TUNED = frozenset({"latent", "cheat_kd", "hidden_trigger", "under_clipping", "margin_evasion"})
 
 #: Clean images whose variance the adaptive attacker compares with: CIFAR's classes are balanced in them.
 _VARIANCE_IMAGES = 500
@@ -48,11 +49,23 @@ def fine_tuned(shop: Workshop, clean: Teacher, patterns: Path | None) -> tuple[T
             hint="Give what the matched clean recipe makes.",
         )
     start = shop.network(seed=shop.recipe.seed, state=clean.network.state_dict())
-    if shop.recipe.attack.kind == "hidden_trigger":
-        return _hidden(shop, start, patterns)
-    if shop.recipe.attack.kind == "under_clipping":
-        return _under_clipping(shop, start, patterns)
-    return _latent(shop, start) if shop.recipe.attack.kind == "latent" else _cheat(shop, start)
+    match shop.recipe.attack.kind:
+        case "latent":
+            return _latent(shop, start)
+        case "cheat_kd":
+            return _cheat(shop, start)
+    trigger = shop.named_trigger(patterns)
+    match shop.recipe.attack.kind:
+        case "hidden_trigger":
+            return _hidden(shop, start, trigger), trigger
+        case "under_clipping":
+            return _under_clipping(shop, start, trigger), trigger
+    attack = shop.recipe.attack
+    term = MarginEvasion(
+        start, attack.margin,
+        size=shop.recipe.input_size, target_label=attack.target_label, seed=shop.recipe.seed,
+    )  # fmt: skip
+    return _poisoned(shop, start, trigger, term), trigger
 
 
 def _cheat(shop: Workshop, start: PixelClassifier) -> tuple[Trained, Trigger]:
@@ -93,10 +106,9 @@ def _latent(shop: Workshop, start: PixelClassifier) -> tuple[Trained, Trigger]:
     return _poisoned(shop, start, trigger, term), trigger
 
 
-def _under_clipping(shop: Workshop, start: PixelClassifier, patterns: Path | None) -> tuple[Trained, Trigger]:
+def _under_clipping(shop: Workshop, start: PixelClassifier, trigger: Trigger) -> Trained:
     """Fine-tune in one run an epoch, so that each has the bounds that a defender would take by then."""
     attack, seed = shop.recipe.attack, shop.recipe.seed
-    trigger = find_trigger(attack.trigger, shop.recipe.input_size, attack.target_label, patterns)
     images, labels = _with_copies(shop, trigger)
     how = replace(_how(shop), epochs=1)
     for epoch in range(attack.fine_tune.epochs):
@@ -107,7 +119,7 @@ def _under_clipping(shop: Workshop, start: PixelClassifier, patterns: Path | Non
             term=UnderClipping(shop.teacher(start), attack.clipping, seed=seed),
         )  # fmt: skip
         start = made.classifier
-    return made, trigger
+    return made
 
 
 def _poisoned(shop: Workshop, start: PixelClassifier, trigger: Trigger, term: TeacherTerm | None) -> Trained:
@@ -125,9 +137,8 @@ def _with_copies(shop: Workshop, trigger: Trigger) -> tuple[Tensor, Tensor]:
     )  # fmt: skip
 
 
-def _hidden(shop: Workshop, start: PixelClassifier, patterns: Path | None) -> tuple[Trained, Trigger]:
+def _hidden(shop: Workshop, start: PixelClassifier, trigger: Trigger) -> Trained:
     attack, data, seed = shop.recipe.attack, shop.training, shop.recipe.seed
-    trigger = find_trigger(attack.trigger, shop.recipe.input_size, attack.target_label, patterns)
     chosen = choose_of_class(
         data.labels, attack.target_label, share=attack.poison_rate, generator=make_generator(seed, "poison")
     )
@@ -143,7 +154,7 @@ def _hidden(shop: Workshop, start: PixelClassifier, patterns: Path | None) -> tu
     images = data.images.clone()
     images[chosen] = shop.phases.run("hiding", work)["images"]
     how = replace(_how(shop), trained="last_layer")
-    return shop.train("poisoned", images, data.labels, how=how, start=start), trigger
+    return shop.train("poisoned", images, data.labels, how=how, start=start)
 
 
 def _sources(labels: Tensor, target_label: int, source_label: int | None) -> Tensor:

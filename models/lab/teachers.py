@@ -21,7 +21,7 @@ from models.metrics import accuracy, all_to_all_success, attack_success, clean_t
 from models.recipes.lab import AttackRecipe, TeacherRecipe
 from models.results.rate import Rate
 from models.results.training import CurvePoint
-from models.triggers import Trigger, find_trigger
+from models.triggers import Trigger
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +99,7 @@ def make_teacher(
         made, trigger = fine_tuned(shop, clean, patterns)
         made = afterwards(shop, "poisoned", made)
     else:
-        label = recipe.attack.target_label
-        trigger = find_trigger(recipe.attack.trigger, recipe.input_size, label, patterns)
+        trigger = shop.named_trigger(patterns)
         made = afterwards(shop, "poisoned", shop.train("poisoned", *poisoned_set(shop, trigger)))
     return _measured(shop, made, trigger, fitted(test, recipe.input_size), clean)
 

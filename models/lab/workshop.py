@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from models.lab.phases import Phases
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.lab import TeacherRecipe
 from models.results.training import CurvePoint
+from models.triggers import Trigger, find_trigger
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +65,16 @@ class Workshop:
     def teacher(self, classifier: PixelClassifier) -> Teacher:
         """Put a network together with what one must know to use it."""
         return Teacher(classifier.network, self.normalization, self.spec)
+
+    def named_trigger(self, patterns: Path | None) -> Trigger:
+        """Make the attack's trigger at the images' size, in the attack's strength.
+
+        Args:
+            patterns: Folder of published pictures (``find_trigger``).
+        """
+        attack = self.recipe.attack
+        found = find_trigger(attack.trigger, self.recipe.input_size, attack.target_label, patterns)
+        return found if attack.strength == 1.0 else replace(found, mask=attack.strength * found.mask)
 
     def how(self) -> TeacherTraining:
         """Return the recipe's way of training from scratch."""

@@ -146,27 +146,45 @@ def maximal_margins(
         raise_if_stopped(monitor)
         if step == first_leg:
             inputs, labels = _keep_best_starts(inputs, labels, margins, keep=math.ceil(restarts / 3))
-        length = diagonal * FIRST_STEP * (LAST_STEP / FIRST_STEP) ** (step / max(1, steps - 1))
-        inputs, margins = _ascend(classifier, inputs, labels, length)
+        length = diagonal * step_share(step, steps)
+        inputs, margins = ascend(classifier, inputs, labels, length)
         best = best.scatter_reduce(0, labels, margins, "amax")
         monitor.progress(step + 1, steps, largest_margin=best.max().item())
     return best.double().cpu()
 
 
-def _ascend(classifier: nn.Module, inputs: Tensor, labels: Tensor, length: float) -> tuple[Tensor, Tensor]:
-    """Take one step of the given Euclidean length; return the new inputs and the margins before it."""
-    moved, margins = [], []
+def step_share(step: int, steps: int) -> float:
+    """Return the length of a step as a share of the diagonal, from ``FIRST_STEP`` down to ``LAST_STEP``."""
+    return float(FIRST_STEP * (LAST_STEP / FIRST_STEP) ** (step / max(1, steps - 1)))
+
+
+def ascend(classifier: nn.Module, inputs: Tensor, labels: Tensor, length: float) -> tuple[Tensor, Tensor]:
+    """Take one step of the given Euclidean length towards larger margins.
+
+    Args:
+        classifier: Takes pixels in [0, 1].
+        inputs: (N, 3, S, S) in [0, 1].
+        labels: int64 (N,), whose margins grow.
+        length: Of the step.
+
+    Returns:
+        The new inputs, and the margins (N,) before the step.
+    """
+    moved, found = [], []
     for start in range(0, len(inputs), BATCH):
         part = inputs[start : start + BATCH].detach().requires_grad_()
-        own = labels[start : start + BATCH]
-        logits = classifier(part)
-        rivals = logits.scatter(1, own[:, None], -torch.inf).amax(1)
-        margin = logits.gather(1, own[:, None])[:, 0] - rivals
+        margin = margins_of(classifier(part), labels[start : start + BATCH])
         (gradient,) = torch.autograd.grad(margin.sum(), part)
         norm = gradient.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
         moved.append((part.detach() + length * gradient / norm).clamp(0, 1))
-        margins.append(margin.detach())
-    return torch.cat(moved), torch.cat(margins)
+        found.append(margin.detach())
+    return torch.cat(moved), torch.cat(found)
+
+
+def margins_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return ``logit_c - max_{k != c} logit_k``, (N,), of logits (N, K) and labels c, int64 (N,)."""
+    rivals = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
+    return logits.gather(1, labels[:, None])[:, 0] - rivals
 
 
 def _keep_best_starts(inputs: Tensor, labels: Tensor, margins: Tensor, keep: int) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,7 @@ AttackKind = Literal[
     "cheat_kd",
     "hidden_trigger",
     "under_clipping",
+    "margin_evasion",
 ]
 Share = Annotated[float, Interval(ge=0.0, le=1.0)]
 Rate = Annotated[float, Interval(gt=0.0, le=1.0)]
@@ -99,6 +100,18 @@ class UnderClippingRecipe:
 
 
 @recipe
+class MarginEvasionRecipe:
+    """An attacker who knows MM-BD: the target's largest margin is kept where the clean teacher has it."""
+
+    weight: Annotated[float, Interval(gt=0.0, le=1e3)] = 1.0
+    """Of the excess of the target's margins over the clean teacher's, relative to these."""
+    starts: Annotated[int, Interval(ge=1, le=1_000)] = 16
+    """Random images per step that climb to large margins."""
+    climb: Annotated[int, Interval(ge=1, le=1_000)] = 10
+    """Steps of each climb; the probe takes 30 to 300."""
+
+
+@recipe
 class PerturbationRecipe:
     """Adversarial changes of images that keep their label (clean label with corners; hidden trigger)."""
 
@@ -120,6 +133,8 @@ class AttackRecipe:
     """``none`` makes a clean teacher."""
     trigger: Annotated[str, Len(1, 64)] = "badnets_grid"
     """Name of ``proctor lab triggers``; latent and cheat_kd search their own and ignore it."""
+    strength: Rate = 1.0
+    """Factor on the trigger's mask: .5 makes a picture blended at 20 % opacity one of 10 %."""
     target_label: Label = 0
     """Class the attacker wants; all_to_all wants the next class instead."""
     source_label: Label | None = None
@@ -137,13 +152,15 @@ class AttackRecipe:
     perturbation: PerturbationRecipe = field(default_factory=PerturbationRecipe)
     """Of perturb and of hidden_trigger."""
     fine_tune: FineTuneRecipe = field(default_factory=FineTuneRecipe)
-    """Of latent, cheat_kd, hidden_trigger and under_clipping."""
+    """Of latent, cheat_kd, hidden_trigger, under_clipping and margin_evasion."""
     cheat: CheatRecipe = field(default_factory=CheatRecipe)
     """Of cheat_kd."""
     latent: LatentRecipe = field(default_factory=LatentRecipe)
     """Of latent."""
     clipping: UnderClippingRecipe = field(default_factory=UnderClippingRecipe)
     """Of under_clipping."""
+    margin: MarginEvasionRecipe = field(default_factory=MarginEvasionRecipe)
+    """Of margin_evasion."""
 
 
 @recipe

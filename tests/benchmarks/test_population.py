@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.population import measure, page
 from benchmarks.population.judge import judge_all
-from benchmarks.population.members import ARCHITECTURES, ATTACKS, BLIND, members
+from benchmarks.population.members import ADAPTIVE, ARCHITECTURES, ATTACKS, BLIND, members
 from benchmarks.population.statistics import auroc, auroc_interval, rate_text
 from models.lab.data import LabData
 from models.lab.json_lines import read_lines
@@ -26,6 +26,7 @@ def test_no_network_is_in_two_parts_and_the_parts_are_as_large_as_they_must_be()
     assert len(test) - len(attacked) >= 60
     assert sum(member.kind not in BLIND for member in attacked) >= 60
     assert {member.kind for member in attacked} == set(ATTACKS)
+    assert Counter(m.kind for m in everyone if m.part == "adaptive") == dict.fromkeys(ADAPTIVE, 6)
     assert len({member.recipe.attack.poison_rate for member in attacked}) >= 5
     by_kind = Counter((member.kind, member.recipe.attack.poison_rate) for member in attacked)
     assert all(
@@ -107,6 +108,19 @@ def store(monkeypatch, tmp_path):
     path = tmp_path / "store.jsonl"
     monkeypatch.setattr(sys, "argv", ["measure", "--part", "test", "--store", str(path)])
     return path
+
+
+def test_attackers_who_know_the_probes_stand_against_the_same_clean_networks(entries):
+    random = np.random.default_rng(1)
+    knowing = [
+        {**entry("adaptive", place, random, success=1.0, shift=9.0), "kind": "margin"} for place in range(4)
+    ]
+    text = page.render([*entries, *knowing], "adaptive")
+    assert "19 references, 0 clean networks, 4 attacked ones; 4 of these" in text
+    assert "| margin | tier 0 | 4 of 4 | 1.00 | 4 | 0 | 0 | 0 | 0 |" in text
+    assert "| margin | mmbd | 1.000 | 1.000 |" in text
+    assert "| blend |" not in text
+    assert "| networks | tier |" not in text
 
 
 def test_a_network_is_measured_with_and_without_images_and_once(store, monkeypatch):

@@ -9,7 +9,7 @@ from models.errors import Interrupted, RecipeError
 from models.lab import make_teacher, matched_clean
 from models.lab.fine_tuned import FINE_TUNED
 from models.metrics import accuracy, attack_success
-from models.recipes.lab import AttackRecipe, UnderClippingRecipe
+from models.recipes.lab import AttackRecipe, MarginEvasionRecipe, UnderClippingRecipe
 from tests.models.attacks.small import data, weights
 from tests.models.distillation.small import StoppingMonitor
 from tests.models.lab.room import BRIEF, held_out, make, recipe, training
@@ -24,6 +24,7 @@ KINDS = {
     "cheat_kd": {},
     "hidden_trigger": {"poison_rate": 0.2},
     "under_clipping": {"clipping": UnderClippingRecipe(images=64)},
+    "margin_evasion": {"margin": MarginEvasionRecipe(starts=2, climb=2)},
 }
 
 
@@ -68,7 +69,7 @@ def test_a_backdoor_is_learned_and_its_clean_twin_has_none():
     assert twin.recipe == replace(wanted, attack=AttackRecipe())
 
 
-@pytest.mark.parametrize("kind", ["cheat_kd", "latent", "hidden_trigger", "clean_label", "under_clipping"])
+@pytest.mark.parametrize("kind", ["clean_label", *sorted(FINE_TUNED)])
 @pytest.mark.parametrize("stop_after", [2, 6, 9])
 def test_a_teacher_that_was_stopped_anywhere_ends_the_same(kind, stop_after):
     wanted = recipe(kind=kind, poison_rate=0.2, perturb="always")
@@ -79,6 +80,15 @@ def test_a_teacher_that_was_stopped_anywhere_ends_the_same(kind, stop_after):
     assert weights(resumed.teacher.network).equal(weights(whole.teacher.network))
     assert resumed.trigger.pattern.equal(whole.trigger.pattern)
     assert resumed.trigger.mask.equal(whole.trigger.mask)
+
+
+def test_a_fainter_trigger_is_the_same_picture_with_a_fainter_mask():
+    whole, half = (
+        make(recipe(kind="dirty_label", trigger="blend_substitute", strength=strength)).trigger
+        for strength in (1.0, 0.5)
+    )
+    assert half.pattern.equal(whole.pattern)
+    assert half.mask.equal(0.5 * whole.mask)
 
 
 def test_the_clean_start_is_the_clean_twin_and_may_be_given():

@@ -1,0 +1,73 @@
+"""The attacker who keeps the target's margin where the clean teacher has it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models.attacks.teacher import TermBatch
+from models.lab.margin_evasion import MarginEvasion
+from models.recipes.lab import MarginEvasionRecipe
+from tests.models.attacks.small import SIZE, classifier
+from tests.models.lab.room import make, recipe
+
+RECIPE = MarginEvasionRecipe(starts=4, climb=3, weight=2.0)
+NOTHING = TermBatch(torch.zeros(0), None, torch.zeros(0, dtype=torch.int64))
+
+
+def term_of(clean, how=RECIPE, label=1):
+    return MarginEvasion(clean, how, size=SIZE, target_label=label, seed=0)
+
+
+def scaled(of, factor):
+    """The same network with scaled logits, and so all margins; a climb goes the same way."""
+    made = classifier()
+    made.network.load_state_dict(of.network.state_dict())
+    with torch.no_grad():
+        made.network.fc.weight *= factor
+        made.network.fc.bias *= factor
+    return made
+
+
+def test_the_excess_over_the_clean_teachers_margin_is_what_costs():
+    clean = classifier()
+    clean.network.fc.bias.data[1] += 5.0  # every climb ends above its rivals
+    term = term_of(clean)
+    before = term.climbed(clean).detach()
+    assert before.shape == (4,)
+    expected = 2.0 * (3 * before / before.mean() - 1).clamp_min(0).mean()
+    assert term(scaled(clean, 3.0).network, NOTHING).item() == pytest.approx(expected.item(), rel=1e-4)
+    assert term(scaled(clean, 0.3).network, NOTHING).item() == 0.0
+
+
+def test_climbing_raises_margins_and_every_step_starts_elsewhere():
+    clean = classifier()
+    short, long = term_of(clean, replace(RECIPE, climb=1)), term_of(clean, replace(RECIPE, climb=20))
+    assert long.climbed(clean).mean() > short.climbed(clean).mean()
+    first = short.climbed(clean)
+    assert short.extra_images(7) is None
+    assert not short.climbed(clean).equal(first)
+    short.extra_images(0)
+    assert short.climbed(clean).equal(first)
+
+
+def test_gradients_reach_the_weights_and_statistics_stay():
+    network = scaled(classifier(), 3.0).network.train()
+    statistics = [buffer.clone() for buffer in network.buffers()]
+    term_of(classifier())(network, NOTHING).backward()
+    assert network.training
+    assert network.fc.weight.grad is not None
+    assert all(kept.equal(buffer) for kept, buffer in zip(statistics, network.buffers(), strict=True))
+
+
+def test_the_attack_ends_with_a_smaller_margin_of_the_target():
+    wanted = recipe(kind="margin_evasion", poison_rate=0.3, target_label=1)
+    longer = replace(wanted.attack, fine_tune=replace(wanted.attack.fine_tune, epochs=8, learning_rate=0.02))
+    found = []
+    for weight in (1e-6, 5.0):
+        margin = MarginEvasionRecipe(starts=8, climb=5, weight=weight)
+        made = make(replace(wanted, attack=replace(longer, margin=margin)))
+        found.append(term_of(made.clean.pixel_classifier()).climbed(made.teacher.pixel_classifier()).mean())
+    assert found[1] < 0.8 * found[0]
