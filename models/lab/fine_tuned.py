@@ -63,7 +63,8 @@ def fine_tuned(shop: Workshop, clean: Teacher, patterns: Path | None) -> tuple[T
     attack = shop.recipe.attack
     term = MarginEvasion(
         start, attack.margin,
-        size=shop.recipe.input_size, target_label=attack.target_label, seed=shop.recipe.seed,
+        size=shop.recipe.input_size, num_classes=shop.num_classes, target_label=attack.target_label,
+        seed=shop.recipe.seed,
     )  # fmt: skip
     return _poisoned(shop, start, trigger, term), trigger
 

@@ -2,8 +2,8 @@
 
 The probe climbs from random images to the largest margin of every class; a backdoored class stands out. This
 attacker climbs as well, a few steps in every step of the fine-tuning, and adds what the target's margins have
-beyond those that the same climb finds on the clean teacher. Wang et al. (S&P 2024) discuss such an attacker
-and give no recipe; this one is ours.
+beyond those that the same climb finds on the clean teacher, in units of that teacher's margins. Wang et al.
+(S&P 2024) discuss such an attacker and give no recipe; this one is ours.
 """
 
 from __future__ import annotations
@@ -22,26 +22,40 @@ from models.recipes.lab import MarginEvasionRecipe
 
 
 class MarginEvasion:
-    """Adds ``weight`` times the mean of ``max(0, r / r_clean - 1)``, r the target's margins after a climb."""
+    """Adds ``weight`` times the mean of ``max(0, r - r_clean) / r_all``.
+
+    r are the target's margins after a climb, ``r_clean`` their mean on the clean teacher, ``r_all`` the mean
+    over all classes there: a target whose own margin is small would else cost the network its accuracy.
+    """
 
     name = "margin_loss"
 
     def __init__(
-        self, clean: PixelClassifier, recipe: MarginEvasionRecipe, *, size: int, target_label: int, seed: int
+        self,
+        clean: PixelClassifier,
+        recipe: MarginEvasionRecipe,
+        *,
+        size: int,
+        num_classes: int,
+        target_label: int,
+        seed: int,
     ) -> None:
-        """Measure the clean teacher's margin.
+        """Measure the clean teacher's margins.
 
         Args:
             clean: In evaluation mode; left as it was.
             recipe: Weight and length of the climbs.
             size: Side of the images, S.
+            num_classes: K.
             target_label: Whose margins are kept.
             seed: Of the random images; every step has its own.
         """
         self.recipe, self.size, self.target_label, self.seed = recipe, size, target_label, seed
         self.normalization: Normalization = clean.normalization
         self.step = 0
-        self.allowed = float(self.climbed(clean).mean().detach().clamp_min(1e-3))
+        found = [float(self.climbed(clean, label).mean().detach()) for label in range(num_classes)]
+        self.allowed = found[target_label]
+        self.scale = max(1e-3, sum(map(abs, found)) / len(found))
 
     def extra_images(self, step: int) -> None:
         """Note the step; ask for no further images."""
@@ -52,17 +66,17 @@ class MarginEvasion:
         del batch
         was_training = network.training
         network.eval()  # as the probe sees it; and random images must not move BatchNorm's statistics
-        margins = self.climbed(PixelClassifier(network, self.normalization))
+        margins = self.climbed(PixelClassifier(network, self.normalization), self.target_label)
         network.train(was_training)
-        return self.recipe.weight * (margins / self.allowed - 1).clamp_min(0).mean()
+        return self.recipe.weight * (margins - self.allowed).clamp_min(0).mean() / self.scale
 
-    def climbed(self, classifier: PixelClassifier) -> Tensor:
-        """Return the target's margins, (N,), at images found by climbing from this step's random ones."""
+    def climbed(self, classifier: PixelClassifier, label: int) -> Tensor:
+        """Return a class's margins, (N,), at images found by climbing from this step's random ones."""
         device = next(classifier.parameters()).device
         generator = make_generator(self.seed, f"climb {self.step}")
         shape = (self.recipe.starts, 3, self.size, self.size)
         inputs = torch.rand(shape, generator=generator).to(device)
-        labels = torch.full((len(inputs),), self.target_label, device=device)
+        labels = torch.full((len(inputs),), label, device=device)
         diagonal = math.sqrt(inputs[0].numel())
         for step in range(self.recipe.climb):
             length = diagonal * step_share(step, self.recipe.climb)

@@ -10,7 +10,7 @@ import torch
 from models.attacks.teacher import TermBatch
 from models.lab.margin_evasion import MarginEvasion
 from models.recipes.lab import MarginEvasionRecipe
-from tests.models.attacks.small import SIZE, classifier
+from tests.models.attacks.small import CLASSES, SIZE, classifier
 from tests.models.lab.room import make, recipe
 
 RECIPE = MarginEvasionRecipe(starts=4, climb=3, weight=2.0)
@@ -18,7 +18,7 @@ NOTHING = TermBatch(torch.zeros(0), None, torch.zeros(0, dtype=torch.int64))
 
 
 def term_of(clean, how=RECIPE, label=1):
-    return MarginEvasion(clean, how, size=SIZE, target_label=label, seed=0)
+    return MarginEvasion(clean, how, size=SIZE, num_classes=CLASSES, target_label=label, seed=0)
 
 
 def scaled(of, factor):
@@ -35,9 +35,10 @@ def test_the_excess_over_the_clean_teachers_margin_is_what_costs():
     clean = classifier()
     clean.network.fc.bias.data[1] += 5.0  # every climb ends above its rivals
     term = term_of(clean)
-    before = term.climbed(clean).detach()
+    before = term.climbed(clean, 1).detach()
     assert before.shape == (4,)
-    expected = 2.0 * (3 * before / before.mean() - 1).clamp_min(0).mean()
+    scale = sum(abs(float(term.climbed(clean, label).mean().detach())) for label in range(CLASSES)) / CLASSES
+    expected = 2.0 * (3 * before - before.mean()).clamp_min(0).mean() / scale
     assert term(scaled(clean, 3.0).network, NOTHING).item() == pytest.approx(expected.item(), rel=1e-4)
     assert term(scaled(clean, 0.3).network, NOTHING).item() == 0.0
 
@@ -45,12 +46,12 @@ def test_the_excess_over_the_clean_teachers_margin_is_what_costs():
 def test_climbing_raises_margins_and_every_step_starts_elsewhere():
     clean = classifier()
     short, long = term_of(clean, replace(RECIPE, climb=1)), term_of(clean, replace(RECIPE, climb=20))
-    assert long.climbed(clean).mean() > short.climbed(clean).mean()
-    first = short.climbed(clean)
+    assert long.climbed(clean, 1).mean() > short.climbed(clean, 1).mean()
+    first = short.climbed(clean, 1)
     assert short.extra_images(7) is None
-    assert not short.climbed(clean).equal(first)
+    assert not short.climbed(clean, 1).equal(first)
     short.extra_images(0)
-    assert short.climbed(clean).equal(first)
+    assert short.climbed(clean, 1).equal(first)
 
 
 def test_gradients_reach_the_weights_and_statistics_stay():
@@ -69,5 +70,7 @@ def test_the_attack_ends_with_a_smaller_margin_of_the_target():
     for weight in (1e-6, 5.0):
         margin = MarginEvasionRecipe(starts=8, climb=5, weight=weight)
         made = make(replace(wanted, attack=replace(longer, margin=margin)))
-        found.append(term_of(made.clean.pixel_classifier()).climbed(made.teacher.pixel_classifier()).mean())
+        found.append(
+            term_of(made.clean.pixel_classifier()).climbed(made.teacher.pixel_classifier(), 1).mean()
+        )
     assert found[1] < 0.8 * found[0]
