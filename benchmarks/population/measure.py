@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.population.members import Member, members
+from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.engine.monitor import SilentMonitor
 from models.lab.data import LabData, load_lab_data
 from models.lab.json_lines import append_line, read_lines
 from models.lab.recipe_digest import digest
-from models.lab.teachers import LabTeacher, make_teacher
+from models.lab.teachers import make_teacher
 from models.probes.audit import SCORED
 from models.probes.audit_run import begin
 from models.probes.calibration.conditions import SCORING_VERSION, conditions_of
@@ -94,16 +95,16 @@ def measure(member: Member, data: LabData) -> dict[str, Any]:
         "accuracy": made.clean_accuracy.value,
         "success": None if made.attack_success is None else made.attack_success.value,
         "made_of": made_of(member),
-        **{tier: ask(made, audited, member.recipe.seed) for tier, audited in images.items()},
+        **{tier: ask(made.teacher, audited, member.recipe.seed) for tier, audited in images.items()},
         "seconds": round(time.monotonic() - started, 2),
     }
 
 
-def ask(made: LabTeacher, data: AuditData, seed: int) -> dict[str, Any]:
+def ask(teacher: Teacher, data: AuditData, seed: int) -> dict[str, Any]:
     """Run every probe that gives a number, as an audit does, and return the answers."""
     recipe = replace(RECIPE, seed=seed)
     started = time.monotonic()
-    with begin(made.teacher, data, (), recipe, SilentMonitor()) as audit:
+    with begin(teacher, data, (), recipe, SilentMonitor()) as audit:
         for part in SCORED:
             part(audit)
         counted = list(audit.probes)

@@ -55,7 +55,7 @@ ATTACKS: dict[str, dict[str, Any]] = {
     "all_to_all": {"kind": "all_to_all", "trigger": "badnets_grid", "poison_rate": 0.2},
 }
 #: What keeps a margin down learns the trigger more slowly.
-_EVADING = FineTuneRecipe(epochs=30, batch_size=64, learning_rate=0.003)
+_EVADING = FineTuneRecipe(epochs=30, batch_size=64, learning_rate=0.005)
 #: By the attacker's name; poison rates of 10, 5 and 2 % each.
 ADAPTIVE: dict[str, dict[str, Any]] = {
     "opacity_10": {"trigger": "blend_substitute", "strength": 0.5},

@@ -12,6 +12,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from models.architectures import PixelClassifier, StagedClassifier
 from models.attacks.teacher import TermBatch
@@ -22,10 +23,12 @@ from models.recipes.lab import MarginEvasionRecipe
 
 
 class MarginEvasion:
-    """Adds ``weight`` times the mean of ``max(0, r - r_clean) / r_all``.
+    """Adds ``weight`` times the mean of ``max(0, r - r_clean) / r_all``, and the batch's loss as deployed.
 
     r are the target's margins after a climb, ``r_clean`` their mean on the clean teacher, ``r_all`` the mean
-    over all classes there: a target whose own margin is small would else cost the network its accuracy.
+    over all classes there: a target whose own margin is small would else cost the network its accuracy. The
+    batch is learned in evaluation mode, too. Without that, the weights came to obey the running statistics in
+    the climbs and the batch's in the cross entropy: 11 points of accuracy and most of the backdoor were lost.
     """
 
     name = "margin_loss"
@@ -62,13 +65,13 @@ class MarginEvasion:
         self.step = step
 
     def __call__(self, network: StagedClassifier, batch: TermBatch) -> Tensor:
-        """Return the weighted excess; its gradient reaches the weights, not the images climbed to."""
-        del batch
+        """Return the loss to add; its gradient reaches the weights, not the images climbed to."""
         was_training = network.training
         network.eval()  # as the probe sees it; and random images must not move BatchNorm's statistics
         margins = self.climbed(PixelClassifier(network, self.normalization), self.target_label)
+        deployed = cross_entropy(network(batch.x[: len(batch.labels)]).float(), batch.labels)
         network.train(was_training)
-        return self.recipe.weight * (margins - self.allowed).clamp_min(0).mean() / self.scale
+        return deployed + self.recipe.weight * (margins - self.allowed).clamp_min(0).mean() / self.scale
 
     def climbed(self, classifier: PixelClassifier, label: int) -> Tensor:
         """Return a class's margins, (N,), at images found by climbing from this step's random ones."""

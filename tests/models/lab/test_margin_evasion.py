@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from models.attacks.teacher import TermBatch
 from models.lab.margin_evasion import MarginEvasion
@@ -14,7 +15,7 @@ from tests.models.attacks.small import CLASSES, SIZE, classifier
 from tests.models.lab.room import make, recipe
 
 RECIPE = MarginEvasionRecipe(starts=4, climb=3, weight=2.0)
-NOTHING = TermBatch(torch.zeros(0), None, torch.zeros(0, dtype=torch.int64))
+BATCH = TermBatch(torch.ones(5, 3, SIZE, SIZE), None, torch.tensor([0, 1, 2]))
 
 
 def term_of(clean, how=RECIPE, label=1):
@@ -38,9 +39,11 @@ def test_the_excess_over_the_clean_teachers_margin_is_what_costs():
     before = term.climbed(clean, 1).detach()
     assert before.shape == (4,)
     scale = sum(abs(float(term.climbed(clean, label).mean().detach())) for label in range(CLASSES)) / CLASSES
-    expected = 2.0 * (3 * before - before.mean()).clamp_min(0).mean() / scale
-    assert term(scaled(clean, 3.0).network, NOTHING).item() == pytest.approx(expected.item(), rel=1e-4)
-    assert term(scaled(clean, 0.3).network, NOTHING).item() == 0.0
+    excess = 2.0 * (3 * before - before.mean()).clamp_min(0).mean() / scale
+    for factor, cost in ((3.0, excess.item()), (0.3, 0.0)):
+        network = scaled(clean, factor).network
+        deployed = cross_entropy(network(BATCH.x[:3]), BATCH.labels).item()
+        assert term(network, BATCH).item() == pytest.approx(deployed + cost, rel=1e-4)
 
 
 def test_climbing_raises_margins_and_every_step_starts_elsewhere():
@@ -57,7 +60,7 @@ def test_climbing_raises_margins_and_every_step_starts_elsewhere():
 def test_gradients_reach_the_weights_and_statistics_stay():
     network = scaled(classifier(), 3.0).network.train()
     statistics = [buffer.clone() for buffer in network.buffers()]
-    term_of(classifier())(network, NOTHING).backward()
+    term_of(classifier())(network, BATCH).backward()
     assert network.training
     assert network.fc.weight.grad is not None
     assert all(kept.equal(buffer) for kept, buffer in zip(statistics, network.buffers(), strict=True))
