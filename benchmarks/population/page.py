@@ -49,14 +49,15 @@ def render(entries: Sequence[Entry], part: str) -> str:
 
 
 def _population(entries: Sequence[Entry], part: str) -> str:
-    references = sum(entry["part"] == "calibration" for entry in entries)
+    references = [entry for entry in entries if entry["part"] == "calibration"]
     own = [entry for entry in entries if entry["part"] == part]
     attacked = [entry for entry in own if entry["success"] is not None]
     took = sum(entry["success"] >= TOOK for entry in attacked)
-    seconds = sum(entry["seconds"] for entry in entries)
+    seconds = sum(entry["seconds"] for entry in [*references, *own])
     return (
-        f"{references} references, {len(own) - len(attacked)} clean networks, {len(attacked)} attacked ones; "
-        f"{took} of these have an attack success of {TOOK} or more. {seconds / 3600:.1f} h of one core."
+        f"{len(references)} references, {len(own) - len(attacked)} clean networks, "
+        f"{len(attacked)} attacked ones; {took} of these have an attack success of {TOOK} or more. "
+        f"{seconds / 3600:.1f} h of one core."
     )
 
 
