@@ -43,7 +43,7 @@ def digits(budget: Budget) -> Recipe:
         cmi=CmiRecipe(rounds=20 * factor, learning=learning),
         fast=FastRecipe(rounds=150 * factor, learning=learning),
         # As in scripts/demo_recipe.json, which was chosen on one trigger (docs/results.md).
-        abd=AbdRecipe(retrospection=RetrospectionRecipe(share=0.4, weight=2.0, sweeps=1, projection_rms=0.6)),
+        abd=AbdRecipe(retrospection=RetrospectionRecipe(share=0.4, weight=2.5, sweeps=1, projection_rms=0.6)),
     )
 
 
