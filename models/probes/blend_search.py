@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from models.engine.monitor import Monitor
-from models.probes.candidates import Candidates, run_search
+from models.probes.candidates import Candidates, SearchPlan, run_search
 
 #: Above this the picture hides the image, and every class has one that works.
 MOST_OPACITY = 0.5
@@ -24,30 +23,14 @@ SHRINK, GROW = 0.95, 1.015
 
 
 def search_blends(
-    classifier: nn.Module,
-    images: Tensor,
-    target_labels: Tensor,
-    *,
-    steps: int,
-    batch_size: int,
-    goal: float,
-    generator: torch.Generator,
-    monitor: Monitor,
+    classifier: nn.Module, images: Tensor, target_labels: Tensor, plan: SearchPlan
 ) -> Candidates:
     """Search one picture per entry of ``target_labels``; sizes are opacities, 1 where nothing worked.
 
     Arguments and errors as of ``models.probes.candidates.Search``.
     """
-    state = _BlendSearch(images, target_labels.to(generator.device), batch_size, goal, generator)
-    run_search(
-        state,
-        classifier,
-        images,
-        steps=steps,
-        batch_size=batch_size,
-        generator=generator,
-        monitor=monitor,
-    )
+    state = _BlendSearch(images, target_labels, plan)
+    run_search(state, classifier, images, plan)
     masks = state.opacities.view(-1, 1, 1, 1).expand(-1, 1, *images.shape[-2:]).clone()
     return Candidates(state.patterns, masks, state.opacities, state.reached)
 
@@ -55,14 +38,12 @@ def search_blends(
 class _BlendSearch:
     """The optimizer's state and the faintest picture so far."""
 
-    def __init__(
-        self, images: Tensor, targets: Tensor, batch_size: int, goal: float, generator: torch.Generator
-    ) -> None:
-        device, count = generator.device, len(targets)
+    def __init__(self, images: Tensor, target_labels: Tensor, plan: SearchPlan) -> None:
+        generator, device, count = plan.generator, plan.generator.device, len(target_labels)
         self.raw_pattern = 0.5 * torch.randn(count, *images.shape[1:], generator=generator, device=device)
         self.optimizer = torch.optim.Adam([self.raw_pattern.requires_grad_()], lr=0.1, betas=(0.5, 0.9))
-        self.labels = targets.repeat_interleave(batch_size)
-        self.goal = goal
+        self.labels = target_labels.to(device).repeat_interleave(plan.batch_size)
+        self.goal = plan.goal
         self.opacity = torch.full((count,), FIRST_OPACITY, device=device)
         self.success = torch.zeros(count, device=device)
         self.opacities = torch.ones(count, device=device)

@@ -27,20 +27,27 @@ class Candidates:
     reached: Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class SearchPlan:
+    """How long a search lasts, and on what it draws."""
+
+    steps: int
+    """Of the optimizer."""
+    batch_size: int
+    """Images per candidate and step, B; a step classifies B x C images."""
+    goal: float
+    """A trigger works when at least this share of the running average of its batches goes to the target."""
+    generator: torch.Generator
+    """Of the starts and the order of images; its device is where the search runs."""
+    monitor: Monitor
+    """Asked before every step."""
+
+
 class Search(Protocol):
     """One kind of trigger searched for several classes at once; its sizes can be compared among classes."""
 
     def __call__(
-        self,
-        classifier: nn.Module,
-        images: Tensor,
-        target_labels: Tensor,
-        *,
-        steps: int,
-        batch_size: int,
-        goal: float,
-        generator: torch.Generator,
-        monitor: Monitor,
+        self, classifier: nn.Module, images: Tensor, target_labels: Tensor, plan: SearchPlan
     ) -> Candidates:
         """Search one trigger per entry of ``target_labels``.
 
@@ -48,12 +55,7 @@ class Search(Protocol):
             classifier: Takes pixels in [0, 1] and returns logits.
             images: uint8 (N, 3, H, W) to put triggers on in the search.
             target_labels: int64 (C,); repeat a class to start it more than once.
-            steps: Optimizer steps.
-            batch_size: Images per candidate and step, B; a step classifies B x C images.
-            goal: A trigger works when at least this share of the running average of its batches goes to the
-                target.
-            generator: Of the starts and the order of images; its device is where the search runs.
-            monitor: Asked before every step.
+            plan: How long, and on what.
 
         Raises:
             Interrupted: The monitor asked to stop.
@@ -70,22 +72,10 @@ class SearchState(Protocol):
         """Return the smallest size of a candidate that worked."""
 
 
-def run_search(
-    state: SearchState,
-    classifier: nn.Module,
-    images: Tensor,
-    *,
-    steps: int,
-    batch_size: int,
-    generator: torch.Generator,
-    monitor: Monitor,
-) -> None:
-    """Take the steps of a search; arguments as of ``Search``.
-
-    Raises:
-        Interrupted: The monitor asked to stop.
-    """
-    for step, batch in zip(range(steps), stream_batches(images, batch_size, generator), strict=False):
-        raise_if_stopped(monitor)
+def run_search(state: SearchState, classifier: nn.Module, images: Tensor, plan: SearchPlan) -> None:
+    """Take the steps of a search; arguments and errors as of ``Search``."""
+    batches = stream_batches(images, plan.batch_size, plan.generator)
+    for step, batch in zip(range(plan.steps), batches, strict=False):
+        raise_if_stopped(plan.monitor)
         state.step(classifier, batch)
-        monitor.progress(step + 1, steps, smallest=state.smallest())
+        plan.monitor.progress(step + 1, plan.steps, smallest=state.smallest())

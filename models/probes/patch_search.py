@@ -15,55 +15,37 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from models.engine.monitor import Monitor
-from models.probes.candidates import Candidates, run_search
+from models.probes.candidates import Candidates, SearchPlan, run_search
 
 #: Weight of the whole image at the start; its factor after RUN good steps, its divisor after RUN bad ones.
 FIRST_WEIGHT, RAISE, LOWER, RUN = 10.0, 2.0, 2.0**1.5, 3
 
 
 def search_patches(
-    classifier: nn.Module,
-    images: Tensor,
-    target_labels: Tensor,
-    *,
-    steps: int,
-    batch_size: int,
-    goal: float,
-    generator: torch.Generator,
-    monitor: Monitor,
+    classifier: nn.Module, images: Tensor, target_labels: Tensor, plan: SearchPlan
 ) -> Candidates:
     """Search one patch per entry of ``target_labels``; sizes are areas in pixels.
 
     Arguments and errors as of ``models.probes.candidates.Search``.
     """
-    state = _PatchSearch(images, target_labels.to(generator.device), batch_size, goal, generator)
-    run_search(
-        state,
-        classifier,
-        images,
-        steps=steps,
-        batch_size=batch_size,
-        generator=generator,
-        monitor=monitor,
-    )
+    state = _PatchSearch(images, target_labels, plan)
+    run_search(state, classifier, images, plan)
     return Candidates(state.patterns, state.masks, state.areas, state.reached)
 
 
 class _PatchSearch:
     """The optimizer's state and the best patch so far."""
 
-    def __init__(
-        self, images: Tensor, targets: Tensor, batch_size: int, goal: float, generator: torch.Generator
-    ) -> None:
-        device, count, (height, width) = generator.device, len(targets), images.shape[-2:]
+    def __init__(self, images: Tensor, target_labels: Tensor, plan: SearchPlan) -> None:
+        generator, device, count = plan.generator, plan.generator.device, len(target_labels)
+        height, width = images.shape[-2:]
         self.raw_mask = 0.1 * torch.randn(count, 1, height, width, generator=generator, device=device)
         self.raw_pattern = 0.5 * torch.randn(count, 3, height, width, generator=generator, device=device)
         self.optimizer = torch.optim.Adam(
             [self.raw_mask.requires_grad_(), self.raw_pattern.requires_grad_()], lr=0.1, betas=(0.5, 0.9)
         )
-        self.labels = targets.repeat_interleave(batch_size)
-        self.goal = goal
+        self.labels = target_labels.to(device).repeat_interleave(plan.batch_size)
+        self.goal = plan.goal
         self.weight = torch.full((count,), FIRST_WEIGHT / (height * width), device=device)
         self.success = torch.zeros(count, device=device)
         self.good_steps = torch.zeros(count, device=device)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.engine.monitor import Monitor
+from models.probes.candidates import SearchPlan
 from models.probes.probe_images import ProbeImages
 from models.probes.trigger_measuring import trigger_norm
 from models.probes.universal_perturbation import search_perturbations
@@ -46,11 +47,7 @@ def matched_control(
         teacher,
         images.search,
         torch.tensor([control_label]),
-        steps=STEPS,
-        batch_size=BATCH,
-        goal=1.0,
-        generator=generator,
-        monitor=monitor,
+        SearchPlan(STEPS, BATCH, 1.0, generator, monitor),
         radius=trigger_norm(trigger, images.search),
         support=_touched(trigger),
     )

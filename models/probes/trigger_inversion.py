@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from models.engine.monitor import Monitor
 from models.probes.blend_search import search_blends
-from models.probes.candidates import Search
+from models.probes.candidates import Search, SearchPlan
 from models.probes.effort import Effort
 from models.probes.patch_search import search_patches
 from models.probes.probe_images import ProbeImages
@@ -91,11 +91,13 @@ def compare_classes(
         classifier,
         images.search,
         labels,
-        steps=effort.patch_steps if kind == "patch" else effort.perturbation_steps,
-        batch_size=effort.scan_batch,
-        goal=SCAN_GOAL,
-        generator=generator,
-        monitor=monitor,
+        SearchPlan(
+            steps=effort.patch_steps if kind == "patch" else effort.perturbation_steps,
+            batch_size=effort.scan_batch,
+            goal=SCAN_GOAL,
+            generator=generator,
+            monitor=monitor,
+        ),
     )
     return _judge(found.sizes.double().cpu(), labels, kind, num_classes, started)
 
@@ -160,11 +162,7 @@ def invert_trigger(
         classifier,
         images.search,
         torch.tensor([target_label]),
-        steps=effort.refine_steps,
-        batch_size=effort.refine_batch,
-        goal=REFINE_GOAL,
-        generator=generator,
-        monitor=monitor,
+        SearchPlan(effort.refine_steps, effort.refine_batch, REFINE_GOAL, generator, monitor),
     )
     if not bool(found.reached[0]):
         return None

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from models.engine.monitor import Monitor
-from models.probes.candidates import Candidates, run_search
+from models.probes.candidates import Candidates, SearchPlan, run_search
 
 #: The first radius, as a share of the diagonal sqrt(d): 3.0 at 3x32x32, where benign networks need 1 to 2.
 FIRST_RADIUS = 0.054
@@ -34,12 +33,8 @@ def search_perturbations(
     classifier: nn.Module,
     images: Tensor,
     target_labels: Tensor,
+    plan: SearchPlan,
     *,
-    steps: int,
-    batch_size: int,
-    goal: float,
-    generator: torch.Generator,
-    monitor: Monitor,
     radius: float | None = None,
     support: Tensor | None = None,
 ) -> Candidates:
@@ -51,24 +46,8 @@ def search_perturbations(
         radius: Hold the norm at this value; then the patterns are those of the best running average.
         support: (1 or 3, H, W) of 0 and 1: change these pixels only.
     """
-    state = _PerturbationSearch(
-        images,
-        target_labels.to(generator.device),
-        batch_size=batch_size,
-        goal=goal,
-        generator=generator,
-        radius=radius,
-        support=support,
-    )
-    run_search(
-        state,
-        classifier,
-        images,
-        steps=steps,
-        batch_size=batch_size,
-        generator=generator,
-        monitor=monitor,
-    )
+    state = _PerturbationSearch(images, target_labels, plan, radius=radius, support=support)
+    run_search(state, classifier, images, plan)
     everywhere = torch.ones_like(state.best[:, :1])
     return Candidates(state.best, everywhere, state.norms, state.reached)
 
@@ -79,22 +58,21 @@ class _PerturbationSearch:
     def __init__(
         self,
         images: Tensor,
-        targets: Tensor,
+        target_labels: Tensor,
+        plan: SearchPlan,
         *,
-        batch_size: int,
-        goal: float,
-        generator: torch.Generator,
         radius: float | None,
         support: Tensor | None,
     ) -> None:
-        device, count, shape = generator.device, len(targets), images.shape[1:]
+        generator, device = plan.generator, plan.generator.device
+        count, shape = len(target_labels), images.shape[1:]
         diagonal = math.sqrt(math.prod(shape))
         self.radius = torch.full(
             (count,), FIRST_RADIUS * diagonal if radius is None else radius, device=device
         )
         self.moving = radius is None
-        self.goal = goal
-        self.labels = targets.repeat_interleave(batch_size)
+        self.goal = plan.goal
+        self.labels = target_labels.to(device).repeat_interleave(plan.batch_size)
         self.support = 1.0 if support is None else support.to(device)
         noise = torch.randn(count, *shape, generator=generator, device=device)
         self.delta = self._confine(self.support * 0.01 * noise)

@@ -134,7 +134,8 @@ class AttackRecipe:
     trigger: Annotated[str, Len(1, 64)] = "badnets_grid"
     """Name of ``proctor lab triggers``; latent and cheat_kd search their own and ignore it."""
     strength: Rate = 1.0
-    """Factor on the trigger's mask: .5 makes a picture blended at 20 % opacity one of 10 %."""
+    """Factor on a named trigger's mask: .5 makes a picture blended at 20 % opacity one of 10 %. Searched
+    triggers have an opacity of their own."""
     target_label: Label = 0
     """Class the attacker wants; all_to_all wants the next class instead."""
     source_label: Label | None = None

@@ -105,11 +105,7 @@ def class_bars(probe: ProbeResult) -> str:
     with drawn(7.2, 1.9) as (figure, axes):
         colors = [UNDEFENDED if c == probe.target_label else TEACHER for c in range(len(scores))]
         axes.bar(range(len(scores)), scores, color=colors, width=0.7)
-        if len(scores) <= 20:
-            axes.set_xticks(range(len(scores)))
-        axes.tick_params(axis="x", length=0)
-        axes.grid(axis="y", color=GRID)
-        axes.set_xlabel("class")
+        _class_axis(axes, len(scores), "class")
         axes.set_ylabel("score")
         return to_svg(figure)
 
@@ -132,13 +128,18 @@ def profile_bars(probe: ProbeResult) -> str:
         axes.set_ylim(min(ends) / 1.2, max(ends) * 1.2)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} x")
         axes.yaxis.set_minor_formatter(NullFormatter())
-        if len(factors) <= 20:
-            axes.set_xticks(range(len(factors)))
-        axes.tick_params(axis="x", length=0)
-        axes.grid(axis="y", color=GRID)
-        axes.set_xlabel("class; gray: nine of ten clean reference networks")
+        _class_axis(axes, len(factors), "class; gray: nine of ten clean reference networks")
         axes.set_ylabel("times as conspicuous\nas the median class")
         return to_svg(figure)
+
+
+def _class_axis(axes: Axes, count: int, label: str) -> None:
+    """Put a class at every tick, as long as there is room for their numbers."""
+    if count <= 20:
+        axes.set_xticks(range(count))
+    axes.tick_params(axis="x", length=0)
+    axes.grid(axis="y", color=GRID)
+    axes.set_xlabel(label)
 
 
 def training_curves(students: Sequence[StudentResult], value: str) -> str:

@@ -9,7 +9,6 @@ from models.data.bundle import AuditData
 from models.distillation.students import StudentOrder, train_student
 from models.engine.monitor import SilentMonitor
 from models.engine.precision import bfloat16_pays
-from models.recipes.abd import AbdRecipe, RetrospectionRecipe, VaccineRecipe
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.feature import FeatureRecipe
 from models.recipes.job import Recipe
@@ -17,7 +16,7 @@ from models.recipes.ood import OodRecipe
 from models.recipes.robustkd import RobustKDRecipe
 from models.recipes.vanilla import VanillaRecipe
 from models.recipes.zskt import ZsktRecipe
-from tests.models.distillation.inversion.small_recipes import CMI, FAST
+from tests.models.distillation.inversion.small_recipes import ABD, CMI, FAST
 from tests.models.distillation.small import CLASSES, SIZE, images, teacher, weights
 
 FEATURE = FeatureRecipe(epochs=1, batch_size=16)
@@ -36,10 +35,7 @@ RECIPE = Recipe(
         max_accuracy_drop=1.0,
         feature=FEATURE,
     ),
-    abd=AbdRecipe(
-        VaccineRecipe(members=2, selection_batches=0),
-        RetrospectionRecipe(run="always", share=0.3, images=16, rounds=1, sweeps=1),
-    ),
+    abd=ABD,
 )
 METHODS = [
     *((method, defense) for method in ("ood", "zskt", "cmi", "fast") for defense in ("none", "abd")),

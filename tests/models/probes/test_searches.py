@@ -1,13 +1,14 @@
-"""Both searches on a network whose backdoor is known."""
+"""All searches on a network whose backdoor is known."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from models.engine.monitor import SilentMonitor
+from models.engine.monitor import Monitor, SilentMonitor
 from models.errors import Interrupted
 from models.probes.blend_search import MOST_OPACITY, search_blends
+from models.probes.candidates import SearchPlan
 from models.probes.patch_search import search_patches
 from models.probes.universal_perturbation import search_perturbations
 from tests.models.probes.planted import NUM_CLASSES, SIZE, QuadrantNetwork, quadrant_images
@@ -15,20 +16,14 @@ from tests.models.probes.planted import NUM_CLASSES, SIZE, QuadrantNetwork, quad
 ALL_CLASSES = torch.arange(NUM_CLASSES)
 
 
-def settings(steps: int = 40) -> dict[str, object]:
-    return {
-        "steps": steps,
-        "batch_size": 8,
-        "goal": 0.95,
-        "generator": torch.Generator().manual_seed(0),
-        "monitor": SilentMonitor(),
-    }
+def plan(steps: int = 40, monitor: Monitor | None = None) -> SearchPlan:
+    return SearchPlan(steps, 8, 0.95, torch.Generator().manual_seed(0), monitor or SilentMonitor())
 
 
 @pytest.mark.parametrize("search", [search_patches, search_perturbations, search_blends])
 def test_backdoored_class_needs_the_smallest_trigger(search) -> None:
     images, _ = quadrant_images(64)
-    found = search(QuadrantNetwork(strength=60.0, target_label=1), images, ALL_CLASSES, **settings(60))
+    found = search(QuadrantNetwork(strength=60.0, target_label=1), images, ALL_CLASSES, plan(60))
     assert found.sizes.argmin() == 1
     assert found.reached[1]
 
@@ -41,7 +36,7 @@ def test_class_that_is_never_reached_has_the_largest_size(search) -> None:
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             return super().forward(pixels) - 1e3 * torch.eye(NUM_CLASSES)[3]
 
-    found = search(Stubborn(strength=0.0), images, ALL_CLASSES, **settings(20))
+    found = search(Stubborn(strength=0.0), images, ALL_CLASSES, plan(20))
     assert not found.reached[3]
     assert found.sizes[3] == found.sizes.max()
 
@@ -54,14 +49,12 @@ def test_search_stops_when_asked(search) -> None:
 
     images, _ = quadrant_images(8)
     with pytest.raises(Interrupted):
-        search(QuadrantNetwork(strength=0.0), images, ALL_CLASSES, **{**settings(), "monitor": Stopping()})
+        search(QuadrantNetwork(strength=0.0), images, ALL_CLASSES, plan(monitor=Stopping()))
 
 
 def test_held_radius_is_the_norm_of_the_result() -> None:
     images, _ = quadrant_images(32)
-    found = search_perturbations(
-        QuadrantNetwork(strength=0.0), images, torch.tensor([0]), radius=2.0, **settings()
-    )
+    found = search_perturbations(QuadrantNetwork(strength=0.0), images, torch.tensor([0]), plan(), radius=2.0)
     assert torch.linalg.vector_norm(found.patterns[0]).item() == pytest.approx(2.0, rel=0.02)
 
 
@@ -70,7 +63,7 @@ def test_support_confines_the_perturbation() -> None:
     support = torch.zeros(1, SIZE, SIZE)
     support[:, :4, :4] = 1
     found = search_perturbations(
-        QuadrantNetwork(strength=0.0), images, torch.tensor([0]), radius=2.0, support=support, **settings()
+        QuadrantNetwork(strength=0.0), images, torch.tensor([0]), plan(), radius=2.0, support=support
     )
     assert found.patterns[0][:, :4, :4].abs().sum() > 0
     assert (found.patterns[0] * (1 - support)).abs().sum() == 0
@@ -78,7 +71,7 @@ def test_support_confines_the_perturbation() -> None:
 
 def test_the_mask_of_a_blend_is_one_opacity_and_the_picture_is_of_pixels() -> None:
     images, _ = quadrant_images(32)
-    found = search_blends(QuadrantNetwork(strength=60.0, target_label=1), images, ALL_CLASSES, **settings(60))
+    found = search_blends(QuadrantNetwork(strength=60.0, target_label=1), images, ALL_CLASSES, plan(60))
     assert found.masks.shape == (NUM_CLASSES, 1, SIZE, SIZE)
     for size, mask in zip(found.sizes, found.masks, strict=True):
         assert mask.eq(size).all()
