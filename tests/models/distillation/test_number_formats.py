@@ -46,6 +46,11 @@ METHODS = [
 ]
 
 
+def processor(monkeypatch, **capabilities):
+    """Let torch name this processor so."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+
+
 def trained(method, defense):
     """Train with everything by which a student could differ but the number format held fixed."""
     clean = images()
@@ -57,7 +62,7 @@ def trained(method, defense):
 @pytest.mark.parametrize(("method", "defense"), METHODS, ids=lambda value: value)
 def test_a_student_learns_in_bfloat16_and_ends_near_the_one_of_float32(method, defense, monkeypatch):
     single = trained(method, defense)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    processor(monkeypatch, amx_tile=True)
     assert bfloat16_pays(torch.device("cpu"))
     half = trained(method, defense)
     a, b = weights(single.network), weights(half.network)
@@ -67,11 +72,25 @@ def test_a_student_learns_in_bfloat16_and_ends_near_the_one_of_float32(method, d
     assert (a - b).norm() < 0.1 * a.norm()
 
 
-def test_the_processor_decides(monkeypatch):
-    cpu = torch.device("cpu")
-    assert not bfloat16_pays(cpu)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
-    assert bfloat16_pays(cpu)
-    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
-    assert not bfloat16_pays(cpu)
+INTEL, AMD = "Intel Xeon Platinum 8481C", "AMD EPYC"
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "pays"),
+    [
+        ({}, False),
+        ({"cpu_name": INTEL, "avx512_bf16": True, "amx_tile": False}, False),
+        ({"cpu_name": INTEL, "avx512_bf16": True, "amx_tile": True}, True),
+        ({"cpu_name": AMD, "avx512_bf16": True, "amx_tile": False}, True),
+        ({"cpu_name": AMD, "avx512_bf16": False, "amx_tile": False}, False),
+    ],
+)
+def test_the_processor_decides(capabilities, pays, monkeypatch):
+    processor(monkeypatch, **capabilities)
+    assert bfloat16_pays(torch.device("cpu")) is pays
     assert not bfloat16_pays(torch.device("meta"))
+
+
+def test_an_old_torch_that_cannot_name_the_processor_gets_float32(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not bfloat16_pays(torch.device("cpu"))
