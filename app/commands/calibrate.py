@@ -65,6 +65,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 )
 @click.option("--data", metavar="digits|PATH", help="What they learn, as for `proctor lab make`.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes of a plain one over the training set.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images per step of theirs.")
+@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Of a plain one.")
 @click.option(
     "--first-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of those that are made."
 )
@@ -87,6 +89,8 @@ def command(
     count: int | None,
     data: str | None,
     epochs: int | None,
+    batch_size: int | None,
+    learning_rate: float | None,
     first_seed: int,
     device: str,
     threads: int | None,
@@ -110,10 +114,11 @@ def command(
     if count is not None:
         if data is None:
             raise click.UsageError("--make needs --data: digits, or where the training images are.")
-        make = {"count": count, "data": data, "epochs": epochs, "first_seed": first_seed}
+        plain = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+        make = {"count": count, "data": data, "first_seed": first_seed, "plain": _given(plain)}
     elif not checkpoints.is_dir():
         raise click.UsageError(f"There is no folder {checkpoints}; --make would fill one.")
-    declared = {name: value for name, value in given.items() if value is not None}
+    declared = _given(given)
     for name in ("mean", "std"):
         if name in declared:
             declared[name] = read_triple(name, declared[name])
@@ -132,3 +137,7 @@ def command(
         "json": output.as_json,
     }
     return run_lab("models.lab.calibration", request)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}

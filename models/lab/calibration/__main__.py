@@ -1,8 +1,9 @@
 """The process behind ``proctor calibrate``: ``python -P -m models.lab.calibration REQUEST``, a JSON object.
 
 ``{"checkpoints", "output", "budget", "patch_style", "task", "images", "declared", "make", "device",
-"threads", "sandbox", "json"}``, where ``make`` is null or ``{"count", "data", "epochs", "first_seed"}``;
-``app.commands.calibrate`` writes it. Its status is the command's exit code.
+"threads", "sandbox", "json"}``, where ``make`` is null or ``{"count", "data", "first_seed", "plain"}``;
+``plain`` holds what a plain network's recipe changes of the default. ``app.commands.calibrate`` writes it.
+Its status is the command's exit code.
 """
 
 from __future__ import annotations
@@ -63,9 +64,7 @@ def _make(request: Request) -> None:
     wanted, declared, folder = request["make"], request["declared"], Path(request["checkpoints"])
     base = digits_recipe() if wanted["data"] == DIGITS else TeacherRecipe()
     changes = {name: declared[name] for name in ("architecture", "input_size") if name in declared}
-    if wanted["epochs"] is not None:
-        changes["epochs"] = wanted["epochs"]
-    recipe = recipe_from(TeacherRecipe, {**asdict(base), **changes})
+    recipe = recipe_from(TeacherRecipe, {**asdict(base), **changes, **wanted["plain"]})
     data = load_lab_data(wanted["data"], None, size=recipe.input_size)
     folder.mkdir(parents=True, exist_ok=True)
     watcher = Watcher(folder, json.dumps(data.sha256, sort_keys=True))

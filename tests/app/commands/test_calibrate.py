@@ -55,9 +55,15 @@ def test_the_files_name_must_be_one_that_a_set_may_have(
 
 
 def test_references_can_be_made_first(requests: list[dict[str, Any]], tmp_path: Path) -> None:
-    made = ["--make", "19", "--data", "digits", "--epochs", "2", "--patch-style", "strokes"]
+    made = ["--make", "19", "--data", "digits", "--patch-style", "strokes"]
+    made += ["--epochs", "2", "--learning-rate", "0.02"]
     assert calibrate(tmp_path / "none yet", "--architecture", "wrn-10-1", *made) == 3
-    assert requests[0]["make"] == {"count": 19, "data": "digits", "epochs": 2, "first_seed": 0}
+    assert requests[0]["make"] == {
+        "count": 19,
+        "data": "digits",
+        "first_seed": 0,
+        "plain": {"epochs": 2, "learning_rate": 0.02},
+    }
     assert requests[0]["patch_style"] == "strokes"
 
 
