@@ -109,7 +109,7 @@ def test_other_cells_can_be_left_to_another_process(tmp_path: Path) -> None:
     arguments = {"photographs": [], "device": torch.device("cpu"), "watch": silently}
     run_table(TABLE, DATA, DATA, store, Folders(tmp_path), only="zskt", **arguments)
     assert store.cells == {}
-    run_table(TABLE, DATA, DATA, store, Folders(tmp_path), only="grid ood/none", **arguments)
+    run_table(TABLE, DATA, DATA, store, Folders(tmp_path), only="grid ood/none ", **arguments)
     assert len(store.cells) == 2
 
 
