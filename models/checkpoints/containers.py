@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as AbstractMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from models.checkpoints.codes import printable, rejection
@@ -31,6 +31,8 @@ class OpenedCheckpoint:
     """Bytes of every storage the tree refers to, of exactly the declared length."""
     inert: tuple[str, ...]
     """Names of the objects beside the weights that were dropped."""
+    metadata: AbstractMapping[str, str] = field(default_factory=dict)
+    """Text of a safetensors header."""
 
 
 def open_checkpoint(view: memoryview, limits: Limits) -> OpenedCheckpoint:
@@ -47,8 +49,8 @@ def open_checkpoint(view: memoryview, limits: Limits) -> OpenedCheckpoint:
             root, storages, inert = read_legacy(view, limits)
             return OpenedCheckpoint("torch_legacy", root, storages, inert)
         case "safetensors":
-            root, storages = read_safetensors(view, limits)
-            return OpenedCheckpoint("safetensors", root, storages, ())
+            root, storages, metadata = read_safetensors(view, limits)
+            return OpenedCheckpoint("safetensors", root, storages, (), metadata)
         case _:
             # Reading a plain pickle only serves to name what it would run; its tensors stay out of reach.
             PickleReader(bytes(view[: limits.pickle_bytes]), limits).read()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.checkpoints.canonical import write_canonical
+from models.checkpoints.choose_normalization import choose_normalization, declared_normalization
 from models.checkpoints.codes import rejection
 from models.checkpoints.described import DescribedTable, with_layers
 from models.checkpoints.digest import Digester
@@ -18,24 +18,14 @@ from models.checkpoints.infer_architecture import (
 from models.checkpoints.layouts.family import Family
 from models.checkpoints.layouts.layout import COUNTER
 from models.checkpoints.limits import Limits
-from models.checkpoints.normalization_fit import IDENTITY, fit_normalization
 from models.checkpoints.scan import ScannedCheckpoint, scan_checkpoint
-from models.recipes.architecture import Normalization
+from models.errors import CheckpointRejected
 from models.recipes.layer_list.vocabulary import LayerList
-from models.results.inspection import CheckpointInspection, NormalizationSource
+from models.results.inspection import CheckpointInspection
 
-_IDENTITY_WARNING = (
-    "No normalization was declared: the network is given pixels in [0, 1] as they are. If it was trained on "
-    "(pixels - mean) / std, declare mean and std, or every figure will be wrong."
+_NAMED_SIZE_WARNING = (
+    "No input size was declared: the one is used that the file names in its header, {0} x {0}."
 )
-_SUGGESTED_WARNING = (
-    "No normalization was declared: the one is used that the library names for its published weights of this "
-    "architecture. If yours were trained with another, declare mean and std, or every figure will be wrong."
-)
-#: What is used without a declaration, by whether the library names one.
-_DEFAULT_NAMES = ("pixels in [0, 1] as they are", "the one that the library names")
-#: bfloat16 arrives as bare bits; such checkpoints are rare enough to be asked for their normalization.
-_COMPARABLE = ("F16", "F32", "F64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +71,14 @@ def inspect_checkpoint(
     Raises:
         CheckpointRejected: With one of ``codes.CODES``.
     """
-    declared = _normalization(options)
+    declared = declared_normalization(options.mean, options.std)
     scanned = scan_checkpoint(path, limits=limits, state_dict_key=options.state_dict_key, digester=digester)
     if options.layers is not None:
         table = DescribedTable.of(options.layers)
     inferred = _architecture(scanned, options, table, outside)
     _require_weight_types(scanned, inferred)
     canonical_sha256 = write_canonical(scanned, inferred.key_map, out_path, digester=digester)
-    normalization, source, remarks = _settle(scanned, inferred, declared)
+    normalization, source, remarks = choose_normalization(scanned, inferred, declared)
     inspection = CheckpointInspection(
         format=scanned.format,
         architecture=inferred.spec,
@@ -116,53 +106,36 @@ def _architecture(
 ) -> InferredArchitecture:
     said = {"num_classes": options.num_classes, "input_size": options.input_size}
     if table is None:
-        return infer_architecture(scanned.shapes, declared=options.architecture, outside=outside, **said)
+        inferred = infer_architecture(scanned.shapes, declared=options.architecture, outside=outside, **said)
+        return _at_named_size(scanned, options, inferred, outside)
     if options.architecture is not None:
         raise rejection("layers_invalid", "Both a layer list and an architecture's name were declared.")
     return match_described(scanned.shapes, table, **said)
 
 
-def _settle(
-    scanned: ScannedCheckpoint, inferred: InferredArchitecture, declared: Normalization | None
-) -> tuple[Normalization, NormalizationSource, tuple[str, ...]]:
-    """Decide which normalization is used, and say what the weights say about it.
-
-    A declared one is used even when the weights speak against it: the user may know what we do not.
-    """
-    suggested = inferred.layout.normalization
-    arrays = {
-        name: scanned.tensors[source].array
-        for name, source in inferred.key_map.items()
-        if source is not None and scanned.tensors[source].dtype.tag in _COMPARABLE
-    }
-    fit = fit_normalization(arrays, declared or suggested or IDENTITY)
-    if fit is None or not fit.wrong:
-        if declared:
-            return declared, "declared", ()
-        if suggested:
-            return suggested, "library", (_SUGGESTED_WARNING,)
-        return IDENTITY, "assumed", (_IDENTITY_WARNING,)
-    also = f", {' and '.join(fit.also)} about as well," if fit.also else ""
-    told = (
-        f"The first BatchNorm fits {fit.best_name} (distance {fit.best_distance:.2f}){also} and not "
-        f"{'the declared normalization' if declared else _DEFAULT_NAMES[suggested is not None]} "
-        f"({fit.distance:.2f})."
-    )
-    if declared:
-        return declared, "declared", (f"{told} Check mean and std: every figure depends on them.",)
-    return fit.best, "estimated", (f"{told} It is used, because no normalization was declared.",)
-
-
-def _normalization(options: InspectOptions) -> Normalization | None:
-    if options.mean is None and options.std is None:
-        return None
-    if options.mean is None or options.std is None:
-        raise rejection("normalization_invalid", "Only one of mean and std was declared.")
-    numbers = (*options.mean, *options.std)
-    usable = len(options.mean) == len(options.std) == 3 and all(math.isfinite(number) for number in numbers)
-    if not usable or max(map(abs, options.mean)) > 10 or not all(1e-3 <= one <= 10 for one in options.std):
-        raise rejection("normalization_invalid", f"Mean {options.mean} and std {options.std} cannot be used.")
-    return Normalization(mean=options.mean, std=options.std)
+def _at_named_size(
+    scanned: ScannedCheckpoint,
+    options: InspectOptions,
+    inferred: InferredArchitecture,
+    outside: Family | None,
+) -> InferredArchitecture:
+    """Take the input size that the file names if nobody declared one and the weights go with it."""
+    size = scanned.named.input_size
+    if options.input_size is not None or size is None or scanned.named.architecture != inferred.spec.name:
+        return inferred
+    try:
+        named = infer_architecture(
+            scanned.shapes,
+            declared=options.architecture,
+            num_classes=options.num_classes,
+            input_size=size,
+            outside=outside,
+        )
+    except CheckpointRejected:
+        return inferred
+    if named.spec == inferred.spec and named.warnings == inferred.warnings:
+        return inferred
+    return replace(named, warnings=(*named.warnings, _NAMED_SIZE_WARNING.format(size)))
 
 
 def _require_weight_types(scanned: ScannedCheckpoint, inferred: InferredArchitecture) -> None:

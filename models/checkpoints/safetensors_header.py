@@ -17,11 +17,13 @@ from models.checkpoints.pickle_values import Mapping
 from models.checkpoints.tensor_spec import DTYPES, StorageSpec, TensorSpec, check_tensor
 
 
-def read_safetensors(view: memoryview, limits: Limits) -> tuple[Mapping, dict[str, memoryview]]:
+def read_safetensors(
+    view: memoryview, limits: Limits
+) -> tuple[Mapping, dict[str, memoryview], dict[str, str]]:
     """Read the header and find every tensor's bytes.
 
     Returns:
-        A flat mapping of names to tensors, and the bytes of each by name. Metadata are dropped.
+        A flat mapping of names to tensors, the bytes of each by name, and the metadata as text.
 
     Raises:
         CheckpointRejected: See ``codes``.
@@ -43,7 +45,7 @@ def read_safetensors(view: memoryview, limits: Limits) -> tuple[Mapping, dict[st
         spans.append((begin, end, name))
     data = view[8 + length :]
     _check_spans(sorted(spans), len(data))
-    return root, {name: data[begin:end] for begin, end, name in spans}
+    return root, {name: data[begin:end] for begin, end, name in spans}, metadata
 
 
 def _parse(raw: bytes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from models.checkpoints.codes import printable, rejection
 from models.checkpoints.containers import OpenedCheckpoint, open_checkpoint
 from models.checkpoints.digest import Digester
 from models.checkpoints.limits import EXPANSION_FLOOR, Limits, require_at_most
+from models.checkpoints.named_in_file import NamedInFile, named_in_file
 from models.checkpoints.select_state_dict import SelectedStateDict, select_state_dict
 from models.checkpoints.weights import WeightTensor, materialize
 from models.results.inspection import CheckpointFormat
@@ -33,6 +34,8 @@ class ScannedCheckpoint:
     dropped: tuple[str, ...]
     subnormals_flushed: int
     warnings: tuple[str, ...]
+    named: NamedInFile
+    """What the file says of itself."""
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -90,6 +93,7 @@ def scan_checkpoint(
         dropped=_shortened(selected.dropped + opened.inert),
         subnormals_flushed=flushed,
         warnings=tuple(warnings),
+        named=named_in_file(opened.metadata),
     )
 
 

@@ -36,8 +36,10 @@ CANDIDATES: Mapping[str, Normalization] = {
     **COMMON,
     "CIFAR-100's statistics": Normalization((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
 }
-_SOURCES = {
+_SOURCES: Mapping[NormalizationSource, str] = {
     "declared": "the declared normalization",
+    "file": "the normalization that the file names",
+    "library": "the normalization that the library names",
     "assumed": "the normalization that was assumed",
     "estimated": "the normalization estimated from the first BatchNorm",
 }

@@ -8,7 +8,7 @@ from typing import Literal
 from models.recipes.architecture import ArchitectureSpec, Normalization
 
 CheckpointFormat = Literal["safetensors", "torch_zip", "torch_legacy"]
-NormalizationSource = Literal["declared", "assumed", "estimated", "library"]
+NormalizationSource = Literal["declared", "file", "assumed", "estimated", "library"]
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,9 @@ class CheckpointInspection:
     architecture_source: Literal["declared", "inferred"]
     normalization: Normalization
     normalization_source: NormalizationSource
-    """Without a declaration: ``estimated`` if the first BatchNorm speaks for one of the common ones, else
-    ``library`` if the library whose architecture was declared names one for it, else ``assumed``."""
+    """Without a declaration: ``file`` if its header names one, ``estimated`` if the first BatchNorm
+    speaks for one of the common ones, else ``library`` if the library whose architecture was declared names
+    one for it, else ``assumed``."""
     parameters: int
     buffers: int
     macs: int | None

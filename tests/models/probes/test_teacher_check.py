@@ -54,7 +54,7 @@ def test_the_right_normalization_raises_no_doubt(trained: Teacher, data: AuditDa
     assert check.images == 360
 
 
-@pytest.mark.parametrize("source", ["assumed", "estimated"])
+@pytest.mark.parametrize("source", ["assumed", "estimated", "file", "library"])
 def test_one_that_was_not_declared_is_replaced(source, trained: Teacher, data: AuditData) -> None:
     wrong = replace(trained, normalization=SHIFTED)
     check = check_teacher(wrong, data, source, seed=0)
