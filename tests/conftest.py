@@ -12,9 +12,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import kombu
+import kombu.exceptions
 import psycopg
 import pytest
 import redis
+
+from app.infra.queue import QUEUES
 
 # Before anything imports torch or NumPy. Two processes that each take both cores slow each other ten-fold.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -159,3 +163,30 @@ def redis_url(redis_server: str) -> Iterator[str]:
     with redis.Redis.from_url(redis_server) as client:
         client.flushdb()
         yield redis_server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> str:
+    """Give the URL of a running RabbitMQ, TEST_RABBITMQ_URL or the local one; its queues of ours are emptied.
+
+    None is started here: unlike the others it wants a node, a cookie and a port mapper of its own.
+    """
+    url = os.environ.get("TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
+    try:
+        with kombu.Connection(url, connect_timeout=2) as connection:
+            connection.ensure_connection(max_retries=1, timeout=5)
+    except kombu.exceptions.OperationalError as error:
+        pytest.skip(f"no RabbitMQ answers; TEST_RABBITMQ_URL names one: {error}")
+    return url
+
+
+@pytest.fixture
+def rabbitmq_url(rabbitmq_server: str) -> Iterator[str]:
+    """Give the URL of a RabbitMQ in whose queues of ours nothing waits."""
+    with kombu.Connection(rabbitmq_server) as connection:
+        for name in QUEUES:
+            # Deleted instead of purged, it would be missing: senders declare a queue once per connection.
+            queue = kombu.Queue(name, exchange="", routing_key=name)(connection)
+            queue.declare()
+            queue.purge()
+    yield rabbitmq_server

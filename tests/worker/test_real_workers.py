@@ -1,4 +1,4 @@
-"""Real Celery workers on both brokers, with stages that compute nothing."""
+"""Real Celery workers on all three brokers, with stages that compute nothing."""
 
 from __future__ import annotations
 
@@ -87,13 +87,14 @@ class Site:
         self.room.engine.dispose()
 
 
-@pytest.fixture(params=["sqlite+filesystem", "postgresql+redis"])
+@pytest.fixture(params=["sqlite+filesystem", "postgresql+redis", "postgresql+rabbitmq"])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     environment = {**os.environ, **QUICK, "PROCTOR_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
     urls = {}
-    if request.param == "postgresql+redis":
+    database, broker = request.param.split("+")
+    if database == "postgresql":
         urls["database_url"] = request.getfixturevalue("postgresql_url")
-        urls["broker_url"] = request.getfixturevalue("redis_url")
+        urls["broker_url"] = request.getfixturevalue(f"{broker}_url")
         environment |= {"DATABASE_URL": urls["database_url"], "BROKER_URL": urls["broker_url"]}
     settings = Settings(home=tmp_path, **urls)
     migrate.upgrade(settings.database_url)

@@ -52,10 +52,11 @@ def test_a_released_savepoint_is_not_a_commit(room: ServiceRoom) -> None:
     assert room.rung == [(job.id, "cpu")]
 
 
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "amqp://guest:guest@127.0.0.1:1//"])
 def test_a_broker_that_is_away_does_not_fail_the_submit(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app = make_celery(Settings(home=tmp_path, broker_url="redis://127.0.0.1:1/0"))
+    app = make_celery(Settings(home=tmp_path, broker_url=url))
     CeleryDoorbell(app)("job_x", "cpu")
     assert "job_x" in caplog.text
 
