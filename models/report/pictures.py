@@ -23,7 +23,7 @@ def trigger_pictures(trigger: Trigger, images: Tensor, *, image_source: str) -> 
         trigger: What is drawn; its name becomes the pictures' group.
         images: uint8 (N, 3, H, W) of the trigger's size; a few are stamped, spread over the whole:
             archives are sorted by class, and the first would all look alike.
-        image_source: What the images are, for the caption.
+        image_source: What the images are, in the plural, for the caption.
 
     Returns:
         The pattern, then pairs of an image and its stamped copy.
@@ -32,9 +32,13 @@ def trigger_pictures(trigger: Trigger, images: Tensor, *, image_source: str) -> 
     stamped = trigger.stamp(examples)
     pictures = [Picture(trigger.name, "the trigger" + _where(trigger), _png(_on_checkerboard(trigger)))]
     for before, after in zip(examples, stamped, strict=True):
-        pictures.append(Picture(trigger.name, image_source.removesuffix("s"), _png(before)))
+        pictures.append(Picture(trigger.name, _one_of(image_source), _png(before)))
         pictures.append(Picture(trigger.name, "the same, stamped", _png(after)))
     return tuple(pictures)
+
+
+def _one_of(images: str) -> str:
+    return images.removesuffix("es" if images.endswith("ches") else "s")
 
 
 def _where(trigger: Trigger) -> str:

@@ -1,6 +1,7 @@
 import io
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -24,6 +25,19 @@ def test_the_pattern_comes_first_then_pairs_of_before_and_after():
     assert pictures[1].caption == "clean image"
     changed = (before != after).any(axis=2)
     assert changed.sum() == (TRIGGER.mask > 0).sum()
+
+
+@pytest.mark.parametrize(
+    ("images", "one"),
+    [
+        ("clean images", "clean image"),
+        ("surrogate patches", "surrogate patch"),
+        ("photographs", "photograph"),
+    ],
+)
+def test_a_caption_names_one_image(images, one):
+    pictures = trigger_pictures(TRIGGER, IMAGES, image_source=images)
+    assert [picture.caption for picture in pictures[1::2]] == [one] * EXAMPLES
 
 
 def test_examples_are_spread_over_a_sorted_archive():
