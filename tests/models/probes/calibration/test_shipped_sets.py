@@ -38,3 +38,16 @@ def test_every_set_is_large_enough_and_holds_hard_cases() -> None:
         kinds = {reference.kind for reference in found.references}
         assert {"plain", "fine-tuned", "pruned", "adversarially-trained", "long-tailed"} <= kinds
         assert all(reference.profiles.keys() == set(found.probes) for reference in found.references)
+
+
+@pytest.mark.parametrize(
+    ("audited", "of"),
+    [("vgg-small-elu", "vgg-small-elu"), ("resnet-20", "resnet-20"), ("resnet-56", "resnet-20")],
+)
+def test_audits_of_small_networks_on_cifar_find_references(audited: str, of: str) -> None:
+    """From the checkpoint alone, with the default recipe; a deeper sibling is told that it is one."""
+    conditions = conditions_of(ArchitectureSpec(audited, 10, 32), AuditData(), Recipe())
+    choice = choose_set(conditions, shipped_sets())
+    assert choice.found is not None, choice.reason
+    assert choice.found.name == f"cifar10-{of}-standard-patches"
+    assert ("same family" in choice.reason) is (audited != of)
