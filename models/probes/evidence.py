@@ -27,7 +27,11 @@ def order_evidence(findings: Findings) -> tuple[str, ...]:
         *(_trigger_line(report) for report in recovered if report.target_label in suspects),
         *(_transfer_line(transfer) for transfer in moved),
         *(_probe_line(probe) for probe in quiet),
-        *(_trigger_line(report) for report in recovered if report.target_label not in suspects),
+        *(
+            f"{_trigger_line(report)} Searches find such patterns in clean networks too: alone it is no sign."
+            for report in recovered
+            if report.target_label not in suspects
+        ),
         *(_transfer_line(transfer) for transfer in findings.transfers if transfer.hazard != "high"),
         *(
             f"{_trigger_line(report)} It hides most of the image, so this proves nothing."

@@ -46,6 +46,14 @@ def test_statistics_alone_are_never_more_than_a_suspicion() -> None:
     assert (verdict.word, verdict.target_label) == ("suspected", 3)
 
 
+@pytest.mark.parametrize("conspicuous", [False, True])
+def test_a_recovered_pattern_of_a_class_that_nothing_points_at_is_no_sign(conspicuous: bool) -> None:
+    probes = [probe(n, 3, conspicuous=conspicuous) for n in ("mmbd", "trigger_inversion")]
+    found = findings(*probes, triggers=(report(100, origin="recovered"),))
+    line = next(line for line in order_evidence(found) if line.startswith("A trigger that was recovered"))
+    assert ("alone it is no sign" in line) is not conspicuous
+
+
 def test_margin_alone_is_a_suspicion() -> None:
     silent = probe("trigger_inversion", 5, conspicuous=False)
     assert decide(findings(LOUD, silent)).word == "suspected"
