@@ -70,9 +70,11 @@ def _worth(conditions: Conditions, found: ReferenceSet, task: str | None) -> tup
 
 
 def _differences(wanted: Conditions, offered: Conditions) -> list[str]:
-    """Name the fields that keep a set from fitting."""
+    """Name the fields that keep a set from fitting; the effort follows from the budget."""
     names = [field.name for field in fields(Conditions) if field.name != "architecture"]
     different = [name for name in names if getattr(wanted, name) != getattr(offered, name)]
+    if "budget" in different and "effort" in different:
+        different.remove("effort")
     related = _related(wanted.architecture, offered.architecture)
     return different if related else ["architecture", *different]
 

@@ -34,6 +34,12 @@ def test_what_keeps_a_set_from_fitting_is_named(change: dict[str, object], word:
     assert word in choice.reason
 
 
+def test_another_budgets_effort_is_no_change_of_the_probes() -> None:
+    other = made_set(19, budget="quick", effort={"patch_steps": 1})
+    reason = choose_set(conditions(), [other]).reason
+    assert reason.endswith("differs in: budget (quick there, standard here).")
+
+
 def test_the_nearest_set_is_the_one_that_is_explained() -> None:
     far = made_set(99, name="far", budget="quick", num_classes=43)
     near = made_set(99, name="near", num_classes=43)
