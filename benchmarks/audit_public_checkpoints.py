@@ -1,7 +1,7 @@
 """Audit public checkpoints that nobody here trained, and print what the probes say and what it costs.
 
     python benchmarks/audit_public_checkpoints.py [--budget quick|standard|thorough] [--no-transfer]
-        [--only NAME] [--seed N] [--task cifar10]
+        [--only NAME] [--seed N]
 
 The data folder is PROCTOR_SHARED_DATA, or ``shared/data`` beside the repository; its README names sources
 and licenses. Checkpoints pass through the real intake, byte for byte as published. Nothing is tuned here:
@@ -45,8 +45,6 @@ class Public:
     imagenet_statistics: bool = False
 
 
-CIFAR10 = 10
-
 CHECKPOINTS = (
     Public("ibau_badnets_8_02_ckpt.pth", 8, 10, "square"),
     Public("ibau_trojan_wm_2_02_ckpt.pth", 2, 10, "watermark"),
@@ -62,7 +60,6 @@ def main() -> None:
     parser.add_argument("--no-transfer", action="store_true")
     parser.add_argument("--only", default="", help="part of a file name")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--task", help="of the networks with ten classes: they are compared class by class")
     options = parser.parse_args()
     folder = data_folder()
     recipe = Recipe(
@@ -70,10 +67,9 @@ def main() -> None:
     )
     print(f"budget {options.budget}, seed {options.seed}, {torch.get_num_threads()} threads, tier 0\n")
     print(f"{'checkpoint':40} {'true':>4} {'named':>5} {'verdict':13} {'ratios':>16} {'hazard':>10} {'s':>5}")
-    named = replace(recipe, probe=replace(recipe.probe, task=options.task))
     for public in CHECKPOINTS:
         if options.only in public.file:
-            audit_one(public, folder, named if public.num_classes == CIFAR10 else recipe)
+            audit_one(public, folder, recipe)
 
 
 def data_folder() -> Path:

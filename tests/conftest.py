@@ -18,7 +18,8 @@ import psycopg
 import pytest
 import redis
 
-from app.infra.queue import QUEUES
+from app.core.settings import Settings
+from app.infra.queue import make_celery
 
 # Before anything imports torch or NumPy. Two processes that each take both cores slow each other ten-fold.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -181,12 +182,12 @@ def rabbitmq_server() -> str:
 
 
 @pytest.fixture
-def rabbitmq_url(rabbitmq_server: str) -> Iterator[str]:
+def rabbitmq_url(rabbitmq_server: str, tmp_path: Path) -> str:
     """Give the URL of a RabbitMQ in whose queues of ours nothing waits."""
     with kombu.Connection(rabbitmq_server) as connection:
-        for name in QUEUES:
+        for queue in make_celery(Settings(home=tmp_path, broker_url=rabbitmq_server)).conf.task_queues:
             # Deleted instead of purged, it would be missing: senders declare a queue once per connection.
-            queue = kombu.Queue(name, exchange="", routing_key=name)(connection)
-            queue.declare()
-            queue.purge()
-    yield rabbitmq_server
+            bound = queue(connection)
+            bound.declare()
+            bound.purge()
+    return rabbitmq_server

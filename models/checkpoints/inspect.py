@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from models.checkpoints.canonical import write_canonical
@@ -104,36 +105,27 @@ def inspect_checkpoint(
 def _architecture(
     scanned: ScannedCheckpoint, options: InspectOptions, table: DescribedTable | None, outside: Family | None
 ) -> InferredArchitecture:
-    said = {"num_classes": options.num_classes, "input_size": options.input_size}
-    if table is None:
-        inferred = infer_architecture(scanned.shapes, declared=options.architecture, outside=outside, **said)
-        return _at_named_size(scanned, options, inferred, outside)
-    if options.architecture is not None:
-        raise rejection("layers_invalid", "Both a layer list and an architecture's name were declared.")
-    return match_described(scanned.shapes, table, **said)
-
-
-def _at_named_size(
-    scanned: ScannedCheckpoint,
-    options: InspectOptions,
-    inferred: InferredArchitecture,
-    outside: Family | None,
-) -> InferredArchitecture:
-    """Take the input size that the file names if nobody declared one and the weights go with it."""
+    if table is not None:
+        if options.architecture is not None:
+            raise rejection("layers_invalid", "Both a layer list and an architecture's name were declared.")
+        said = {"num_classes": options.num_classes, "input_size": options.input_size}
+        return match_described(scanned.shapes, table, **said)
+    infer = partial(
+        infer_architecture,
+        scanned.shapes,
+        declared=options.architecture,
+        num_classes=options.num_classes,
+        outside=outside,
+    )
+    inferred = infer(input_size=options.input_size)
     size = scanned.named.input_size
     if options.input_size is not None or size is None or scanned.named.architecture != inferred.spec.name:
         return inferred
     try:
-        named = infer_architecture(
-            scanned.shapes,
-            declared=options.architecture,
-            num_classes=options.num_classes,
-            input_size=size,
-            outside=outside,
-        )
-    except CheckpointRejected:
+        named = infer(input_size=size)
+    except CheckpointRejected:  # The weights do not go with what the file says of itself.
         return inferred
-    if named.spec == inferred.spec and named.warnings == inferred.warnings:
+    if named.warnings == inferred.warnings:  # They tell the size by themselves.
         return inferred
     return replace(named, warnings=(*named.warnings, _NAMED_SIZE_WARNING.format(size)))
 

@@ -1,10 +1,10 @@
 """Do teacher, normalization and labelled images belong together? Asked before any figure is measured.
 
 Another normalization is *better* if the exact McNemar test on the same images says so, corrected for the
-number of trials. A declared one is then only warned about: the user may know what we do not. One that was
-assumed, or estimated from the first BatchNorm, is replaced for the whole job if the gain is large: it is a
-fact about the teacher, as its input size is, not a choice between students (``algorithms.md`` 8, items 1 to 4
-and 46).
+number of trials. A declared one is then only warned about: the user may know what we do not. Any other
+(assumed, estimated, named by the file or by a library) is replaced for the whole job if the gain is large:
+it is a fact about the teacher, as its input size is, not a choice between students (``algorithms.md`` 8,
+items 1 to 4 and 46).
 """
 
 from __future__ import annotations

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from models.checkpoints.inspect import InspectOptions, inspect_checkpoint
 from models.checkpoints.load import load_teacher
+from models.checkpoints.normalization_fit import COMMON
 from models.data.bundle import AuditData
 from models.engine.monitor import SilentMonitor
 from models.probes.audit import run_audit
@@ -16,8 +18,8 @@ from models.recipes.probe import ProbeRecipe
 from models.results.audit import AuditResult
 from tests.models.checkpoints.test_inspect import public_checkpoints
 
-#: Of ImageNet, which the ResNets were trained with; the VGGs were given pixels as they are.
-STATISTICS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+#: The ResNets were trained with it; the VGGs were given pixels as they are.
+IMAGENET = asdict(COMMON["ImageNet's statistics"])
 
 
 def audited(file: str, folder: Path, **declared: object) -> AuditResult:
@@ -42,7 +44,7 @@ def test_backdoored_ones_are_detected_with_the_right_class(file: str, target: in
 @pytest.mark.slow
 @pytest.mark.parametrize("file", ["akamaster_resnet20-12fca82f.th", "akamaster_resnet56-4bfd9763.th"])
 def test_clean_ones_are_not(file: str, tmp_path: Path) -> None:
-    result = audited(file, tmp_path, **STATISTICS)
+    result = audited(file, tmp_path, **IMAGENET)
     assert (result.tier, result.verdict) == (0, "not_detected")
     assert result.calibration is not None
     assert result.calibration.name == "cifar10-resnet-20-standard-patches"
