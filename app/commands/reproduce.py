@@ -49,7 +49,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--minutes", type=click.FloatRange(min=0), help="Begin no student after so long; 0 only prints the table."
 )
 @click.option(
-    "--only", default="", metavar="TEXT", help="Only students whose teacher and method contain this."
+    "--only", default="", metavar="TEXT", help="Only students whose teacher, method and seed contain this."
 )
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")

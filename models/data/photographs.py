@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
+from PIL import Image
 from sklearn.datasets import load_sample_images
 from torch import Tensor
 
@@ -17,3 +20,9 @@ def builtin_photographs() -> list[Tensor]:
     return [
         torch.from_numpy(np.array(image, dtype=np.uint8)).permute(2, 0, 1).contiguous() for image in images
     ]
+
+
+def read_photograph(path: Path) -> Tensor:
+    """Read a picture of one's own, not one that was uploaded, as uint8 (3, H, W)."""
+    with Image.open(path) as image:
+        return torch.from_numpy(np.asarray(image.convert("RGB")).copy()).permute(2, 0, 1)

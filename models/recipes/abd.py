@@ -12,6 +12,7 @@ from models.recipes.base import recipe
 Direction = Literal["teacher_reference", "shuffled_reference"]
 Retrospect = Literal["auto", "always", "never"]
 Synthesis = Literal["per_class", "universal"]
+Shape = Literal["dense", "sparse", "both"]
 Positive = Annotated[float, Interval(gt=0.0, le=1e6)]
 
 
@@ -70,17 +71,26 @@ class RetrospectionRecipe:
     rounds: Annotated[int, Interval(ge=1, le=1_000)] = 3
     """Adam steps on the perturbations per student step; 10 to 20 where each starts anew, as in the code."""
     perturbation_learning_rate: Positive = 0.2
-    """Of those steps, in normalized units."""
+    """Of those steps, in standard deviations of the images."""
     initial_deviation: Annotated[float, Interval(gt=0.0, le=10.0)] = 0.01
     """Of a perturbation's random start. The code starts at 0, where the gradient vanishes."""
     norm_penalty: Annotated[float, Interval(ge=0.0, le=1e3)] = 0.0
     """Weight of the squared norm; 0.001 in the code, which does not project."""
     projection_rms: Positive | None = 0.6
-    """Largest root mean square of a perturbation, in normalized units; None does not bound it."""
-    portion: Annotated[float, Interval(gt=0.0, le=1.0)] = 0.2
-    """Share of the images that is perturbed in the outer loss; at least one image. 0.02 in the code."""
-    sweeps: Annotated[int, Interval(ge=1, le=100)] = 2
-    """K: fixed-point sweeps, that is terms of the Neumann series. 5 in the code, twice the time."""
+    """Largest root mean square of a dense perturbation, in standard deviations of the images; None does not
+    bound it."""
+    shape: Shape = "both"
+    """``dense`` perturbations move every pixel, as in the paper, ``sparse`` ones a few pixels without a bound
+    on their norm; ``both`` has some of each."""
+    sparse_share: Annotated[float, Interval(gt=0.0, le=1.0)] = 0.05
+    """Share of the pixels that a sparse perturbation moves."""
+    sparse_bound: Positive = 4.0
+    """Largest value of a sparse perturbation, in standard deviations of the images."""
+    portion: Annotated[float, Interval(gt=0.0, le=1.0)] = 1.0
+    """Share of the images that is perturbed in the outer loss; at least one image. 0.02 in the code, which
+    leaves the gradient to one image or two."""
+    sweeps: Annotated[int, Interval(ge=1, le=100)] = 1
+    """K: fixed-point sweeps, that is terms of the Neumann series. 5 in the code, three times the time."""
     step: Positive = 0.1
     """eta: step of the fixed-point map."""
     max_growth: Positive = 1e3

@@ -55,7 +55,8 @@ def judge(
     generator = make_generator(seed, "judging")
     with frozen(student), torch.no_grad():
         named = teacher(held_out).argmax(dim=1)
-        perturbations = Perturbations(recipe, teacher(x[:1]).shape[1], x.shape[1:], x.device)
+        classes = teacher(x[:1]).shape[1]
+        perturbations = Perturbations(recipe, classes, x.shape[1:], x.device, unit=float(search.std()))
         perturbations.restart(slice(None), generator)
         turns = -(-perturbations.count // len(perturbations.in_play(len(search), 0)))
         for turn in range(turns):
@@ -63,8 +64,8 @@ def judge(
                 perturbations.climb(teacher, search, _ROUNDS, turn)
         clean = student(held_out).argmax(dim=1)
         flips = [
-            _flip_rate(student, held_out, shift, clean, label if perturbations.count > 1 else None)
-            for label, shift in enumerate(perturbations.delta)
+            _flip_rate(student, held_out, shift, clean, perturbations.goal(index))
+            for index, shift in enumerate(perturbations.delta)
         ]
     return StudentSignals(float((clean == named).float().mean()), max(flips))
 

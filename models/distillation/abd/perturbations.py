@@ -6,7 +6,13 @@ steps of unlearning the backdoor still worked in .93 of cases. ``per_class`` the
 class with a shift of its own, and one of them is the target's: .01 with the same teacher, at a norm a
 quarter larger (rms .72 against .58), so not all of the difference is the ascent's.
 
-The start is N(0, sigma²), not 0: there KL and its gradient vanish identically (algorithms.md 1.4).
+A *dense* shift moves every pixel a little, a *sparse* one moves a few as far as they go: against a patch the
+student has to meet a patch. A sparse shift keeps the pixels whose latent value, which every step moves as a
+whole, is largest; without the latent values the first step would choose the pixels for good.
+
+The start is N(0, sigma²), not 0: there KL and its gradient vanish identically (algorithms.md 1.4). Lengths
+are in units of the images' standard deviation: networks that take plain pixels would else be moved four times
+as far as those that take normalized ones.
 """
 
 from __future__ import annotations
@@ -20,33 +26,76 @@ from torch import Tensor, nn
 
 from models.distillation.losses import batch_divergence
 from models.engine.precision import autocast, bfloat16_pays
-from models.recipes.abd import RetrospectionRecipe
+from models.recipes.abd import RetrospectionRecipe, Shape
 
 _BETA1, _BETA2 = 0.9, 0.999
+_TENSORS = ("latent", "first", "second", "age")
 
 
 def projection_norm(recipe: RetrospectionRecipe, elements: int) -> float | None:
-    """Return the largest L2 norm of a shift of ``elements`` numbers, or None if it is not bounded."""
+    """Return the largest L2 norm of a dense shift of ``elements`` numbers in units, None if unbounded."""
     return None if recipe.projection_rms is None else recipe.projection_rms * math.sqrt(elements)
 
 
-class Perturbations:
-    """Shifts (M, 3, H, W) in normalized units: one per class, or a single one that leads anywhere."""
+_SPARSE: Mapping[Shape, tuple[bool, ...]] = {
+    "dense": (False,),
+    "sparse": (True,),
+    "both": (False, True),
+}
 
-    def __init__(self, recipe: RetrospectionRecipe, classes: int, shape: torch.Size, device: torch.device):
-        """Make room for the shifts; ``shape`` is (3, H, W)."""
-        self.recipe = recipe
-        self.count = classes if recipe.synthesis == "per_class" else 1
-        self.limit = projection_norm(recipe, shape.numel())
-        self.delta = torch.zeros(self.count, *shape, device=device)
-        self.first = torch.zeros_like(self.delta)
-        self.second = torch.zeros_like(self.delta)
+
+class Perturbations:
+    """Shifts (M, 3, H, W): of each shape one per class, or a single one that leads anywhere."""
+
+    def __init__(
+        self,
+        recipe: RetrospectionRecipe,
+        classes: int,
+        shape: torch.Size,
+        device: torch.device,
+        *,
+        unit: float = 1.0,
+    ) -> None:
+        """Make room for the shifts.
+
+        Args:
+            recipe: Kinds and sizes.
+            classes: K.
+            shape: (3, H, W).
+            device: Where the images are.
+            unit: Standard deviation of the images; the recipe's lengths are multiples of it.
+        """
+        self.recipe, self.unit = recipe, unit
+        self.goals = classes if recipe.synthesis == "per_class" else 1
+        shapes = _SPARSE[recipe.shape]
+        self.count = self.goals * len(shapes)
+        self.sparse = torch.tensor(shapes, device=device).repeat_interleave(self.goals).view(-1, 1, 1, 1)
+        self.kept_pixels = max(1, round(recipe.sparse_share * shape[1:].numel()))
+        limit = projection_norm(recipe, shape.numel())
+        self.limit = None if limit is None else limit * unit
+        self.latent = torch.zeros(self.count, *shape, device=device)
+        self.first = torch.zeros_like(self.latent)
+        self.second = torch.zeros_like(self.latent)
         self.age = torch.zeros(self.count, 1, 1, 1, device=device)
+
+    @property
+    def delta(self) -> Tensor:
+        """The shifts themselves (M, 3, H, W); a sparse one is zero but for a few pixels."""
+        if self.recipe.shape == "dense":
+            return self.latent
+        energy = self.latent.square().sum(dim=1).flatten(1)
+        chosen = energy.topk(self.kept_pixels, dim=1).indices
+        kept = torch.zeros_like(energy).scatter_(1, chosen, 1.0).view(-1, 1, *self.latent.shape[2:])
+        return torch.where(self.sparse, self.latent * kept, self.latent)
+
+    def goal(self, index: int) -> int | None:
+        """Return the class that shift ``index`` leads to, None if it leads anywhere."""
+        return index % self.goals if self.goals > 1 else None
 
     def restart(self, index: int | slice, generator: torch.Generator) -> None:
         """Draw some shifts anew and forget their moments."""
-        noise = torch.randn(self.delta[index].shape, generator=generator).to(self.delta.device)
-        self.delta[index] = noise * self.recipe.initial_deviation
+        noise = torch.randn(self.latent[index].shape, generator=generator).to(self.latent.device)
+        self.latent[index] = noise * self.recipe.initial_deviation * self.unit
         self.first[index] = 0.0
         self.second[index] = 0.0
         self.age[index] = 0.0
@@ -54,7 +103,7 @@ class Perturbations:
     def in_play(self, images: int, turn: int) -> Tensor:
         """Return which shifts a batch of ``images`` improves in turn ``turn``: at least 4 images for each."""
         count = min(self.count, max(1, images // 4))
-        return (torch.arange(count, device=self.delta.device) + turn * count) % self.count
+        return (torch.arange(count, device=self.latent.device) + turn * count) % self.count
 
     def climb(self, answer: nn.Module, x: Tensor, rounds: int, turn: int = 0) -> Tensor:
         """Improve the shifts that are in play by Adam steps on the images, shared out evenly among them.
@@ -71,7 +120,7 @@ class Perturbations:
         fast = bfloat16_pays(x.device)
         playing = self.in_play(len(x), turn)
         place = torch.arange(len(x), device=x.device) % len(playing)
-        goal = playing[place] if self.count > 1 else None
+        goal = playing[place] % self.goals if self.goals > 1 else None
         with torch.no_grad(), autocast(x.device, fast):
             before = answer(x).float()
         logits = before
@@ -96,19 +145,26 @@ class Perturbations:
         self.second[playing] = _BETA2 * self.second[playing] + (1 - _BETA2) * gradient.square()
         scale = (self.second[playing] / (1 - _BETA2**age)).sqrt() + 1e-8
         step = self.first[playing] / (1 - _BETA1**age) / scale
-        delta = self.delta[playing] - self.recipe.perturbation_learning_rate * step
-        if self.limit is not None:
-            delta = delta * (self.limit / _lengths(delta)).clamp(max=1.0)
-        self.delta[playing] = delta
+        latent = self.latent[playing] - self.recipe.perturbation_learning_rate * self.unit * step
+        bound = self.recipe.sparse_bound * self.unit
+        dense = latent if self.limit is None else latent * (self.limit / _lengths(latent)).clamp(max=1.0)
+        self.latent[playing] = torch.where(self.sparse[playing], latent.clamp(-bound, bound), dense)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return shifts and moments."""
-        return {"delta": self.delta, "first": self.first, "second": self.second, "age": self.age}
+        """Return shifts, moments and what the shifts were made for."""
+        tensors = {name: getattr(self, name) for name in _TENSORS}
+        return {**tensors, "goals": self.goals, "unit": self.unit}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up a state from ``state_dict``."""
-        for name in ("delta", "first", "second", "age"):
-            setattr(self, name, state[name].to(self.delta.device))
+    @classmethod
+    def of_state(
+        cls, recipe: RetrospectionRecipe, state: Mapping[str, Any], device: torch.device
+    ) -> Perturbations:
+        """Return the perturbations that ``state_dict`` was asked of."""
+        shape = state["latent"].shape[1:]
+        made = cls(recipe, state["goals"], shape, device, unit=state["unit"])
+        for name in _TENSORS:
+            setattr(made, name, state[name].to(device))
+        return made
 
 
 def _objective(before: Tensor, logits: Tensor, goal: Tensor | None) -> Tensor:

@@ -88,7 +88,9 @@ class SelfRetrospection:
         if self.perturbations is None:
             with torch.no_grad():
                 classes = self.teacher(x[:1]).shape[1]
-            self.perturbations = Perturbations(self.recipe, classes, x.shape[1:], x.device)
+            self.perturbations = Perturbations(
+                self.recipe, classes, x.shape[1:], x.device, unit=float(x.std())
+            )
             self.perturbations.restart(slice(None), generator)
             # A first stretch, so that the student does not learn from noise.
             self._climb(self.perturbations, x, rounds=3 * self.recipe.rounds)
@@ -146,7 +148,5 @@ class SelfRetrospection:
         self.last = dict(state["last"])
         kept = state["perturbations"]
         if kept is not None:
-            delta = kept["delta"]
             device = next(self.student.parameters()).device
-            self.perturbations = Perturbations(self.recipe, len(delta), delta.shape[1:], device)
-            self.perturbations.load_state_dict(kept)
+            self.perturbations = Perturbations.of_state(self.recipe, kept, device)

@@ -14,10 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 
+from models.data.photographs import read_photograph
 from models.engine.device import choose_device
 from models.errors import Interrupted, ProctorError, RecipeError
 from models.lab.data import DIGITS, LabData, load_lab_data
@@ -72,7 +71,7 @@ def _run(table: Table, store: Store, request: Request) -> int:
             store,
             folders,
             watch=watcher.watch,
-            photographs=[_photograph(Path(name)) for name in request["photographs"]],
+            photographs=[read_photograph(Path(name)) for name in request["photographs"]],
             device=choose_device(request["device"]),
             only=request["only"],
             deadline=None if minutes is None else time.monotonic() + 60.0 * minutes,
@@ -93,11 +92,6 @@ def _data(table: Table, request: Request) -> LabData:
         )
     source = DIGITS if table.data == "digits" else request["data"]
     return load_lab_data(source, None, size=_SIZES[table.data])
-
-
-def _photograph(path: Path) -> torch.Tensor:
-    with Image.open(path) as image:
-        return torch.from_numpy(np.asarray(image.convert("RGB")).copy()).permute(2, 0, 1)
 
 
 def _folder(name: str | None) -> Path | None:

@@ -39,11 +39,11 @@ def digits(budget: Budget) -> Recipe:
     learning = PoolLearningRecipe(horizontal_flip=False)
     return Recipe(
         ood=OodRecipe(patches=8_000, patch_style="strokes", images=96_000 * factor, cutmix=False),
-        zskt=ZsktRecipe(pseudo_batches=300 * factor, batch_size=64),
-        cmi=CmiRecipe(rounds=20 * factor, learning=learning),
-        fast=FastRecipe(rounds=150 * factor, learning=learning),
-        # As the demo had it when this table was begun, chosen on one trigger (docs/results.md).
-        abd=AbdRecipe(retrospection=RetrospectionRecipe(share=0.4, weight=2.0, sweeps=1, projection_rms=0.6)),
+        zskt=ZsktRecipe(pseudo_batches=200 * factor, batch_size=64),
+        cmi=CmiRecipe(rounds=12 * factor, learning=learning),
+        fast=FastRecipe(rounds=80 * factor, learning=learning),
+        # Chosen on three triggers with `ood` (docs/results.md).
+        abd=AbdRecipe(retrospection=RetrospectionRecipe(share=0.4, weight=2.0)),
     )
 
 

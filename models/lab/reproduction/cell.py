@@ -57,6 +57,11 @@ class Cell:
         return f"{self.method}/{self.defense}"
 
     @property
+    def seed(self) -> int:
+        """Of the student."""
+        return self.recipe.seed
+
+    @property
     def key(self) -> str:
         """A name that changes with everything that could change the number, but for the code."""
         return f"{self.row}-{self.method}-{self.defense}-{self.recipe.seed}-{digest(self.used)}"

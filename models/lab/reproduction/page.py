@@ -16,7 +16,9 @@ _EMPTY = "—"
 def render_table(table: Table, store: Store, command: str) -> str:
     """Write the cells that were measured; those that were not are dashes.
 
-    One seed: accuracy / attack success. Several: means, and the spread of the attack success over seeds.
+    Accuracy / attack success / clean target rate: how many of the same images go to the target class without
+    the trigger. A weak student sends many there anyway, and only what is above it is the trigger's doing. Of
+    several seeds: means, and the spread of the attack success.
 
     Args:
         table: Gives rows and columns in their order.
@@ -53,10 +55,22 @@ def _facts(table: Table, cells: Sequence[Measured], command: str) -> list[str]:
     n = cells[0].clean_accuracy.n
     attacked = {cell.attack_success.n for cell in cells if cell.attack_success is not None}
     spans = f"n = {n} for ACC" + (f", {_range(attacked)} for ASR" if attacked else "")
-    return [
+    facts = (
         f"`{command}`: {len(cells)} of {len(table.cells)} students, {seconds / 3600:.1f} h of training and "
-        f"measuring, {machines}. {spans}; seeds {_seeds(cells)}."
-    ]
+        f"measuring, {machines}. {spans}; seeds {_seeds(cells)}. "
+        f"The 95 % interval of a single rate is within ± {_share(max(map(_half_width, cells)))}."
+    )
+    if attacked:
+        facts += (
+            " ACC / ASR / CTR: CTR is the share of the images that ASR is measured on that go to the target "
+            "class without the trigger; only what ASR has above it is the trigger's doing."
+        )
+    return [facts]
+
+
+def _half_width(cell: Measured) -> float:
+    rates = [rate for rate in (cell.clean_accuracy, cell.attack_success) if rate is not None]
+    return max(max(rate.high - rate.value, rate.value - rate.low) for rate in rates)
 
 
 def _range(values: Iterable[int]) -> str:
@@ -80,12 +94,19 @@ def _cell(cells: Sequence[Measured], row: str, column: str) -> str:
     found = [cell for cell in cells if (cell.row, cell.column) == (row, column)]
     if not found:
         return _EMPTY
-    text = _share(fmean(cell.clean_accuracy.value for cell in found))
+    text = _rates(found)
     successes = [cell.attack_success.value for cell in found if cell.attack_success is not None]
-    if not successes:
+    if len(successes) < 2:
         return text
-    text += f" / {_share(fmean(successes))}"
-    return text + (f" ± {_share(pstdev(successes))} ({len(found)})" if len(found) > 1 else "")
+    return f"{text} (ASR ± {_share(pstdev(successes))}, {len(found)})"
+
+
+def _rates(cells: Sequence[Measured]) -> str:
+    """Write the means of some students, without the attack's where there is none."""
+    shares = [[cell.clean_accuracy for cell in cells]]
+    shares += [[rate for cell in cells if (rate := cell.attack_success) is not None]]
+    shares += [[rate for cell in cells if (rate := cell.clean_target_rate) is not None]]
+    return " / ".join(_share(fmean(rate.value for rate in rates)) for rates in shares if rates)
 
 
 def _paper(table: Table, rows: Sequence[str]) -> list[str]:
@@ -120,12 +141,10 @@ def _means(cells: Sequence[Measured], columns: Sequence[str]) -> list[str]:
             found = [cell for cell in cells if cell.column == column and (cell.row, cell.seed) in moved]
             rates = [cell.attack_success.value for cell in found if cell.attack_success is not None]
             if rates:
-                accuracy = _share(fmean(cell.clean_accuracy.value for cell in found))
-                success = f"{_share(fmean(rates))} (highest {_share(max(rates))})"
-                parts.append(f"{_column_title(column)} {accuracy} / {success}")
+                parts.append(f"{_column_title(column)} {_rates(found)} (highest ASR {_share(max(rates))})")
         lines.append(
             f"- `{method}`, the {len(moved)} students whose undefended twin has an ASR of .8 or more, "
-            f"mean ACC / ASR: {'; '.join(parts)}."
+            f"mean ACC / ASR / CTR: {'; '.join(parts)}."
         )
     return lines
 

@@ -52,8 +52,8 @@ def run_table(
         photographs: Sources of patches; empty takes the builtin ones.
         device: Where to compute.
         deadline: ``time.monotonic()`` after which no further cell is begun.
-        only: Leave out cells in whose `` row column `` this does not occur (``ood/abd`` with a space behind
-            leaves ``ood/abd_clip`` out); two processes with different words may share a store.
+        only: Leave out cells in whose `` row column seed `` this does not occur (``ood/abd`` with a space
+            behind leaves ``ood/abd_clip`` out); two processes with different words may share a store.
 
     Returns:
         Whether the table is complete.
@@ -63,7 +63,7 @@ def run_table(
     """
     suspects: dict[str, Suspect] = {}
     for cell in table.cells:
-        if store.find(cell) is not None or only not in f" {cell.row} {cell.column} ":
+        if store.find(cell) is not None or only not in f" {cell.row} {cell.column} {cell.seed} ":
             continue
         if deadline is not None and time.monotonic() > deadline:
             return False

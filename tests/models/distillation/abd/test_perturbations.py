@@ -10,8 +10,15 @@ from models.recipes.abd import RetrospectionRecipe
 from models.recipes.architecture import ArchitectureSpec
 
 UNIVERSAL = RetrospectionRecipe(
-    synthesis="universal", rounds=10, perturbation_learning_rate=0.1, norm_penalty=0.001, projection_rms=None
+    synthesis="universal",
+    shape="dense",
+    rounds=10,
+    perturbation_learning_rate=0.1,
+    norm_penalty=0.001,
+    projection_rms=None,
 )
+PER_CLASS = RetrospectionRecipe(shape="dense", projection_rms=2.0)
+SPARSE = RetrospectionRecipe(shape="sparse", sparse_share=0.07, sparse_bound=3.0)
 
 
 def teacher() -> StagedClassifier:
@@ -67,7 +74,7 @@ def test_the_projection_bounds_the_root_mean_square() -> None:
 
 
 def test_per_class_each_perturbation_leads_to_its_class() -> None:
-    perturbations, network, x = made(RetrospectionRecipe(projection_rms=2.0)), teacher(), images()
+    perturbations, network, x = made(PER_CLASS), teacher(), images()
     share = perturbations.climb(network, x, rounds=40)
     assert perturbations.delta.shape == (4, 3, 8, 8)
     reached = [
@@ -79,10 +86,62 @@ def test_per_class_each_perturbation_leads_to_its_class() -> None:
 
 
 def test_more_classes_than_images_are_served_in_turns() -> None:
-    perturbations = made(RetrospectionRecipe(), classes=20)
+    perturbations = made(PER_CLASS, classes=20)
     played = torch.cat([perturbations.in_play(32, turn) for turn in range(3)])
     assert len(perturbations.in_play(32, 0)) == 8
     assert set(played.tolist()) == set(range(20))
+
+
+class OnePixel(torch.nn.Module):
+    """Class k is named by how bright pixel (k, k) is; nothing else counts."""
+
+    def __init__(self, classes: int = 4) -> None:
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([x[:, :, k, k].sum(dim=1) for k in range(self.classes)], dim=1)
+
+
+def test_a_sparse_perturbation_finds_the_pixels_that_matter_and_moves_no_other() -> None:
+    perturbations = made(SPARSE)
+    perturbations.climb(OnePixel(), images(), rounds=30)
+    moved = (perturbations.delta != 0.0).any(dim=1)
+    assert torch.equal(moved, torch.diag(torch.arange(8) < 4).expand(4, 8, 8))
+    own = perturbations.delta.diagonal(dim1=2, dim2=3)[torch.arange(4), :, torch.arange(4)]
+    assert torch.equal(own, torch.full((4, 3), 3.0))  # as bright as the bound allows
+
+
+def test_both_shapes_lead_to_every_class() -> None:
+    perturbations = made(replace(SPARSE, shape="both", projection_rms=0.3))
+    perturbations.climb(OnePixel(), images(), rounds=30)
+    assert perturbations.delta.shape == (8, 3, 8, 8)
+    assert [perturbations.goal(index) for index in range(8)] == [0, 1, 2, 3, 0, 1, 2, 3]
+    rms = perturbations.delta.square().mean(dim=(1, 2, 3)).sqrt()
+    assert rms[:4].max() <= 0.3 + 1e-5  # the projection is the dense ones'
+    assert ((perturbations.delta != 0.0).any(dim=1).flatten(1).sum(dim=1)[4:] == 4).all()
+
+
+def test_lengths_are_in_units_of_the_images_deviation() -> None:
+    found = []
+    for unit in (1.0, 0.25):
+        perturbations = Perturbations(
+            replace(SPARSE, shape="both"), 2, torch.Size([3, 8, 8]), torch.device("cpu"), unit=unit
+        )
+        perturbations.restart(slice(None), torch.Generator().manual_seed(2))
+        perturbations.climb(OnePixel(2), unit * images(), rounds=5)
+        found.append(perturbations.delta)
+    assert torch.allclose(0.25 * found[0], found[1], atol=1e-4)
+
+
+def test_a_state_makes_the_same_perturbations_again() -> None:
+    recipe = replace(SPARSE, shape="both")
+    perturbations = made(recipe)
+    perturbations.climb(OnePixel(), images(), rounds=3)
+    again = Perturbations.of_state(recipe, perturbations.state_dict(), torch.device("cpu"))
+    for shifts in (perturbations, again):
+        shifts.climb(OnePixel(), images(), rounds=3)
+    assert torch.equal(perturbations.delta, again.delta)
 
 
 def test_two_threads_climb_to_the_same_bits() -> None:
@@ -102,7 +161,7 @@ def test_two_threads_climb_to_the_same_bits() -> None:
     try:
         reached = set()
         for _ in range(20):
-            shifts = Perturbations(RetrospectionRecipe(), 10, x.shape[1:], x.device)
+            shifts = Perturbations(PER_CLASS, 10, x.shape[1:], x.device)
             shifts.restart(slice(None), torch.Generator().manual_seed(2))
             shifts.climb(Linear(), x, 3)
             reached.add(shifts.delta.numpy().tobytes())

@@ -1,5 +1,6 @@
 import copy
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -84,8 +85,11 @@ def test_a_small_batch_still_perturbs_one_image() -> None:  # trap 36
     assert gradients(retro.student).any()
 
 
-def test_following_the_gradient_makes_the_student_follow_perturbations_less() -> None:
-    retro = retrospection(replace(RECIPE, portion=1.0, sweeps=2))
+@pytest.mark.parametrize("shape", ["dense", "sparse"])
+def test_following_the_gradient_makes_the_student_follow_perturbations_less(
+    shape: Literal["dense", "sparse"],
+) -> None:
+    retro = retrospection(replace(RECIPE, portion=1.0, sweeps=2, shape=shape))
     x = images()
     with torch.no_grad():  # an untrained student's answers hardly depend on anything
         retro.student.fc.weight.mul_(10)

@@ -27,7 +27,7 @@ def measured(of: Cell, accuracy: float, success: float | None) -> Measured:
         seed=of.recipe.seed,
         clean_accuracy=Rate(accuracy, 0.0, 1.0, 1_000),
         attack_success=None if success is None else Rate(success, 0.0, 1.0, 900),
-        clean_target_rate=None,
+        clean_target_rate=None if success is None else Rate(0.05, 0.0, 1.0, 900),
         teacher_accuracy=Rate(0.9, 0.0, 1.0, 1_000),
         teacher_attack_success=None if success is None else Rate(0.99, 0.0, 1.0, 900),
         agreement=None,
@@ -55,9 +55,11 @@ def test_seeds_are_averaged_and_missing_cells_are_dashes(store: Store) -> None:
     store.add(measured(CELLS[0], 0.6, 0.8))
     store.add(measured(CELLS[1], 0.7, 1.0))
     text = render_table(TABLE, store, "proctor reproduce t")
-    assert "| badnets_grid | .900 / .990 | .650 / .900 ± .100 (2) | — |" in text
+    assert "| badnets_grid | .900 / .990 | .650 / .900 / .050 (ASR ± .100, 2) | — |" in text
     assert "| clean | — | — | — |" in text
     assert "2 of 8 students, 0.2 h" in text
+    assert "within ± 1.000" in text  # the widest of the rates above
+    assert "CTR is the share" in text
 
 
 def test_the_papers_numbers_stand_below_for_rows_it_has(store: Store) -> None:
@@ -76,7 +78,9 @@ def test_defenses_are_compared_where_the_backdoor_moved(store: Store) -> None:
         store.add(measured(of, 0.6, success))
     text = render_table(TABLE, store, "x")
     assert "the 1 students" in text
-    assert "zskt .600 / .900 (highest .900); zskt + abd .600 / .100 (highest .100)" in text
+    assert (
+        "zskt .600 / .900 / .050 (highest ASR .900); zskt + abd .600 / .100 / .050 (highest ASR .100)" in text
+    )
 
 
 def test_a_section_replaces_its_older_self_and_nothing_else() -> None:

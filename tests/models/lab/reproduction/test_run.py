@@ -109,6 +109,8 @@ def test_other_cells_can_be_left_to_another_process(tmp_path: Path) -> None:
     arguments = {"photographs": [], "device": torch.device("cpu"), "watch": silently}
     run_table(TABLE, DATA, DATA, store, Folders(tmp_path), only="zskt", **arguments)
     assert store.cells == {}
+    run_table(TABLE, DATA, DATA, store, Folders(tmp_path), only="grid ood/none 1 ", **arguments)
+    assert [cell.seed for cell in store.cells.values()] == [1]
     run_table(TABLE, DATA, DATA, store, Folders(tmp_path), only="grid ood/none ", **arguments)
     assert len(store.cells) == 2
 
