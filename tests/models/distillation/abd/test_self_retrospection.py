@@ -42,7 +42,7 @@ def test_its_gradient_is_added_to_the_one_that_is_there() -> None:  # trap 33
 
 
 def test_weight_and_scale_multiply_the_gradient() -> None:
-    one, three = retrospection(), retrospection(replace(RECIPE, weight=6.0))
+    one, three = (retrospection(replace(RECIPE, weight=weight)) for weight in (1.0, 6.0))
     one.add_gradients(images(), 1.0)
     three.add_gradients(images(), 0.5)
     torch.testing.assert_close(gradients(three.student), 3 * gradients(one.student))
