@@ -60,8 +60,8 @@ class RetrospectionRecipe:
     """Last share of the schedule that is run again. The code takes 0.5 to 1 % of a schedule of 80,000."""
     learning_rate: Annotated[float, Interval(gt=0.0, le=1.0)] = 2e-3
     """Of Adam in that share, along a cosine to 0; 5e-4 in the code, for its longer schedule."""
-    weight: Annotated[float, Interval(ge=0.0, le=1e4)] = 2.0
-    """Of the hypergradient beside the distillation gradient."""
+    weight: Annotated[float, Interval(ge=0.0, le=1e4)] = 1.0
+    """Of each shape's hypergradient beside the distillation gradient."""
     synthesis: Synthesis = "per_class"
     """One perturbation towards every class, or the paper's single one that leads anywhere."""
     synthesize_on: Literal["teacher", "student"] = "teacher"

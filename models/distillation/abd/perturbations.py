@@ -68,7 +68,8 @@ class Perturbations:
         self.recipe, self.unit = recipe, unit
         self.goals = classes if recipe.synthesis == "per_class" else 1
         shapes = _SPARSE[recipe.shape]
-        self.count = self.goals * len(shapes)
+        self.shapes = len(shapes)
+        self.count = self.goals * self.shapes
         self.sparse = torch.tensor(shapes, device=device).repeat_interleave(self.goals).view(-1, 1, 1, 1)
         self.kept_pixels = max(1, round(recipe.sparse_share * shape[1:].numel()))
         limit = projection_norm(recipe, shape.numel())

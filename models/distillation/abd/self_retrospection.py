@@ -8,7 +8,8 @@ to the distillation gradient, differentiating through delta by the fixed point o
 ``g = -KL(S(x) || S(x + delta)) + penalty``. Source: Hong et al., ICML 2023, section 5 and the code of ABD
 (algorithms.md 1.4), after I-BAU. Departures:
 
-- the outer mean runs over the perturbed images only, so that ``portion`` and ``weight`` are independent;
+- the outer mean runs over the perturbed images only, and counts once for each shape of shift, so that
+  ``portion``, ``shape`` and ``weight`` are independent;
 - the amplitude a is drawn between 0 and 1 per image: a student that only met full-length shifts kept
   following weaker ones;
 - the clean side is detached everywhere (the code detaches it in one of three backbones);
@@ -123,7 +124,8 @@ class SelfRetrospection:
         shifts = delta.index_select(0, place)
         with torch.no_grad():
             clean = self.student(x)
-        outer = batch_divergence(clean, self.student(x + amplitude * shifts)) * (len(x) / perturbed)
+        parts = perturbations.shapes * len(x) / perturbed
+        outer = batch_divergence(clean, self.student(x + amplitude * shifts)) * parts
         inner = -batch_divergence(clean, self.student(x + shifts))
         inner = inner + recipe.norm_penalty * delta.square().sum()
         result = hypergradient(

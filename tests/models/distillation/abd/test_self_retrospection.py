@@ -121,3 +121,18 @@ def test_trap_34_the_student_is_differentiated_twice_in_float32_only(monkeypatch
     retro.add_gradients(images(), 1.0)
     assert torch.bfloat16 in seen["teacher"]  # so the hooks would have seen it
     assert seen["student"] == {torch.float32}
+
+
+def test_a_second_shape_does_not_weaken_the_first() -> None:
+    losses = {}
+    for shape in ("dense", "sparse", "both"):
+        retro = retrospection(replace(RECIPE, images=32, rounds=5, shape=shape))
+        with torch.no_grad():
+            retro.student.fc.weight.mul_(10)
+        seen = []
+        for _ in range(8):
+            retro.student.zero_grad()
+            retro.add_gradients(images(32), 1.0)
+            seen.append(float(retro.last["retrospection_loss"]))
+        losses[shape] = sum(seen)
+    assert losses["both"] == pytest.approx(losses["dense"] + losses["sparse"], rel=0.25)
