@@ -1,4 +1,4 @@
-"""What to do next: first what follows from the student, then what the audit advises."""
+"""What to do next: what follows from the student, from the teacher's answers, and the audit's advice."""
 
 from __future__ import annotations
 
@@ -35,4 +35,9 @@ def next_steps(audit: AuditResult | None, verification: VerificationResult | Non
         lines.append(TOO_WEAK)
     if verification is not None and verification.warnings:
         lines.append(ONLY_IN_THE_STUDENT)
-    return (*lines, *(() if audit is None else audit.advice))
+    if audit is None:
+        return tuple(lines)
+    learning = audit.undistillable
+    # The section on learning is far down, and "No backdoor detected" reads like leave to distill.
+    ruinous = () if learning is None or learning.word != "detected" else learning.advice
+    return (*lines, *ruinous, *audit.advice)

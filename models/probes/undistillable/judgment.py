@@ -107,7 +107,8 @@ def teacher_explains(students: PairedStudents) -> bool:
 
 def _by_students(students: PairedStudents) -> tuple[Undistillable, str]:
     gain = students.judged
-    change = f"{points(gain.mean)} (standard error {100 * gain.standard_error:.1f}, {len(gain.gains)} pairs)"
+    error = f"(standard error {100 * gain.standard_error:.1f}, {len(gain.gains)} pairs)"
+    change = f"{points(gain.mean)} {error}"
     if gain.mean >= -LEAST_LOSS:
         return "not_detected", (
             f"Learning from this network did small students no harm beyond a point: {change} of accuracy "
@@ -127,8 +128,8 @@ def _by_students(students: PairedStudents) -> tuple[Undistillable, str]:
             f"{students.labels.value:.1%}: that alone may be the reason."
         )
     return "detected", (
-        f"This network is bad to learn from: small students that did ended {change} of accuracy from "
-        "students that never saw it, although it is itself right on "
+        f"This network is bad to learn from: small students that did ended {-100 * gain.mean:.1f} points "
+        f"less accurate {error} than students that never saw it, although it is itself right on "
         f"{students.teacher.value:.1%} of the images."
     )
 

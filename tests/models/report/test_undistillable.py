@@ -42,12 +42,22 @@ def page(result: UndistillableResult | None) -> str:
 def test_the_sentence_and_the_numbers_are_shown():
     html = page(judge(FOUND, seconds=33.0))
     assert "Bad to learn from" in html
-    assert "ended -10.0 points" in html
+    assert "ended 10.0 points less accurate (standard error 0.8, 3 pairs) than students that never" in html
     assert "-11.0, -9.0, -10.0" in html
     assert "20 (judged)" in html
     assert "rank correlation 0.12 over 10 classes" in html
     assert "divergence 0.410 nats" in html
     assert "(N6)" in html
+
+
+def test_a_nasty_teacher_is_named_at_the_top_and_in_the_next_steps():
+    top = page(judge(FOUND, seconds=33.0)).split("<h2>")[0]
+    assert "Bad to learn from" in top
+    assert 'href="#learning"' in top
+    assert "softened answers" in top.split("What to do next")[1]
+    harmless = replace(STUDENTS, gains=tuple(replace(gain, mean=0.0) for gain in STUDENTS.gains))
+    top = page(judge(replace(FOUND, students=harmless), seconds=33.0)).split("<h2>")[0]
+    assert "learn from" not in top
 
 
 def test_the_two_flags_stand_apart():

@@ -56,7 +56,7 @@ def judged(found: NastyFindings, students: PairedStudents | None = None) -> Undi
 def test_students_that_lose_are_detected_and_the_confounder_is_named() -> None:
     result = judged(USUAL, paired(-0.08, -0.10, -0.09))
     assert result.word == "detected"
-    assert "-9.0 points" in result.sentence
+    assert "9.0 points less accurate" in result.sentence
     assert any("less accurate than its students" in line for line in result.evidence)
     assert any("softened answers" in line for line in result.advice)
 
