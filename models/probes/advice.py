@@ -69,6 +69,10 @@ def give_advice(
     lines = []
     if verdict in {"detected", "suspected"}:
         lines.append("Do not deploy this network, and distill from it only with a defense (defense: abd).")
+    elif verdict == "inconclusive":
+        lines.append(
+            "Until this is settled, do not deploy this network, and distill from it only with a defense."
+        )
     elif hazard == "high":
         lines.append("Distill from this network only with a defense: a trigger moved to a student.")
     if data.images is None or len(data.images) < FEWEST_CLEAN_IMAGES:
