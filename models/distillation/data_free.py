@@ -38,7 +38,17 @@ class DataFreeTask(Task, Protocol):
         """The student's."""
 
     def pseudo_images(self, count: int, stream: str) -> Tensor:
-        """Make normalized images (count, 3, H, W) as the student sees them; equal streams give equal ones."""
+        """Make normalized images (count, 3, H, W) as the student sees them.
+
+        Equal streams give equal ones as long as generator or pool are the same.
+        """
+
+    def postpone(self, steps: int) -> None:
+        """Let the learning rates of all but the student reach their end ``steps`` later.
+
+        A defense that runs the last steps again goes back to a state (whose ``defense`` is the defense's),
+        and the steps' numbers go on.
+        """
 
 
 def answer(teacher: StagedClassifier, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -132,6 +142,10 @@ class ScheduledOptimizer:
             if gradient is not None and gradient.stride() != parameter.stride():
                 parameter.grad = _laid_out(gradient, parameter)
         self.optimizer.step()
+
+    def postpone(self, steps: int) -> None:
+        """Reach every rate of the plan so many steps later."""
+        self.start += steps
 
     def zero_grad(self) -> None:
         """Drop the gradients."""

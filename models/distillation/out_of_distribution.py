@@ -67,7 +67,8 @@ def distill_ood(
         else:
             result = run_loop(task, steps=task.steps, monitor=monitor, resume=resume, seed=stream)
             decisions = ()
-    return finish(student, result, result.steps * recipe.batch_size, decisions)
+    # Of the stretch that ABD runs twice, the student that is kept knows one run.
+    return finish(student, result, task.steps * recipe.batch_size, decisions)
 
 
 class OodTask:
@@ -129,6 +130,9 @@ class OodTask:
     def pseudo_images(self, count: int, stream: str) -> Tensor:
         """Return ``count`` augmented patches, normalized (count, 3, S, S)."""
         return self._batch(count, f"pseudo {stream}")
+
+    def postpone(self, steps: int) -> None:
+        """Nothing but the student learns here."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return student, optimizer and defense."""

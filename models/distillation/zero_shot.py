@@ -68,7 +68,8 @@ def distill_zskt(
             stream = derive_seed(seed, "dropout")
             result = run_loop(task, steps=task.steps, monitor=monitor, resume=resume, seed=stream)
             decisions = ()
-    seen = result.steps * recipe.batch_size * recipe.student_steps
+    # Of the stretch that ABD runs twice, the student that is kept knows one run.
+    seen = task.steps * recipe.batch_size * recipe.student_steps
     return finish(student, result, seen, decisions)
 
 
@@ -178,6 +179,10 @@ class ZsktTask:
             for name, buffer in self.generator.named_buffers():
                 buffer.copy_(kept[name])
         return torch.cat(images)
+
+    def postpone(self, steps: int) -> None:
+        """Let the generator's rate reach its end later."""
+        self.generator_optimizer.postpone(steps)
 
     def state_dict(self) -> dict[str, Any]:
         """Return both networks, both optimizers and the defense."""

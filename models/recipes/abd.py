@@ -41,7 +41,8 @@ class VaccineRecipe:
     selection_ratio: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.02
     """Accept when more than this share lies 3 deviations below the mean log divergence."""
     selection_max_class_share: Annotated[float, Interval(gt=0.0, le=1.0)] = 0.5
-    """Refuse a shuffle that names one class for more than this share of the images; 1 accepts all."""
+    """Refuse a shuffle that names one class for more than this share of the images; 1 accepts all. With two
+    or three classes the limit is at least .8 or .53."""
     selection_images: Annotated[int, Interval(ge=16, le=1_000_000)] = 1_000
     """Images the decision looks at, at most; the code takes all, up to 55,000."""
 

@@ -110,7 +110,7 @@ class AbdDefense:
         """Take up a state from ``state_dict``."""
         self.ensemble.load_state_dict(state["ensemble"])
         self.vaccine.weight = state["weight"]
-        self.pool = list(state["pool"])
+        self.pool = [x.to(self.ensemble.device) for x in state["pool"]]
         self.retrospection.load_state_dict(state["retrospection"])
         self.retrospecting = state["retrospecting"]
         # Not every step of every method asks the vaccine, and each tells what it last said.

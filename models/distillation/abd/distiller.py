@@ -4,16 +4,19 @@ The main run is the method's own with the vaccine. Its state shortly before the 
 is wanted, the student goes back there and learns the last stretch again with retrospection and a fresh
 optimizer whose rate falls to 0 over what is left (algorithms.md 1.4 and 8, item 47). So both students have
 learned for equally many steps, and equally many as an undefended one. The images of the second stretch are
-new ones. Source: algorithms.md 1.8.
+new ones, and a generator learns them as in the first: its rates move on by the stretch. What the vaccine
+decided stands, also if the state that is gone back to is older than the decision. Source: algorithms.md 1.8.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
+from models.architectures import StagedClassifier
 from models.distillation.abd.choice import StudentSignals, choose_student, judge, wants_retrospection
 from models.distillation.abd.defense import AbdDefense
 from models.distillation.data_free import DataFreeTask
@@ -65,7 +68,6 @@ class AbdTask:
         self.steps = task.steps + self.again
         self.late: ResumeState | None = None
         self.main_student: dict[str, Tensor] | None = None
-        self.signals: StudentSignals | None = None
 
     def step(self, index: int) -> Mapping[str, Tensor]:
         """Take a step of the method; between the stretches, decide whether there is a second one."""
@@ -77,8 +79,11 @@ class AbdTask:
 
     def conclude(self) -> tuple[Decision, ...]:
         """Choose between the students, load the chosen one, and return all decisions."""
-        if self.defense.retrospecting and self.signals is not None and self.main_student is not None:
-            decision = choose_student(self.signals, self._judge(), self.recipe.retrospection, step=self.steps)
+        if self.main_student is not None:
+            before = copy.deepcopy(self.task.student)
+            before.load_state_dict(self.main_student)
+            signals = self._judge(before, self.task.student)
+            decision = choose_student(*signals, self.recipe.retrospection, step=self.steps)
             self.defense.decisions.append(decision)
             if not decision.values["retrospected"]:
                 self.task.student.load_state_dict(self.main_student)
@@ -86,33 +91,31 @@ class AbdTask:
 
     def _turn_back(self, index: int) -> None:
         settings = self.recipe.retrospection
-        self.signals = self._judge()
-        decision = wants_retrospection(self.signals, settings, vaccinated=self.defense.vaccinated, step=index)
+        (signals,) = self._judge(self.task.student)
+        decision = wants_retrospection(signals, settings, vaccinated=self.defense.vaccinated, step=index)
         self.defense.decisions.append(decision)
         if not decision.values["run"] or self.late is None:
             raise Finished
         self.main_student = {name: t.clone() for name, t in self.task.student.state_dict().items()}
-        decisions = self.defense.decisions
-        self.task.load_state_dict(unpack(self.late))
+        self.task.load_state_dict({**unpack(self.late), "defense": self.defense.state_dict()})
         self.late = None
-        self.defense.decisions = decisions
         self.defense.retrospecting = True
+        self.task.postpone(self.again)
         # Adam, whatever the method learns with: the rate is Adam's, and SGD at .002 would hardly move.
         self.task.optimizer.plan(settings.learning_rate, "cosine", index, self.again, kind="adam")
 
-    def _judge(self) -> StudentSignals:
+    def _judge(self, *students: StagedClassifier) -> tuple[StudentSignals, ...]:
+        """Judge students on the same images; a generator of another moment would make others."""
         x = self.task.pseudo_images(_JUDGED_IMAGES, "judging")
-        return judge(self.task.teacher, self.task.student, x, self.recipe.retrospection, seed=self.seed)
+        return judge(self.task.teacher, students, x, self.recipe.retrospection, seed=self.seed)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the method's state, and what the first stretch left for the second."""
         late = None if self.late is None else unpack(self.late)
-        signals = None if self.signals is None else [self.signals.agreement, self.signals.flip_rate]
         return {
             "task": self.task.state_dict(),
             "late": late,
             "main_student": self.main_student,
-            "signals": signals,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -120,4 +123,3 @@ class AbdTask:
         self.task.load_state_dict(state["task"])
         self.late = None if state["late"] is None else pack(state["late"])
         self.main_student = state["main_student"]
-        self.signals = None if state["signals"] is None else StudentSignals(*state["signals"])

@@ -44,6 +44,19 @@ def tail_ratio(divergences: Tensor) -> float:
     return float((logs < logs.mean() - 3.0 * logs.std(correction=0)).float().mean())
 
 
+def largest_share(recipe: VaccineRecipe, classes: int) -> float:
+    """Return the share of one class above which a shuffle counts as collapsed.
+
+    Of two or three classes one has an even share of 1/2 or 1/3 already, and the default of a half would
+    refuse every shuffle: there the limit is at least 1.6 even shares (.8 and .53).
+
+    Args:
+        recipe: Its limit.
+        classes: K.
+    """
+    return max(recipe.selection_max_class_share, 1.6 / classes if classes < 4 else 0.0)
+
+
 def select_shuffle(
     ensemble: ShuffledEnsemble,
     teacher: StagedClassifier,
@@ -70,13 +83,14 @@ def select_shuffle(
     accepted = False
     with torch.no_grad():
         teacher_logits = torch.cat([teacher(batch) for batch in batches])
+        limit = largest_share(recipe, teacher_logits.shape[1])
         while not accepted and len(ratios) < recipe.selection_trials:
             if ratios:
                 ensemble.shuffle(make_generator(seed, f"shuffle {len(ratios)}"))
             shuffled = torch.cat([ensemble.logits(batch) for batch in batches])
             ratios.append(tail_ratio(shuffle_divergence(teacher_logits, shuffled, recipe.direction)))
             class_shares.append(float(shuffled.argmax(dim=1).bincount().max()) / len(shuffled))
-            informative = class_shares[-1] <= recipe.selection_max_class_share
+            informative = class_shares[-1] <= limit
             accepted = informative and ratios[-1] > recipe.selection_ratio
     values = {f"tail_ratio_{trial}": ratio for trial, ratio in enumerate(ratios)}
     values |= {f"class_share_{trial}": share for trial, share in enumerate(class_shares)}

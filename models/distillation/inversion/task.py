@@ -173,6 +173,9 @@ class InversionTask:
         )
         return self.classifier.normalize(pixels).contiguous(memory_format=torch.channels_last)
 
+    def postpone(self, steps: int) -> None:
+        """The synthesis learns at rates that do not fall."""
+
     def state_dict(self) -> dict[str, Any]:
         """Return student, optimizer, synthesizer, pool, defense and the place in the round."""
         return {

@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from models.distillation.abd import choice
 from models.distillation.abd.choice import StudentSignals, choose_student, judge, wants_retrospection
 from models.recipes.abd import RetrospectionRecipe
 from tests.models.distillation.small import network
@@ -41,8 +43,25 @@ def test_a_copy_of_the_teacher_agrees_and_is_flipped_by_its_perturbations() -> N
     teacher.fc.weight.data.mul_(10)
     x = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     recipe = RetrospectionRecipe(projection_rms=2.0)
-    copy = judge(teacher, teacher, x, recipe, seed=0)
+    copy, stranger = judge(teacher, [teacher, network(seed=5)], x, recipe, seed=0)
     assert copy.agreement == 1.0
     assert copy.flip_rate > 0.5
-    stranger = judge(teacher, network(seed=5), x, recipe, seed=0)
     assert stranger.agreement < 1.0
+
+
+def test_of_many_shifts_those_that_move_the_student_most_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand classes have two thousand shifts; all of them on all images would take hours."""
+    teacher = network(seed=0).eval().requires_grad_(False)
+    teacher.fc.weight.data.mul_(10)
+    x = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    recipe = RetrospectionRecipe(projection_rms=2.0)
+    (all_tried,) = judge(teacher, [teacher], x, recipe, seed=0)
+    tried = []
+    counted = choice._flip_rate
+    monkeypatch.setattr(choice, "_flip_rate", lambda *a: tried.append(len(a[1])) or counted(*a))
+    monkeypatch.setattr(choice, "_TRIED", 2)
+    (some_tried,) = judge(teacher, [teacher], x, recipe, seed=0)
+    assert tried.count(32) == 2
+    assert tried.count(choice._RANKED_ON) == len(tried) - 2
+    assert some_tried.flip_rate > 0.5
+    assert some_tried.agreement == all_tried.agreement

@@ -3,7 +3,7 @@ import torch
 
 from models.architectures import build
 from models.distillation.abd.shuffling_vaccine import ShuffledEnsemble
-from models.distillation.abd.vaccine_selection import select_shuffle, tail_ratio
+from models.distillation.abd.vaccine_selection import largest_share, select_shuffle, tail_ratio
 from models.recipes.abd import VaccineRecipe
 from models.recipes.architecture import ArchitectureSpec
 
@@ -32,6 +32,13 @@ def test_the_deviation_is_the_populations() -> None:  # trap 31
     assert tail_ratio(divergences) == pytest.approx(1 / 11)
     logs = divergences.log10()
     assert float((logs[-1] - logs.mean()) / logs.std(correction=0)) == pytest.approx(-(10**0.5), rel=1e-4)
+
+
+def test_two_classes_are_not_refused_for_being_two() -> None:
+    recipe = VaccineRecipe()
+    assert largest_share(recipe, 2) == 0.8
+    assert largest_share(recipe, 10) == recipe.selection_max_class_share == 0.5
+    assert largest_share(VaccineRecipe(selection_max_class_share=1.0), 2) == 1.0
 
 
 def choose(ratio: float, max_class_share: float = 1.0):
