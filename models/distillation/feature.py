@@ -56,7 +56,8 @@ def distill_feature(
         task = FeatureTask(
             teacher.pixel_classifier(), student, batches, recipe, steps=steps, seed=seed, edit=edit
         )
-        result = run_loop(task, steps=steps, monitor=monitor, resume=resume)
+        stream = derive_seed(seed, "dropout")
+        result = run_loop(task, steps=steps, monitor=monitor, resume=resume, seed=stream)
     return Distilled(
         network=student.eval(),
         curve=result.curve,

@@ -17,7 +17,7 @@ from models.distillation.feature_task import check_stages
 from models.distillation.methods import METHODS, Run
 from models.engine.determinism import deterministic
 from models.engine.monitor import Monitor, ResumeState
-from models.engine.seed import derive_seed
+from models.engine.seed import derive_seed, seeded
 from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.architecture_catalog import validate_student_name
@@ -155,6 +155,5 @@ def trains_on_images(method: str) -> bool:
 
 def _initialized(spec: ArchitectureSpec, seed: int) -> StagedClassifier:
     """Build a network whose first weights depend on ``seed`` alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "student"))
+    with seeded(derive_seed(seed, "student")):
         return build(spec)

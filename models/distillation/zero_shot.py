@@ -29,7 +29,7 @@ from models.engine.frozen import frozen
 from models.engine.loop import run_loop
 from models.engine.monitor import Monitor, ResumeState
 from models.engine.precision import autocast, bfloat16_pays, to_channels_last
-from models.engine.seed import derive_seed, make_generator
+from models.engine.seed import derive_seed, make_generator, seeded
 from models.recipes.abd import AbdRecipe
 from models.recipes.zskt import ZsktRecipe
 
@@ -93,8 +93,7 @@ class ZsktTask:
         self.steps = recipe.pseudo_batches
         self.device = next(student.parameters()).device
         self.fast = bfloat16_pays(self.device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "generator"))
+        with seeded(derive_seed(seed, "generator")):
             generator = Generator(teacher.spec.input_size, recipe.noise_size, recipe.generator_width)
         self.generator = generator.to(self.device).train()
         rates = (recipe.student_learning_rate, recipe.generator_learning_rate)

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from models.engine.monitor import Monitor, ResumeState, raise_if_stopped
 from models.engine.resume import pack, unpack
+from models.engine.seed import generator_states, restore_generators, seeded
 from models.errors import TrainingFailed
 from models.results.training import CurvePoint
 
@@ -56,22 +56,21 @@ def run_loop(
 ) -> LoopResult:
     """Run ``task`` from step 0, or from where ``resume`` was taken, to ``steps``.
 
-    Layers that draw from torch's global generator, such as dropout, get their own stretch of it: the
-    caller's is left as it was, and a resumed run goes on where the interrupted one was.
+    Layers that draw from torch's global generators, such as dropout, get their own stretch of them: the
+    caller's are left as they were, and a resumed run goes on where the interrupted one was.
 
     Args:
         task: What to train.
         steps: Length of the whole run.
         monitor: Asked before every step whether to stop; told of progress about 200 times.
         resume: A state that the monitor was offered by the same run.
-        seed: Of the global generator.
+        seed: Of the global generators.
 
     Raises:
         Interrupted: The monitor asked to stop.
         TrainingFailed: ``non_finite`` if ``loss`` is infinite or not a number.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return _Loop(task, steps, monitor, resume).run()
 
 
@@ -126,7 +125,7 @@ class _Loop:
     def _state(self) -> dict[str, Any]:
         return {
             "task": self.task.state_dict(),
-            "random": torch.get_rng_state(),
+            "random": generator_states(),
             "done": self.done,
             "curve": [[point.step, point.values] for point in self.curve],
             "seconds": self._elapsed(),
@@ -134,7 +133,7 @@ class _Loop:
 
     def _load(self, state: Mapping[str, Any]) -> None:
         self.task.load_state_dict(state["task"])
-        torch.set_rng_state(state["random"])
+        restore_generators(state["random"])
         self.done = state["done"]
         self.curve = [CurvePoint(step, values) for step, values in state["curve"]]
         self.seconds = state["seconds"]

@@ -16,7 +16,7 @@ from models.data.dataset import resize
 from models.data.labelled import LabelledImages
 from models.data.normalize import measure_normalization
 from models.engine.monitor import Monitor, ResumeState
-from models.engine.seed import derive_seed
+from models.engine.seed import derive_seed, seeded
 from models.lab.phases import Phases
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.lab import TeacherRecipe
@@ -55,8 +55,7 @@ class Workshop:
 
     def network(self, *, seed: int, state: dict[str, Any] | None = None) -> PixelClassifier:
         """Initialize a network, or fill it with stored weights."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "initialization"))
+        with seeded(derive_seed(seed, "initialization")):
             network = build(self.spec)
         if state is not None:
             network.load_state_dict(state)

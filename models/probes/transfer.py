@@ -24,7 +24,7 @@ from models.architectures import PixelClassifier, StagedClassifier, build
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.engine.monitor import Monitor
-from models.engine.seed import derive_seed, make_generator
+from models.engine.seed import derive_seed, make_generator, seeded
 from models.errors import Interrupted, RecipeError, TrainingFailed
 from models.metrics import agreement, attack_success, clean_target_rate, predict
 from models.probes.portion import Portion
@@ -244,8 +244,7 @@ def _learn(student: PixelClassifier, watched: Sequence[Watched], lesson: Lesson,
 
 def _new_student(teacher: Teacher, recipe: Recipe) -> StagedClassifier:
     name = recipe.student.architecture or smaller(teacher.spec)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(recipe.seed, "transfer student"))
+    with seeded(derive_seed(recipe.seed, "transfer student")):
         return build(ArchitectureSpec(name, teacher.spec.num_classes, teacher.spec.input_size)).to(
             teacher.device
         )

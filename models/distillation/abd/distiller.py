@@ -82,8 +82,8 @@ class AbdTask:
         if self.main_student is not None:
             before = copy.deepcopy(self.task.student)
             before.load_state_dict(self.main_student)
-            signals = self._judge(before, self.task.student)
-            decision = choose_student(*signals, self.recipe.retrospection, step=self.steps)
+            was, now = self._judge(before, self.task.student)
+            decision = choose_student(was, now, self.recipe.retrospection, step=self.steps)
             self.defense.decisions.append(decision)
             if not decision.values["retrospected"]:
                 self.task.student.load_state_dict(self.main_student)

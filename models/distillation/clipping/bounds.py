@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from models.architectures import StagedClassifier
-from models.architectures.clipped_norm import clip_norms
+from models.architectures.clipped_norm import ClippedBatchNorm2d, clip_norms
 from models.checkpoints.load import Teacher
 from models.engine.frozen import frozen
 from models.errors import RecipeError
@@ -32,6 +32,22 @@ _BATCH = 250
 #: Numbers kept of all channels together: 256 MiB of float32.
 _SAMPLED_VALUES = 2**26
 _FEWEST_PER_CHANNEL = 2_000
+_BOUNDED = (nn.BatchNorm2d, ClippedBatchNorm2d)
+
+
+def clipping_obstacle(network: nn.Module) -> str:
+    """Return why a network's BatchNorms cannot be bounded, as a sentence; empty if they can.
+
+    A BatchNorm that does more than normalize (timm's ``BatchNormAct2d`` drops out and activates) would lose
+    the rest, and its output is no pre-activation.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    if not norms:
+        return "Clipping bounds the outputs of BatchNorms and this teacher has none."
+    other = next((type(norm) for norm in norms if type(norm) not in _BOUNDED), None)
+    if other is not None:
+        return f"Clipping bounds what BatchNorms put out, and this teacher's {other.__name__} does more."
+    return ""
 
 
 class ChannelQuantiles:
@@ -46,15 +62,12 @@ class ChannelQuantiles:
             generator: Chooses the positions that are kept where there are too many to keep all.
 
         Raises:
-            RecipeError: ``clipping_impossible`` if the teacher has no BatchNorm.
+            RecipeError: ``clipping_impossible`` if ``clipping_obstacle`` names one.
         """
+        obstacle = clipping_obstacle(teacher.network)
+        if obstacle:
+            raise RecipeError(obstacle, code="clipping_impossible", hint="Choose defense abd or none.")
         norms = [(n, m) for n, m in teacher.network.named_modules() if isinstance(m, nn.BatchNorm2d)]
-        if not norms:
-            raise RecipeError(
-                "Clipping bounds the outputs of BatchNorms and this teacher has none.",
-                code="clipping_impossible",
-                hint="Choose defense abd or none.",
-            )
         channels = sum(norm.num_features for _, norm in norms)
         per_image = max(_FEWEST_PER_CHANNEL, _SAMPLED_VALUES // channels) // len(x) + 1
         recorded = _record(teacher, norms, x, per_image, generator)

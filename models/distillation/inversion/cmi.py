@@ -29,7 +29,7 @@ from models.distillation.inversion.objective import InversionObjective, Inversio
 from models.distillation.inversion.task import crop_padding
 from models.distillation.inversion.views import resized_view, shifted_view
 from models.engine.precision import autocast, to_channels_last
-from models.engine.seed import derive_seed, make_generator
+from models.engine.seed import derive_seed, make_generator, seeded
 from models.recipes.cmi import CmiRecipe
 
 _BETAS = (0.5, 0.999)
@@ -63,8 +63,7 @@ class CmiSynthesizer:
         self.flip = recipe.learning.horizontal_flip
         self.contrasts = recipe.contrast_weight > 0.0
         self.bank = MemoryBank(recipe.bank_size)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "projection"))
+        with seeded(derive_seed(seed, "projection")):
             head = ProjectionHead(_feature_count(teacher, self.objective.reader), recipe.projection_size)
         self.head = head.to(self.device)
         self.head_optimizer = torch.optim.Adam(self.head.parameters(), lr=recipe.projection_learning_rate)
@@ -76,8 +75,7 @@ class CmiSynthesizer:
         stream = make_generator(self.seed, f"inversion {index}")
         noise = torch.randn(recipe.synthesis_batch, recipe.noise_size, generator=stream)
         labels = torch.randint(self.spec.num_classes, (recipe.synthesis_batch,), generator=stream)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(self.seed, f"inversion generator {index}"))
+        with seeded(derive_seed(self.seed, f"inversion generator {index}")):
             generator = self._generator()
         labels = labels.sort().values.to(self.device)
         self.now = _Round(generator, noise.to(self.device), labels, recipe.generator_learning_rate)

@@ -31,7 +31,7 @@ from models.distillation.inversion.objective import InversionObjective, Inversio
 from models.distillation.inversion.task import crop_padding
 from models.distillation.inversion.views import shifted_view
 from models.engine.precision import autocast, to_channels_last
-from models.engine.seed import derive_seed, make_generator
+from models.engine.seed import derive_seed, make_generator, seeded
 from models.recipes.fast import FastRecipe
 
 _BETAS = (0.5, 0.999)
@@ -69,8 +69,7 @@ class FastSynthesizer:
         self.objective = InversionObjective(teacher.network, student, weights, self.average)
         self.padding = crop_padding(recipe.learning, teacher.spec.input_size)
         self.flip = recipe.learning.horizontal_flip
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "meta generator"))
+        with seeded(derive_seed(seed, "meta generator")):
             meta = PixelGenerator(self.spec.input_size, recipe.noise_size, recipe.generator_width)
         self.meta = meta.to(self.device).train()
         to_channels_last(self.meta)
@@ -83,8 +82,7 @@ class FastSynthesizer:
         """Copy the meta generator, and draw noise, labels and perhaps the first layer."""
         recipe = self.recipe
         if recipe.renew_first_layer:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive_seed(self.seed, f"first layer {index}"))
+            with seeded(derive_seed(self.seed, f"first layer {index}")):
                 first = torch.nn.Linear(self.meta.expand.in_features, self.meta.expand.out_features)
                 initialize(first)
             self.meta.expand.load_state_dict(first.state_dict())

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
-
 from models.architectures import StagedClassifier, build
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
@@ -24,7 +22,7 @@ from models.distillation.nasty.stolen_students import SOURCES, StolenStudentsTas
 from models.engine.frozen import frozen
 from models.engine.loop import run_loop
 from models.engine.monitor import Monitor, ResumeState
-from models.engine.seed import derive_seed
+from models.engine.seed import derive_seed, seeded
 from models.errors import RecipeError
 from models.metrics import predict
 from models.recipes.architecture import ArchitectureSpec
@@ -155,8 +153,7 @@ def _first_weights(
             f"A {spec.name} cannot start from the weights of a {original.spec.name}.",
             hint="Set protect.start to scratch.",
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "nasty"))
+    with seeded(derive_seed(seed, "nasty")):
         network = build(spec)
     if recipe.start == "original":
         network.load_state_dict(original.network.state_dict())

@@ -27,7 +27,7 @@ from models.distillation.losses import batch_divergence
 from models.distillation.nasty.owner_images import ProtectionSplit
 from models.distillation.nasty.self_undermining import recipe_rate
 from models.engine.precision import autocast, bfloat16_pays, to_channels_last
-from models.engine.seed import derive_seed
+from models.engine.seed import derive_seed, seeded
 from models.metrics import predict
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.protect import ProtectRecipe
@@ -179,6 +179,5 @@ class StolenStudentsTask:
 
 
 def _new(spec: ArchitectureSpec, seed: int) -> StagedClassifier:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return build(spec)

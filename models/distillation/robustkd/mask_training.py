@@ -33,7 +33,7 @@ class MaskTraining:
             images: Clean, uint8 (N, 3, H, W).
             labels: int64 (N,).
             recipe: Limits and lengths.
-            seed: Of split, order, mean features and canaries.
+            seed: Of split, order, mean features, canaries and dropout.
 
         Raises:
             RecipeError: ``too_few_images`` or ``labels_mismatch``.
@@ -64,6 +64,7 @@ class MaskTraining:
         self.steps = self.batches.steps(epochs=recipe.rounds, max_images=recipe.max_images)
         order = torch.randperm(len(training), generator=make_generator(seed, "mean features"))
         self.mean_images = images[training[order[: recipe.mean_images]]]
+        self.dropout_seed = derive_seed(seed, "dropout")
         self.canaries = make_canaries(recipe.canaries, images, labels, seed=seed)
 
     def start(self, classifier: PixelClassifier, threshold: float) -> FeatureMask:

@@ -116,5 +116,7 @@ class ThresholdTrials:
     def _train(self, task: Task, steps: int) -> None:
         before = self.spent
         phase = PhaseMonitor(self.monitor, self.search, before=before, after=self.planned - before - steps)
-        self.search.seconds += run_loop(task, steps=steps, monitor=phase, resume=self.resume).seconds
+        seed = self.training.dropout_seed
+        result = run_loop(task, steps=steps, monitor=phase, resume=self.resume, seed=seed)
+        self.search.seconds += result.seconds
         self.resume = None

@@ -33,7 +33,7 @@ from models.distillation.labelled_batches import LabelledBatches
 from models.distillation.nasty.stolen_students import student_loss
 from models.engine.monitor import Monitor, raise_if_stopped
 from models.engine.schedule import scheduled_rate
-from models.engine.seed import derive_seed
+from models.engine.seed import derive_seed, seeded
 from models.errors import TrainingFailed
 from models.metrics import predict, wilson
 from models.probes.portion import Portion
@@ -245,8 +245,7 @@ def _error_of_mean(values: Sequence[float]) -> float:
 
 
 def _new(spec: ArchitectureSpec, seed: int) -> StagedClassifier:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return build(spec)
 
 

@@ -5,7 +5,7 @@ from torch import nn
 from models.architectures import build
 from models.architectures.clipped_norm import ClippedBatchNorm2d, clip_norms
 from models.checkpoints.load import Teacher
-from models.distillation.clipping.bounds import ChannelQuantiles, clipped, last_stage_norms
+from models.distillation.clipping.bounds import ChannelQuantiles, clipped, clipping_obstacle, last_stage_norms
 from models.engine.seed import make_generator
 from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec, Normalization
@@ -122,3 +122,25 @@ def test_a_network_without_batchnorm_is_refused() -> None:
     with pytest.raises(RecipeError) as refused:
         ChannelQuantiles(subject, torch.zeros(2, 3, 32, 32), make_generator(0, "x"))
     assert refused.value.code == "clipping_impossible"
+
+
+def test_a_norm_that_activates_is_refused_instead_of_losing_its_activation() -> None:
+    """timm's BatchNormAct2d is a BatchNorm2d by inheritance."""
+
+    class ActivatingNorm(nn.BatchNorm2d):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x).relu()
+
+    subject = teacher()
+    name, norm = next((n, m) for n, m in subject.network.named_modules() if isinstance(m, nn.BatchNorm2d))
+    parent, _, child = name.rpartition(".")
+    setattr(subject.network.get_submodule(parent), child, ActivatingNorm(norm.num_features))
+    with pytest.raises(RecipeError, match="ActivatingNorm does more") as caught:
+        quantiles(subject)
+    assert caught.value.code == "clipping_impossible"
+
+
+def test_timms_networks_that_activate_in_their_norms_are_known() -> None:
+    timm = pytest.importorskip("timm", reason="timm is an optional extra")
+    network = timm.create_model("mobilenetv3_small_050", pretrained=False)
+    assert "BatchNormAct2d" in clipping_obstacle(network)
