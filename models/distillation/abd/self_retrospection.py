@@ -16,6 +16,8 @@ to the distillation gradient, differentiating through delta by the fixed point o
 - BatchNorm uses the batch's statistics, as in the code, but its running ones stand still: seven extra passes
   per step, some perturbed, would drown them. With running statistics instead, accuracy fell to .1 within
   twelve steps, because they lag behind the weights;
+- answers are compared at temperature 1 whatever the method's own; and where the method clips its gradient
+  (ZSKT), it clips the sum, where the code leaves this branch unclipped;
 - perturbations synthesized on the student see it in eval mode: in train mode BatchNorm subtracts a shift that
   all images share, and the ascent found nothing (KL .0001).
 """
@@ -85,7 +87,7 @@ class SelfRetrospection:
         }
 
     def _refreshed(self, x: Tensor, generator: torch.Generator) -> Perturbations:
-        """Return the perturbations, one of them started anew; the universal one starts anew every time."""
+        """Return the perturbations, one of them started anew."""
         if self.perturbations is None:
             with torch.no_grad():
                 classes = self.teacher(x[:1]).shape[1]

@@ -59,9 +59,12 @@ def _run(table: Table, store: Store, request: Request) -> int:
     if request["threads"]:
         torch.set_num_threads(request["threads"])
     data = _data(table, request)
-    folders = Folders(Path(request["work"]), _folder(request["patterns"]), _folder(request["checkpoints"]))
+    digests = json.dumps(data.sha256, sort_keys=True)
+    folders = Folders(
+        Path(request["work"]), _folder(request["patterns"]), _folder(request["checkpoints"]), digests
+    )
     (folders.work / "running").mkdir(parents=True, exist_ok=True)
-    watcher = Watcher(folders.work / "running", json.dumps(data.sha256, sort_keys=True))
+    watcher = Watcher(folders.work / "running", digests)
     minutes = request["minutes"]
     try:
         run_table(

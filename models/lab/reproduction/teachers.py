@@ -16,7 +16,7 @@ from models.checkpoints.save import save_student
 from models.data.labelled import LabelledImages
 from models.engine.monitor import Monitor, ResumeState
 from models.errors import RecipeError
-from models.lab.recipe_digest import digest
+from models.lab.recipe_digest import digest, document, still_holds
 from models.lab.reproduction.cell import PublicTeacher
 from models.lab.teachers import LabTeacher, make_teacher, matched_clean
 from models.lab.workshop import fitted
@@ -25,6 +25,9 @@ from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.lab import TeacherRecipe
 from models.results.rate import Rate
 from models.triggers import Trigger, find_trigger
+
+#: The last file of a teacher that is written.
+_WHOLE = "trigger.json"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Folders:
     """Pictures of published triggers."""
     checkpoints: Path | None = None
     """Public checkpoints."""
+    data: str = ""
+    """Which images the teachers learn from, as a digest; teachers of others are not taken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,24 +92,24 @@ def lab_suspect(
     resume: ResumeState | None,
     device: torch.device,
 ) -> Suspect:
-    """Make a teacher of the lab, or read the one that was made of the same recipe before.
+    """Make a teacher of the lab, or read the one that was made of the same recipe and images before.
 
     An attack that fine-tunes a clean teacher gets the table's own, if it was made already.
     """
-    folder = folders.work / "teachers" / digest(recipe)
-    if not (folder / "trigger.json").exists():
-        clean = folders.work / "teachers" / digest(matched_clean(recipe))
+    folder = _folder(recipe, folders)
+    if not _made_of(recipe, folders):
+        clean = matched_clean(recipe)
         made = make_teacher(
             recipe,
             training,
             test,
             monitor=monitor,
             patterns=folders.patterns,
-            clean=_read(clean, device) if (clean / "trigger.json").exists() else None,
+            clean=_read(_folder(clean, folders), device) if _made_of(clean, folders) else None,
             resume=resume,
             device=device,
         )
-        _write(made, folder)
+        _write(made, folder, folders.data)
     teacher = _read(folder, device)
     return _measured(teacher, _read_trigger(folder), fitted(test, recipe.input_size))
 
@@ -115,9 +120,24 @@ def _measured(teacher: Teacher, trigger: Trigger | None, test: LabelledImages) -
     return Suspect(teacher, trigger, accuracy(classifier, test.images, test.labels), success)
 
 
-def _write(made: LabTeacher, folder: Path) -> None:
+def _folder(recipe: TeacherRecipe, folders: Folders) -> Path:
+    return folders.work / "teachers" / digest(recipe)
+
+
+def _made_of(recipe: TeacherRecipe, folders: Folders) -> bool:
+    """Whether a whole teacher lies there that was made of just this: a default that changed has no digest."""
+    folder = _folder(recipe, folders)
+    if not (folder / _WHOLE).exists():
+        return False
+    with safetensors.safe_open(folder / "teacher.safetensors", "pt") as file:
+        facts = file.metadata()
+    return facts.get("data") == folders.data and still_holds(json.loads(facts["recipe"]), document(recipe))
+
+
+def _write(made: LabTeacher, folder: Path, data: str) -> None:
     """Write weights, then the trigger: a folder with a trigger's file is whole."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / _WHOLE).unlink(missing_ok=True)
     teacher = made.teacher
     recipe = json.dumps(asdict(made.recipe))
     save_student(
@@ -125,20 +145,20 @@ def _write(made: LabTeacher, folder: Path) -> None:
         teacher.spec,
         teacher.normalization,
         folder / "teacher.safetensors",
-        {"recipe": recipe},
+        {"recipe": recipe, "data": data},
     )
-    document: dict[str, object] = {}
+    described: dict[str, object] = {}
     if made.trigger is not None:
         tensors = {"pattern": made.trigger.pattern.contiguous(), "mask": made.trigger.mask.contiguous()}
         safetensors.torch.save_file(tensors, folder / "trigger.safetensors")
-        document = {
+        described = {
             "name": made.trigger.name,
             "kind": made.trigger.kind,
             "target_label": made.trigger.target_label,
         }
-    partial = folder / "trigger.json.partial"
-    partial.write_text(json.dumps(document))
-    partial.replace(folder / "trigger.json")
+    partial = folder / f"{_WHOLE}.partial"
+    partial.write_text(json.dumps(described))
+    partial.replace(folder / _WHOLE)
 
 
 def _read(folder: Path, device: torch.device) -> Teacher:
@@ -152,8 +172,8 @@ def _read(folder: Path, device: torch.device) -> Teacher:
 
 
 def _read_trigger(folder: Path) -> Trigger | None:
-    document = json.loads((folder / "trigger.json").read_text())
-    if not document:
+    described = json.loads((folder / _WHOLE).read_text())
+    if not described:
         return None
     tensors = safetensors.torch.load_file(folder / "trigger.safetensors")
-    return Trigger(pattern=tensors["pattern"], mask=tensors["mask"], **document)
+    return Trigger(pattern=tensors["pattern"], mask=tensors["mask"], **described)

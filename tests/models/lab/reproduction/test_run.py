@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from models.data.labelled import LabelledImages
 from models.engine.monitor import Monitor, ResumeState, SilentMonitor
 from models.errors import Interrupted
+from models.lab.recipe_digest import document
 from models.lab.reproduction.cell import Cell
 from models.lab.reproduction.run import run_table
 from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import Table
-from models.lab.reproduction.teachers import Folders
+from models.lab.reproduction.teachers import Folders, lab_suspect
 from models.recipes.job import Recipe
 from models.recipes.lab import AttackRecipe, TeacherRecipe
 from models.recipes.ood import OodRecipe
@@ -102,6 +106,37 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_numbers(tmp_pa
     assert whole
     assert resumed[1] == cut_off  # the teacher was kept, so its monitor is not used
     assert numbers(store) == numbers(expected)
+
+
+def test_a_teacher_of_other_images_or_of_another_default_is_made_anew(tmp_path: Path) -> None:
+    """Its folder's name tells neither: digests leave defaults out, and know no data."""
+
+    def made(work: Path, data: str) -> Path:
+        lab_suspect(
+            TEACHER,
+            DATA,
+            DATA,
+            Folders(work, data=data),
+            monitor=SilentMonitor(),
+            resume=None,
+            device=torch.device("cpu"),
+        )
+        (weights,) = work.glob("teachers/*/teacher.safetensors")
+        return weights
+
+    weights = made(tmp_path, "first")
+    first = weights.stat().st_mtime_ns
+    assert made(tmp_path, "first").stat().st_mtime_ns == first
+    second = made(tmp_path, "second").stat().st_mtime_ns
+    assert second > first
+    recipe = json.dumps({**document(TEACHER), "learning_rate": 7.0})
+    save_file(load_file(weights), weights, {**facts_of(weights), "recipe": recipe})
+    assert json.loads(facts_of(made(tmp_path, "second"))["recipe"])["learning_rate"] == TEACHER.learning_rate
+
+
+def facts_of(path: Path) -> dict[str, str]:
+    with safe_open(path, "pt") as file:
+        return dict(file.metadata())
 
 
 def test_other_cells_can_be_left_to_another_process(tmp_path: Path) -> None:
