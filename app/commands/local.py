@@ -152,7 +152,7 @@ class LocalService:
 
     def log_tail(self) -> str:
         """Read the end of the log of the worker that runs jobs; the home may be gone when the user looks."""
-        return tail(self._settings.home / "logs" / "cpu-worker.log")
+        return tail(self._settings.home / "logs" / "compute-worker.log")
 
     def _store(self, path: Path, on_bytes: OnBytes) -> StoredBlob:
         writer = self._blobs.open_for_write(limit_bytes=self._settings.max_upload_bytes)
