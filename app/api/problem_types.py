@@ -118,7 +118,9 @@ _OWN = {
         "Ask the operator: the worker lacks a part of its sandbox (docs/threat-model.md).",
     ),
     "storage_full": ProblemType(
-        507, "No space left", "Delete teachers or datasets, or ask the operator for space."
+        507,
+        "No space left",
+        "Delete teachers or datasets, which frees space within two hours, or ask the operator.",
     ),
 }
 

@@ -79,9 +79,7 @@ class LocalService:
             declared = TeacherQuery.model_validate(options).declared()
             stored = self._store(path, on_bytes)
             with self._writing.begin() as session:
-                row, _ = teachers.receive(
-                    session, self._blobs, OWNER, stored, filename=path.name, declared=declared
-                )
+                row, _ = teachers.receive(session, OWNER, stored, filename=path.name, declared=declared)
             row = self._until_inspected(lambda session: teachers.get(session, TENANT, row.id))
             return wire.teacher(row).model_dump(mode="json")
 
@@ -94,9 +92,7 @@ class LocalService:
         with _problems():
             stored = self._store(path, on_bytes)
             with self._writing.begin() as session:
-                row, _ = datasets.receive(
-                    session, self._blobs, OWNER, stored, filename=path.name, role=DatasetRole(role)
-                )
+                row, _ = datasets.receive(session, OWNER, stored, filename=path.name, role=DatasetRole(role))
             row = self._until_inspected(lambda session: datasets.get(session, TENANT, row.id))
             return wire.dataset(row).model_dump(mode="json")
 

@@ -10,8 +10,6 @@ from sqlalchemy.orm import Session
 from app.core.errors import Conflict, NotFound
 from app.core.states import JobKind, JobStatus, UploadStatus
 from app.db.tables import Dataset, Job, Teacher
-from app.infra.blobs import BlobStore
-from app.services import blob_references
 
 UploadRow = TypeVar("UploadRow", Teacher, Dataset)
 
@@ -30,8 +28,8 @@ def get(session: Session, table: type[UploadRow], tenant: str, upload_id: str) -
     return found
 
 
-def delete(session: Session, blobs: BlobStore, upload: Teacher | Dataset) -> None:
-    """Delete an upload with its inspection; its files go once the transaction has committed.
+def delete(session: Session, upload: Teacher | Dataset) -> None:
+    """Delete an upload with its inspection; upkeep deletes the files that nothing refers to any more.
 
     Raises:
         Conflict: ``upload_in_use``, when a job that has not ended needs it.
@@ -45,7 +43,6 @@ def delete(session: Session, blobs: BlobStore, upload: Teacher | Dataset) -> Non
         if inspection is not None:
             session.delete(inspection)
     session.delete(upload)
-    blob_references.forget(session, blobs, (upload.sha256, upload.canonical_sha256))
 
 
 def inspected(session: Session, job: Job) -> Teacher | Dataset | None:
