@@ -25,9 +25,18 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
-def _in_home(template: str) -> Any:
+def embedded_urls(home: Path) -> dict[str, str]:
+    """Give the URLs, by the names of the settings, with which everything lies in ``home``."""
+    return {
+        "database_url": f"sqlite:///{home}/proctor.db",
+        "broker_url": "filesystem://localhost",
+        "blob_url": f"file://{home}/blobs",
+    }
+
+
+def _in_home(name: str) -> Any:
     """Make a default from the folder that ``home`` turned out to be."""
-    return lambda fields: template.format(home=fields["home"])
+    return lambda fields: embedded_urls(fields["home"])[name]
 
 
 def _default_mode(host: str) -> Mode:
@@ -50,11 +59,9 @@ class Settings(BaseSettings):
         default_factory=lambda: Path(platformdirs.user_data_dir("proctor")), validate_default=True
     )
     """Folder of the embedded database, broker, blobs, scratch space and first key; processes work in it."""
-    database_url: str = Field(
-        default_factory=_in_home("sqlite:///{home}/proctor.db"), validation_alias=_url("DATABASE_URL")
-    )
-    broker_url: str = Field(default="filesystem://localhost", validation_alias=_url("BROKER_URL"))
-    blob_url: str = Field(default_factory=_in_home("file://{home}/blobs"), validation_alias=_url("BLOB_URL"))
+    database_url: str = Field(default_factory=_in_home("database_url"), validation_alias=_url("DATABASE_URL"))
+    broker_url: str = Field(default_factory=_in_home("broker_url"), validation_alias=_url("BROKER_URL"))
+    blob_url: str = Field(default_factory=_in_home("blob_url"), validation_alias=_url("BLOB_URL"))
     host: str = "127.0.0.1"
     port: int = Field(default=8642, ge=0, le=65535)
 
