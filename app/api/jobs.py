@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from app.api import wire
 from app.api.answers import tagged
-from app.api.deps import Edge, EdgeDep, Reader, ReadingSession, Submitter, WritingSession
+from app.api.deps import Edge, EdgeDep, KeyFirst, Reader, ReadingSession, Submitter, WritingSession
 from app.api.idempotency import Answer, KeyHeader, fingerprint, once
 from app.api.openapi import COMMON, job_links, problems
 from app.api.paging import PageQuery, next_after
@@ -28,7 +28,7 @@ from app.services.job_request import JobRequest as ServiceRequest
 from app.services.principal import Principal
 from app.services.recipe_check import check_recipe
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=KeyFirst)
 
 Id = Annotated[JobId, Path(description="The job.")]
 PreferHeader = Annotated[
@@ -69,6 +69,7 @@ class JobQuery(PageQuery):
             "malformed_body",
             "upload_not_ready",
             "idempotency_key_in_use",
+            "body_timed_out",
             "body_too_large",
             "unsupported_media_type",
             "invalid_request",
