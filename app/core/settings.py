@@ -95,6 +95,7 @@ class Settings(BaseSettings):
     inspections and reports say what is missing. The default depends on who can upload: a service that listens
     beyond this machine takes strangers' files, so it is ``required`` there. One that listens on this machine
     alone takes its owner's files, and must run in the containers and laptops where people try it first.
+    `proctor worker` does not know where its API listens, and takes ``required``.
     """
     max_job_memory_bytes: int | None = Field(default=None, ge=64 * MIB)
     """Of a job's process beyond its libraries. Unset, all that the machine or the container has."""
