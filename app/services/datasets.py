@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.core.errors import NotFound
 from app.core.ids import new_id
 from app.core.states import DatasetRole, UploadStatus
 from app.db.tables import Dataset
@@ -41,7 +44,8 @@ def receive(
     )
     found = session.scalar(existing)
     if found is not None and found.status == UploadStatus.REJECTED:
-        uploads.delete(session, found)
+        with suppress(NotFound):  # the same upload came twice at the same time
+            uploads.delete(session, found)
         found = None
     if found is not None:
         return found, False

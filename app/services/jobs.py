@@ -13,7 +13,7 @@ from app.core.states import DatasetRole, EventKind, JobKind, JobStatus, UploadSt
 from app.db.tables import Dataset, Job, StageOutput, Teacher
 from app.db.types import db_now
 from app.infra import queue
-from app.services import endings, events
+from app.services import endings, events, uploads
 from app.services.job_request import JobRequest
 from app.services.pages import Page, newest_first
 from app.services.principal import Principal
@@ -132,7 +132,7 @@ def retry(session: Session, tenant: str, job_id: str) -> Job:
     Raises:
         NotFound: There is none of that identifier for this tenant.
         Conflict: ``job_not_finished``; ``job_not_retryable``, when it succeeded, was an inspection, or its
-            teacher is gone.
+            teacher or one of its datasets is gone.
     """
     job = get(session, tenant, job_id)
     if not job.status.terminal:
@@ -141,10 +141,7 @@ def retry(session: Session, tenant: str, job_id: str) -> Job:
         )
     if job.status == JobStatus.SUCCEEDED or job.kind == JobKind.INSPECT:
         raise Conflict("job_not_retryable", f"The {job.kind} job is {job.status}.", "Submit a new job.")
-    if job.teacher_id is None:
-        raise Conflict(
-            "job_not_retryable", "The job's teacher was deleted.", "Upload it again, submit a new job."
-        )
+    _keep_uploads(session, job)
     copied = ("tenant", "kind", "teacher_id", "data", "triggers", "recipe", "device", "timeout_s", "labels")
     again = Job(id=new_id("job"), retry_of=job.id, **{name: getattr(job, name) for name in copied})
     _queue(session, again)
@@ -155,6 +152,17 @@ def retry(session: Session, tenant: str, job_id: str) -> Job:
             )
         )
     return again
+
+
+def _keep_uploads(session: Session, job: Job) -> None:
+    teacher = None if job.teacher_id is None else uploads.keep(session, Teacher, job.tenant, job.teacher_id)
+    wanted = [dataset_id for dataset_id in job.data.values() if dataset_id is not None]
+    datasets = [uploads.keep(session, Dataset, job.tenant, dataset_id) for dataset_id in wanted]
+    if teacher is None or None in datasets:
+        what = "teacher" if teacher is None else "dataset"
+        raise Conflict(
+            "job_not_retryable", f"The job's {what} was deleted.", "Upload it again, submit a new job."
+        )
 
 
 def _queue(session: Session, job: Job) -> Job:
@@ -169,15 +177,13 @@ def _queue(session: Session, job: Job) -> Job:
 
 def _check(session: Session, tenant: str, request: JobRequest, data: dict[str, str | None]) -> None:
     """Look up what the request names, and collect what is wrong with it."""
-    teacher = session.scalar(
-        select(Teacher).where(Teacher.tenant == tenant, Teacher.id == request.teacher_id)
-    )
+    teacher = uploads.keep(session, Teacher, tenant, request.teacher_id)
     errors = _faults("/teacher", "teacher", teacher)
     waiting = teacher is not None and teacher.status == UploadStatus.INSPECTING
     for use, dataset_id in data.items():
         if dataset_id is None:
             continue
-        dataset = session.scalar(select(Dataset).where(Dataset.tenant == tenant, Dataset.id == dataset_id))
+        dataset = uploads.keep(session, Dataset, tenant, dataset_id)
         errors += _faults(f"/data/{use}", "dataset", dataset)
         if dataset is not None and dataset.role != ROLES[use]:
             errors.append(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.core.errors import NotFound
 from app.core.ids import new_id
 from app.core.states import UploadStatus
 from app.db.tables import Teacher
@@ -50,7 +52,8 @@ def receive(
     )
     found = session.scalar(existing)
     if found is not None and found.status == UploadStatus.REJECTED:
-        uploads.delete(session, found)
+        with suppress(NotFound):  # the same upload came twice at the same time
+            uploads.delete(session, found)
         found = None
     if found is not None:
         return found, False
