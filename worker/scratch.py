@@ -37,7 +37,10 @@ def prepare(
     (folder / DESCRIPTION).write_text(json.dumps(description), "utf-8")
     earlier = [path for path in folder.parent.glob(f"*/{RESUME}") if any(path.iterdir())]
     if earlier:
-        shutil.copytree(max(earlier, key=lambda path: path.stat().st_mtime), folder / RESUME)
+        # Renamed when it is whole: half a copy would be the newest that the next attempt finds.
+        part = folder / f"{RESUME}.part"
+        shutil.copytree(max(earlier, key=lambda path: path.stat().st_mtime), part)
+        part.rename(folder / RESUME)
     return folder
 
 

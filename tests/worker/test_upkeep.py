@@ -143,6 +143,26 @@ def test_an_attempt_starts_from_the_newest_state_of_an_earlier_one(room: Service
     assert (folder / "resume" / "distill-0.json").read_text() == "new"
 
 
+def test_half_a_copy_of_a_state_is_not_resumed_from(
+    room: ServiceRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "scratch"
+    resume = root / "job_x" / "first" / "resume"
+    resume.mkdir(parents=True)
+    (resume / "distill-0.json").write_text("whole")
+
+    def die_half_way(source: Path, target: Path) -> None:
+        target.mkdir(parents=True)
+        (target / "distill-0.json.writing").write_text("who")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("worker.scratch.shutil.copytree", die_half_way)
+        scratch.prepare(root, leases.Lease("job_x", "second", 2), {}, {}, room.blobs)
+    folder = scratch.prepare(root, leases.Lease("job_x", "third", 3), {}, {}, room.blobs)
+    assert (folder / "resume" / "distill-0.json").read_text() == "whole"
+
+
 def test_inputs_are_copies(room: ServiceRoom, tmp_path: Path) -> None:
     sha256 = room.store(b"weights").sha256
     lease = leases.Lease("job_x", "token", 1)
