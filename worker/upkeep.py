@@ -33,16 +33,29 @@ def tick(context: WorkerContext) -> None:
         idempotency.expire(session)
     if reaped or rung:
         logger.info("took back %s; rang again for %s", list(reaped), list(rung))
-    with context.readers() as session:
-        live = set(
-            session.scalars(select(Job.id).where(Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))))
-        )
-    scratch.delete_all_but(settings.scratch_folder, live)
+    _delete_folders(context)
     context.blobs.delete_abandoned(older_than_s=ABANDONED_S)
     if _due(settings.home / "swept", SWEEP_S):
         sweep(context)
     for name in ("processed", "messages"):
         _empty(settings.broker_folder / name, all_files=name == "processed")
+
+
+def _delete_folders(context: WorkerContext) -> None:
+    """Delete the scratch folders of jobs that are over, or that nobody knows.
+
+    Folders are listed before it is asked which jobs live: the other way round, a job that was submitted and
+    begun in between would lose its folder.
+    """
+    root = context.settings.scratch_folder
+    found = scratch.jobs_with_folders(root)
+    with context.readers() as session:
+        live = set(
+            session.scalars(select(Job.id).where(Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))))
+        )
+    for job_id in found:
+        if job_id not in live:
+            scratch.delete(root, job_id)
 
 
 def sweep(context: WorkerContext) -> None:

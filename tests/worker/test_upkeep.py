@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,25 @@ def test_folders_of_live_jobs_are_kept_and_others_deleted(room: ServiceRoom, con
         (context.settings.scratch_folder / name / "token").mkdir(parents=True)
     upkeep.tick(context)
     assert [path.name for path in context.settings.scratch_folder.iterdir()] == [job.id]
+
+
+def test_a_job_submitted_while_upkeep_looks_keeps_its_folder(
+    room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = context.settings.scratch_folder
+    (root / "job_over" / "token").mkdir(parents=True)
+    listed = Path.iterdir
+    submitted: list[str] = []
+
+    def submit_first(path: Path) -> Iterator[Path]:
+        if path == root and not submitted:
+            submitted.append(room.submit().id)
+            (root / submitted[0] / "token").mkdir(parents=True)
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", submit_first)
+    upkeep.tick(context)
+    assert [path.name for path in listed(root)] == submitted
 
 
 def needed_blobs(room: ServiceRoom) -> set[str]:
