@@ -85,7 +85,9 @@ class Settings(BaseSettings):
     """From asking a job's process to stop to killing it."""
     job_timeout_s: float = Field(default=4 * 3600.0, gt=0)
     """Time limit of a job that names none."""
-    inspect_timeout_s: float = Field(default=120.0, gt=0)
+    inspect_timeout_s: float = Field(default=400.0, gt=0)
+    """Time limit of an inspection: more than its processes' own, which say better what was too slow. They add
+    up to 195 s for a checkpoint that timm has to describe, and 180 s for images."""
     inspect_wait_s: float = Field(default=30.0, ge=0)
     """How long an upload's answer waits for the inspection."""
     sandbox: Mode = Field(default_factory=lambda fields: _default_mode(fields.get("host", "")))
