@@ -155,12 +155,18 @@ def _retry_after(row: tables.Job) -> dict[str, str]:
 async def _wait(
     request: Request, edge: Edge, caller: Principal, job_id: str, wait_s: float
 ) -> tuple[tables.Job, str | None]:
-    def look() -> tuple[tables.Job, str | None]:
+    def look() -> JobStatus:
+        with edge.reading() as session:
+            return jobs.status_of(session, caller.tenant, job_id)
+
+    def read() -> tuple[tables.Job, str | None]:
         with edge.reading() as session:
             row = jobs.get(session, caller.tenant, job_id)
             return row, _students(session, [row]).get(row.id)
 
-    return await poll(request, look, lambda seen: seen[0].status.terminal, wait_s)
+    if wait_s:
+        await poll(request, look, lambda status: status.terminal, wait_s)
+    return await run_in_threadpool(read)
 
 
 def _students(session: Session, rows: Iterable[tables.Job]) -> dict[str, str]:

@@ -122,7 +122,7 @@ class LocalService:
         after = 0
         while True:
             with self._reading() as session:
-                over = jobs.get(session, TENANT, job_id).status.terminal
+                over = jobs.status_of(session, TENANT, job_id).terminal
                 rows = events.page(session, job_id, after)
             for row in rows:
                 after = row.seq

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from app.core.errors import LeaseLost
 from app.core.states import EventKind, JobStatus, Outcome
@@ -180,7 +180,10 @@ def ring_again(session: Session, *, older_than_s: float, at_most: int) -> Sequen
     Only the oldest ``at_most`` of each queue: a worker that is busy for an hour would otherwise find its
     queue full of the same identifiers. The next ones follow as those get claimed.
     """
-    waiting = session.scalars(select(Job).where(Job.status == JobStatus.QUEUED).order_by(Job.id))
+    needed = load_only(Job.kind, Job.device)  # a whole row can hold megabytes of pictures
+    waiting = session.scalars(
+        select(Job).where(Job.status == JobStatus.QUEUED).order_by(Job.id).options(needed)
+    )
     by_queue: dict[str, list[Job]] = {}
     for job in waiting:
         by_queue.setdefault(queue.queue_of(job), []).append(job)
@@ -188,7 +191,7 @@ def ring_again(session: Session, *, older_than_s: float, at_most: int) -> Sequen
     for jobs in by_queue.values():
         oldest = [job.id for job in jobs[:at_most]]
         stale = (Job.rung_at < db_now(-older_than_s)) | Job.rung_at.is_(None)
-        for job in session.scalars(select(Job).where(Job.id.in_(oldest), stale)):
+        for job in session.scalars(select(Job).where(Job.id.in_(oldest), stale).options(needed)):
             queue.ring(session, job)
             rung.append(job.id)
     return rung
