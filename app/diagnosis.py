@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import math
 import platform
+import secrets
 import shutil
 import subprocess
 import sys
@@ -118,14 +120,14 @@ def check_broker(settings: Settings) -> tuple[State, str, str]:
 
 def check_blobs(settings: Settings) -> tuple[State, str, str]:
     """Write a small blob, read it back, delete it."""
-    content = b"proctor doctor"
+    content = secrets.token_bytes(16)  # nobody else's: the blob may go at once
     store = make_blob_store(settings.blob_url)
     writer = store.open_for_write(limit_bytes=len(content))
     writer.write(content)
     blob = writer.finish()
     with store.open(blob.sha256) as file:
         intact = file.read() == content
-    store.delete(blob.sha256)
+    store.delete_if_stored_before(blob.sha256, math.inf)
     if not intact:
         return "failed", f"{settings.blob_url}: reads back other bytes", "Check the disk."
     return "ok", settings.blob_url, ""

@@ -61,12 +61,14 @@ def make_child(settings: Settings, name: str, command: Sequence[str]) -> ChildSp
 def background_children(settings: Settings) -> list[ChildSpec]:
     """Describe all that must run for jobs to be done: two workers and the scheduler.
 
-    Uploads are inspected by a worker of their own, so that they do not wait behind an hour of training.
+    Uploads are inspected by a worker of their own, so that they do not wait behind an hour of training. The
+    other one takes jobs for a GPU too: where there is none, they fail with ``gpu_missing`` instead of waiting
+    for ever.
     """
     inspecting = worker_command(["inspect", "upkeep"], name="inspect", threads=1)
-    computing = worker_command(["cpu"], name="cpu", threads=usable_cores())
+    computing = worker_command(["cpu", "gpu"], name="compute", threads=usable_cores())
     return [
         make_child(settings, "inspect-worker", inspecting),
-        make_child(settings, "cpu-worker", computing),
+        make_child(settings, "compute-worker", computing),
         make_child(settings, "scheduler", scheduler_command()),
     ]

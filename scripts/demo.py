@@ -76,7 +76,7 @@ def main() -> int:
         if job["status"] == "succeeded":
             journey.fetch(client, output, job["id"], arguments.output.absolute())
         else:
-            output.remark(tail(Path(folder) / "home" / "logs" / "cpu-worker.log"))
+            output.remark(tail(Path(folder) / "home" / "logs" / "compute-worker.log"))
     output.emit(job, job_text(job))
     if job["status"] != "succeeded":
         return 2

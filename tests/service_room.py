@@ -55,7 +55,7 @@ class ServiceRoom:
         """Make a teacher whose inspection is over."""
         with self.sessions.begin() as session:
             teacher, new = teachers.receive(
-                session, self.blobs, PRINCIPAL, self.store(content), filename="teacher.pt", declared={}
+                session, PRINCIPAL, self.store(content), filename="teacher.pt", declared={}
             )
             if not new:
                 return teacher

@@ -59,8 +59,14 @@ def crashed(status: int) -> Ending:
     )
 
 
-def timed_out(timeout_s: float) -> Ending:
-    """Make the ending of a job that took too long."""
+def timed_out(timeout_s: float, *, inspecting: bool) -> Ending:
+    """Make the ending of a job that took too long; nobody can give an inspection another limit or recipe."""
+    if inspecting:
+        return failed(
+            "time_limit",
+            f"The inspection was not done after {timeout_s:g} s.",
+            "Upload the file again when the service is less busy, or ask its operator for more time.",
+        )
     return failed(
         "time_limit",
         f"The job was not done after {timeout_s:g} s.",

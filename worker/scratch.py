@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,10 @@ def prepare(
     (folder / DESCRIPTION).write_text(json.dumps(description), "utf-8")
     earlier = [path for path in folder.parent.glob(f"*/{RESUME}") if any(path.iterdir())]
     if earlier:
-        shutil.copytree(max(earlier, key=lambda path: path.stat().st_mtime), folder / RESUME)
+        # Renamed when it is whole: half a copy would be the newest that the next attempt finds.
+        part = folder / f"{RESUME}.part"
+        shutil.copytree(max(earlier, key=lambda path: path.stat().st_mtime), part)
+        part.rename(folder / RESUME)
     return folder
 
 
@@ -46,8 +49,6 @@ def delete(root: Path, job_id: str) -> None:
     shutil.rmtree(root / job_id, ignore_errors=True)
 
 
-def delete_all_but(root: Path, job_ids: Container[str]) -> None:
-    """Delete the folders of jobs that are over, or that nobody knows."""
-    for folder in root.iterdir() if root.exists() else ():
-        if folder.name not in job_ids:
-            delete(root, folder.name)
+def jobs_with_folders(root: Path) -> list[str]:
+    """Name the jobs that have folders."""
+    return [folder.name for folder in root.iterdir()] if root.exists() else []

@@ -127,7 +127,7 @@ class _Watch:
                 return excess
             if time.monotonic() > self._deadline:
                 self._child.kill()
-                return timed_out(self._plan.timeout_s)
+                return timed_out(self._plan.timeout_s, inspecting=Stage.INSPECT in self._plan.stages)
 
     def _listen(self) -> Ending | None:
         for message in self._child.messages.poll(TURN_S):

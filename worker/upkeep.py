@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app.core.states import JobStatus
 from app.db.tables import Job
-from app.services import idempotency, leases
+from app.services import blob_references, idempotency, leases
 from worker import scratch
 from worker.worker_context import WorkerContext
 
@@ -18,6 +18,8 @@ from worker.worker_context import WorkerContext
 RINGS_AT_ONCE = 8
 #: No upload takes so long: the API closes slow ones after a minute.
 ABANDONED_S = 3600.0
+#: Between two looks at all blobs.
+SWEEP_S = 600.0
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +33,57 @@ def tick(context: WorkerContext) -> None:
         idempotency.expire(session)
     if reaped or rung:
         logger.info("took back %s; rang again for %s", list(reaped), list(rung))
+    _delete_folders(context)
+    context.blobs.delete_abandoned(older_than_s=ABANDONED_S)
+    if _due(settings.home / "swept", SWEEP_S):
+        sweep(context)
+    for name in ("processed", "messages"):
+        _empty(settings.broker_folder / name, all_files=name == "processed")
+
+
+def _delete_folders(context: WorkerContext) -> None:
+    """Delete the scratch folders of jobs that are over, or that nobody knows.
+
+    Folders are listed before it is asked which jobs live: the other way round, a job that was submitted and
+    begun in between would lose its folder.
+    """
+    root = context.settings.scratch_folder
+    found = scratch.jobs_with_folders(root)
     with context.readers() as session:
         live = set(
             session.scalars(select(Job.id).where(Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))))
         )
-    scratch.delete_all_but(settings.scratch_folder, live)
-    context.blobs.delete_abandoned(older_than_s=ABANDONED_S)
-    for name in ("processed", "messages"):
-        _empty(settings.broker_folder / name, all_files=name == "processed")
+    for job_id in found:
+        if job_id not in live:
+            scratch.delete(root, job_id)
+
+
+def sweep(context: WorkerContext) -> None:
+    """Delete the blobs to which no row refers, but none that was stored within the last hour.
+
+    Bytes are stored before their row is committed, and equal bytes are one blob: deleting one together with
+    its last row could take the bytes that somebody else's upload had put in place a moment before. What was
+    stored an hour ago has its row by now, or its writer died before it could write one.
+    """
+    horizon = time.time() - ABANDONED_S
+    old = context.blobs.stored_before(horizon)
+    with context.readers() as session:
+        needed = blob_references.referenced(session)
+    gone = [
+        sha256
+        for sha256 in old
+        if sha256 not in needed and context.blobs.delete_if_stored_before(sha256, horizon)
+    ]
+    if gone:
+        logger.info("deleted %d blobs that nothing refers to", len(gone))
+
+
+def _due(marker: Path, every_s: float) -> bool:
+    """Whether it is so long ago that this was last true; the file remembers it, also over a restart."""
+    if marker.exists() and time.time() - marker.stat().st_mtime < every_s:
+        return False
+    marker.touch()
+    return True
 
 
 def _empty(folder: Path, *, all_files: bool) -> None:

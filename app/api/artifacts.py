@@ -52,7 +52,7 @@ _CONTENT: Responses = {
 )
 def list_job_artifacts(session: ReadingSession, caller: Reader, job_id: JobPath) -> Page[Artifact]:
     """Return all files of the job; there are some dozens at most, so the page is never cut."""
-    jobs.get(session, caller.tenant, job_id)
+    jobs.status_of(session, caller.tenant, job_id)
     rows = artifacts.page(session, caller.tenant, job_id)
     return Page(data=[wire.artifact(row) for row in rows], has_more=False, next_after=None)
 

@@ -52,17 +52,15 @@ async def put_dataset(
     """Send the file's bytes as the body.
 
     It is inspected before the answer goes out: one unreadable image refuses the archive and is named, and
-    a refused file leaves nothing behind.
+    a refused file is not kept.
     """
     name = inspections.plain_name(filename)
     row, created = await inspections.take_in(
         request,
         edge,
-        lambda session, stored: datasets.receive(
-            session, edge.blobs, caller, stored, filename=name, role=options.role
-        ),
+        lambda session, stored: datasets.receive(session, caller, stored, filename=name, role=options.role),
         lambda session, dataset_id: datasets.get(session, caller.tenant, dataset_id),
-        lambda session, dataset_id: datasets.delete(session, edge.blobs, caller.tenant, dataset_id),
+        lambda session, dataset_id: datasets.delete(session, caller.tenant, dataset_id),
     )
     return inspections.answer(wire.dataset(row), row, f"/v1/datasets/{row.id}", created=created)
 
@@ -96,6 +94,6 @@ def get_dataset(request: Request, session: ReadingSession, caller: Reader, datas
     status_code=204,
     responses={**COMMON, **problems("not_found", "upload_in_use")},
 )
-def delete_dataset(session: WritingSession, edge: EdgeDep, caller: Submitter, dataset_id: Id) -> None:
-    """Delete the dataset's files. Jobs that used it keep their results."""
-    datasets.delete(session, edge.blobs, caller.tenant, dataset_id)
+def delete_dataset(session: WritingSession, caller: Submitter, dataset_id: Id) -> None:
+    """Delete the dataset, and its files within two hours. Jobs that used it keep their results."""
+    datasets.delete(session, caller.tenant, dataset_id)

@@ -55,10 +55,10 @@ class _Source:
     def look(self, after: int, limit: int) -> tuple[list[Event], bool]:
         """Return up to ``limit`` events, and whether the job is finished.
 
-        The job is read first: whatever it told before it finished is then among the events.
+        The status is read first: whatever it told before it finished is then among the events.
         """
         with self.edge.reading() as session:
-            finished = jobs.get(session, self.tenant, self.job_id).status.terminal
+            finished = jobs.status_of(session, self.tenant, self.job_id).terminal
             return [wire.event(row) for row in events.page(session, self.job_id, after, limit)], finished
 
     async def stream(self, after: int) -> AsyncIterator[bytes]:

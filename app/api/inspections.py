@@ -22,7 +22,6 @@ from app.db import tables
 from app.infra.blobs import StoredBlob
 from app.schemas.base import Wire
 from app.schemas.uploads import FileName
-from app.services import blob_references
 
 RETRY_AFTER_S = 2
 
@@ -63,7 +62,7 @@ async def take_in(
         The row as it was seen last, and whether it is new.
 
     Raises:
-        ServiceError: The reader's own code, when it refused the file; nothing of it is kept then.
+        ServiceError: The reader's own code, when it refused the file; no row is kept then.
     """
     stored = await uploads.receive(request, edge.blobs, edge.settings.max_upload_bytes)
     row, created = await run_in_threadpool(_register, edge, stored, register)
@@ -96,14 +95,8 @@ async def take_in(
 def _register(
     edge: Edge, stored: StoredBlob, register: Callable[[Session, StoredBlob], tuple[Row, bool]]
 ) -> tuple[Row, bool]:
-    try:
-        with edge.sessions.begin() as session:
-            return register(session, stored)
-    except BaseException:
-        # No row names the bytes, unless another upload of the same ones does.
-        with edge.sessions.begin() as session:
-            blob_references.forget(session, edge.blobs, (stored.sha256,))
-        raise
+    with edge.sessions.begin() as session:
+        return register(session, stored)
 
 
 def _discard(edge: Edge, row_id: str, discard: Callable[[Session, str], None]) -> None:

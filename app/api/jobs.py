@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from app.api import wire
 from app.api.answers import tagged
-from app.api.deps import Edge, EdgeDep, Reader, ReadingSession, Submitter, WritingSession
+from app.api.deps import Edge, EdgeDep, KeyFirst, Reader, ReadingSession, Submitter, WritingSession
 from app.api.idempotency import Answer, KeyHeader, fingerprint, once
 from app.api.openapi import COMMON, job_links, problems
 from app.api.paging import PageQuery, next_after
@@ -28,7 +28,7 @@ from app.services.job_request import JobRequest as ServiceRequest
 from app.services.principal import Principal
 from app.services.recipe_check import check_recipe
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=KeyFirst)
 
 Id = Annotated[JobId, Path(description="The job.")]
 PreferHeader = Annotated[
@@ -69,6 +69,7 @@ class JobQuery(PageQuery):
             "malformed_body",
             "upload_not_ready",
             "idempotency_key_in_use",
+            "body_timed_out",
             "body_too_large",
             "unsupported_media_type",
             "invalid_request",
@@ -154,12 +155,18 @@ def _retry_after(row: tables.Job) -> dict[str, str]:
 async def _wait(
     request: Request, edge: Edge, caller: Principal, job_id: str, wait_s: float
 ) -> tuple[tables.Job, str | None]:
-    def look() -> tuple[tables.Job, str | None]:
+    def look() -> JobStatus:
+        with edge.reading() as session:
+            return jobs.status_of(session, caller.tenant, job_id)
+
+    def read() -> tuple[tables.Job, str | None]:
         with edge.reading() as session:
             row = jobs.get(session, caller.tenant, job_id)
             return row, _students(session, [row]).get(row.id)
 
-    return await poll(request, look, lambda seen: seen[0].status.terminal, wait_s)
+    if wait_s:
+        await poll(request, look, lambda status: status.terminal, wait_s)
+    return await run_in_threadpool(read)
 
 
 def _students(session: Session, rows: Iterable[tables.Job]) -> dict[str, str]:

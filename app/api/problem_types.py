@@ -48,6 +48,9 @@ _OWN = {
     "method_not_allowed": ProblemType(405, "Method not allowed", "The Allow header names the methods."),
     "not_acceptable": ProblemType(406, "No such representation", "The detail names the media types offered."),
     "upload_timed_out": ProblemType(408, "The upload stalled", "Upload the file again."),
+    "body_timed_out": ProblemType(
+        408, "The body took too long", "Send the whole body within a minute of the request's head."
+    ),
     "length_required": ProblemType(
         411, "Content-Length is missing", "Send the file's size; chunked transfer coding is not accepted."
     ),
@@ -118,7 +121,9 @@ _OWN = {
         "Ask the operator: the worker lacks a part of its sandbox (docs/threat-model.md).",
     ),
     "storage_full": ProblemType(
-        507, "No space left", "Delete teachers or datasets, or ask the operator for space."
+        507,
+        "No space left",
+        "Delete teachers or datasets, which frees space within two hours, or ask the operator.",
     ),
 }
 

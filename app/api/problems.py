@@ -30,6 +30,7 @@ _CODE_OF_STATUS = {
     404: "route_not_found",
     405: "method_not_allowed",
     406: "not_acceptable",
+    408: "body_timed_out",
     413: "body_too_large",
     415: "unsupported_media_type",
 }
@@ -140,7 +141,7 @@ def _on_http_exception(request: Request, error: HTTPException) -> Response:
     code = _CODE_OF_STATUS.get(
         error.status_code, "bad_request" if error.status_code < 500 else "internal_error"
     )
-    detail = str(error.detail) if code == "body_too_large" else ""
+    detail = str(error.detail) if code in {"body_timed_out", "body_too_large"} else ""
     headers = dict(error.headers or {})
     if code == "method_not_allowed":  # the framework names the methods of the first route that fits
         headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))

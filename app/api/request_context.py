@@ -1,7 +1,8 @@
-"""The outermost layer: a request id, a limit on bodies, and the counters of /metrics."""
+"""The outermost layer: a request id, limits on bodies, and the counters of /metrics."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import time
@@ -11,6 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.http_metrics import HttpMetrics
+
+#: From a request's head to the end of its JSON body. 4 MiB in that time are half a megabit a second.
+BODY_TIMEOUT_S = 60.0
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
@@ -23,11 +27,11 @@ def choose_request_id(offered: str | None) -> str:
 
 
 class RequestContext:
-    """Give each request its id, refuse large bodies, and count what was answered.
+    """Give each request its id, refuse large and endless bodies, and count what was answered.
 
     Starlette's own body limit answers an over-long ``Content-Length`` as text/plain; raising from
     ``receive`` lets the problem handlers answer instead. Uploads are exempt here: they stream, and their
-    limit is checked where they are written.
+    limits are checked where they are written.
     """
 
     def __init__(
@@ -71,13 +75,20 @@ class RequestContext:
         declared = headers.get("content-length", "0")
         too_large = declared.isdigit() and int(declared[:20]) > self.limit_bytes
         received = 0
+        deadline: float | None = asyncio.get_running_loop().time() + BODY_TIMEOUT_S
 
         async def receive_limited() -> Message:
-            nonlocal received
-            message = {} if too_large else await receive()
+            nonlocal received, deadline
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = {} if too_large else await receive()
+            except TimeoutError:
+                raise HTTPException(408, f"The body was not there after {BODY_TIMEOUT_S:g} s.") from None
             received += len(message.get("body", b""))
             if too_large or received > self.limit_bytes:
                 raise HTTPException(413, f"A JSON body may have {self.limit_bytes} bytes.")
+            if not message.get("more_body", False):
+                deadline = None  # what comes now is that the client goes, which may take as long as it likes
             return message
 
         return receive_limited

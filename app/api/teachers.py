@@ -52,18 +52,16 @@ async def put_teacher(
     """Send the file's bytes as the body. The file is never unpickled and none of its code runs.
 
     It is inspected before the answer goes out: a file that is refused is answered with the reader's code
-    and leaves nothing behind.
+    and is not kept.
     """
     name = inspections.plain_name(filename)
     declared = options.declared()  # refused before the body is read
     row, created = await inspections.take_in(
         request,
         edge,
-        lambda session, stored: teachers.receive(
-            session, edge.blobs, caller, stored, filename=name, declared=declared
-        ),
+        lambda session, stored: teachers.receive(session, caller, stored, filename=name, declared=declared),
         lambda session, teacher_id: teachers.get(session, caller.tenant, teacher_id),
-        lambda session, teacher_id: teachers.delete(session, edge.blobs, caller.tenant, teacher_id),
+        lambda session, teacher_id: teachers.delete(session, caller.tenant, teacher_id),
     )
     return inspections.answer(wire.teacher(row), row, f"/v1/teachers/{row.id}", created=created)
 
@@ -97,6 +95,6 @@ def get_teacher(request: Request, session: ReadingSession, caller: Reader, teach
     status_code=204,
     responses={**COMMON, **problems("not_found", "upload_in_use")},
 )
-def delete_teacher(session: WritingSession, edge: EdgeDep, caller: Submitter, teacher_id: Id) -> None:
-    """Delete the teacher's files. Jobs that used it keep their results."""
-    teachers.delete(session, edge.blobs, caller.tenant, teacher_id)
+def delete_teacher(session: WritingSession, caller: Submitter, teacher_id: Id) -> None:
+    """Delete the teacher, and its files within two hours. Jobs that used it keep their results."""
+    teachers.delete(session, caller.tenant, teacher_id)

@@ -79,9 +79,7 @@ class LocalService:
             declared = TeacherQuery.model_validate(options).declared()
             stored = self._store(path, on_bytes)
             with self._writing.begin() as session:
-                row, _ = teachers.receive(
-                    session, self._blobs, OWNER, stored, filename=path.name, declared=declared
-                )
+                row, _ = teachers.receive(session, OWNER, stored, filename=path.name, declared=declared)
             row = self._until_inspected(lambda session: teachers.get(session, TENANT, row.id))
             return wire.teacher(row).model_dump(mode="json")
 
@@ -94,9 +92,7 @@ class LocalService:
         with _problems():
             stored = self._store(path, on_bytes)
             with self._writing.begin() as session:
-                row, _ = datasets.receive(
-                    session, self._blobs, OWNER, stored, filename=path.name, role=DatasetRole(role)
-                )
+                row, _ = datasets.receive(session, OWNER, stored, filename=path.name, role=DatasetRole(role))
             row = self._until_inspected(lambda session: datasets.get(session, TENANT, row.id))
             return wire.dataset(row).model_dump(mode="json")
 
@@ -126,7 +122,7 @@ class LocalService:
         after = 0
         while True:
             with self._reading() as session:
-                over = jobs.get(session, TENANT, job_id).status.terminal
+                over = jobs.status_of(session, TENANT, job_id).terminal
                 rows = events.page(session, job_id, after)
             for row in rows:
                 after = row.seq
@@ -152,7 +148,7 @@ class LocalService:
 
     def log_tail(self) -> str:
         """Read the end of the log of the worker that runs jobs; the home may be gone when the user looks."""
-        return tail(self._settings.home / "logs" / "cpu-worker.log")
+        return tail(self._settings.home / "logs" / "compute-worker.log")
 
     def _store(self, path: Path, on_bytes: OnBytes) -> StoredBlob:
         writer = self._blobs.open_for_write(limit_bytes=self._settings.max_upload_bytes)

@@ -17,6 +17,7 @@ from app.commands.local import LocalService, open_engine
 from app.commands.options import JobOptions, home_option, job_options, settings_of
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
 from app.commands.sandbox import require_sandbox
+from app.core.settings import Settings, embedded_urls
 from app.embedded import background_children
 from app.home import HomeBusyError, sole_owner
 from app.preparation import prepare_database
@@ -76,6 +77,15 @@ def _cancel(service: LocalService, output: Output, job_id: str) -> None:
     output.remark("Canceled.")
 
 
+def settings_in(home: Path) -> Settings:
+    """Build settings with which everything lies in ``home``, whatever servers the environment names.
+
+    Those belong to a service that others use: its workers would do the job, and its database keep it.
+    """
+    home = home.expanduser().absolute()
+    return settings_of(home=home, **embedded_urls(home))
+
+
 @contextmanager
 def local_service(output: Output, home: Path | None, stop: threading.Event) -> Iterator[LocalService]:
     """Open a home, start its workers, and stop them at the end. While it waits, ``stop`` interrupts it.
@@ -87,7 +97,7 @@ def local_service(output: Output, home: Path | None, stop: threading.Event) -> I
         if home is None:
             temporary = tempfile.TemporaryDirectory(prefix="proctor-run-", ignore_cleanup_errors=True)
             home = Path(stack.enter_context(temporary))
-        settings = settings_of(home=home)
+        settings = settings_in(home)
         require_sandbox(settings)
         settings.make_home()
         try:

@@ -10,6 +10,7 @@ import click
 from app.commands.options import home_option, settings_of
 from app.commands.outcome import CommandError, Output, proctor_command
 from app.commands.sandbox import require_sandbox
+from app.core.settings import Settings
 from app.embedded import child_environment, usable_cores, worker_command
 from app.home import enter_home
 from app.infra.queue import QUEUES
@@ -30,11 +31,23 @@ def command(*, output: Output, queues: str, threads: int | None, name: str | Non
     unknown = sorted(set(wanted) - set(QUEUES))
     if unknown:
         raise click.UsageError(f"There is no queue {', '.join(unknown)}; there are {', '.join(QUEUES)}.")
-    settings = settings_of(home=home)
+    settings = _settings(home)
     require_sandbox(settings)
     enter_home(settings)
     arguments = worker_command(wanted, name=name or wanted[0], threads=threads or usable_cores())
     return become(arguments, child_environment(settings))
+
+
+def _settings(home: Path | None) -> Settings:
+    """Require the sandbox unless the operator said otherwise.
+
+    A worker of its own does not know where the API listens, so it must take its uploads for strangers'.
+    ``proctor serve`` and ``proctor run`` know, and tell their workers.
+    """
+    settings = settings_of(home=home)
+    if "sandbox" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"sandbox": "required"})
 
 
 def become(arguments: list[str], environment: dict[str, str]) -> int:

@@ -25,9 +25,18 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
-def _in_home(template: str) -> Any:
+def embedded_urls(home: Path) -> dict[str, str]:
+    """Give the URLs, by the names of the settings, with which everything lies in ``home``."""
+    return {
+        "database_url": f"sqlite:///{home}/proctor.db",
+        "broker_url": "filesystem://localhost",
+        "blob_url": f"file://{home}/blobs",
+    }
+
+
+def _in_home(name: str) -> Any:
     """Make a default from the folder that ``home`` turned out to be."""
-    return lambda fields: template.format(home=fields["home"])
+    return lambda fields: embedded_urls(fields["home"])[name]
 
 
 def _default_mode(host: str) -> Mode:
@@ -50,11 +59,9 @@ class Settings(BaseSettings):
         default_factory=lambda: Path(platformdirs.user_data_dir("proctor")), validate_default=True
     )
     """Folder of the embedded database, broker, blobs, scratch space and first key; processes work in it."""
-    database_url: str = Field(
-        default_factory=_in_home("sqlite:///{home}/proctor.db"), validation_alias=_url("DATABASE_URL")
-    )
-    broker_url: str = Field(default="filesystem://localhost", validation_alias=_url("BROKER_URL"))
-    blob_url: str = Field(default_factory=_in_home("file://{home}/blobs"), validation_alias=_url("BLOB_URL"))
+    database_url: str = Field(default_factory=_in_home("database_url"), validation_alias=_url("DATABASE_URL"))
+    broker_url: str = Field(default_factory=_in_home("broker_url"), validation_alias=_url("BROKER_URL"))
+    blob_url: str = Field(default_factory=_in_home("blob_url"), validation_alias=_url("BLOB_URL"))
     host: str = "127.0.0.1"
     port: int = Field(default=8642, ge=0, le=65535)
 
@@ -78,7 +85,9 @@ class Settings(BaseSettings):
     """From asking a job's process to stop to killing it."""
     job_timeout_s: float = Field(default=4 * 3600.0, gt=0)
     """Time limit of a job that names none."""
-    inspect_timeout_s: float = Field(default=120.0, gt=0)
+    inspect_timeout_s: float = Field(default=400.0, gt=0)
+    """Time limit of an inspection: more than its processes' own, which say better what was too slow. They add
+    up to 195 s for a checkpoint that timm has to describe, and 180 s for images."""
     inspect_wait_s: float = Field(default=30.0, ge=0)
     """How long an upload's answer waits for the inspection."""
     sandbox: Mode = Field(default_factory=lambda fields: _default_mode(fields.get("host", "")))
@@ -88,6 +97,7 @@ class Settings(BaseSettings):
     inspections and reports say what is missing. The default depends on who can upload: a service that listens
     beyond this machine takes strangers' files, so it is ``required`` there. One that listens on this machine
     alone takes its owner's files, and must run in the containers and laptops where people try it first.
+    `proctor worker` does not know where its API listens, and takes ``required``.
     """
     max_job_memory_bytes: int | None = Field(default=None, ge=64 * MIB)
     """Of a job's process beyond its libraries. Unset, all that the machine or the container has."""

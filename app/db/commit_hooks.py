@@ -1,4 +1,4 @@
-"""Things to do when a transaction commits, and only then."""
+"""Things to do when a transaction has committed, and only then."""
 
 from __future__ import annotations
 
@@ -9,13 +9,7 @@ from sqlalchemy.orm import Session
 
 Action = Callable[[], None]
 
-_BEFORE = "before_commit_actions"
-_AFTER = "after_commit_actions"
-
-
-def before_commit(session: Session, action: Action) -> None:
-    """Call ``action`` as the last thing in the transaction; it may still use the session."""
-    _actions(session, _BEFORE).append(action)
+_ACTIONS = "after_commit_actions"
 
 
 def after_commit(session: Session, action: Action) -> None:
@@ -23,23 +17,17 @@ def after_commit(session: Session, action: Action) -> None:
 
     Releasing a savepoint is no commit; a rollback drops all actions.
     """
-    _actions(session, _AFTER).append(action)
-
-
-def _actions(session: Session, when: str) -> list[Action]:
-    if _BEFORE not in session.info:
-        session.info[_BEFORE], session.info[_AFTER] = [], []
-        event.listen(session, "before_commit", lambda session: _run(session, _BEFORE))
-        event.listen(session, "after_commit", lambda session: _run(session, _AFTER))
+    if _ACTIONS not in session.info:
+        session.info[_ACTIONS] = []
+        event.listen(session, "after_commit", _run)
         event.listen(session, "after_soft_rollback", _drop)
-    actions: list[Action] = session.info[when]
-    return actions
+    session.info[_ACTIONS].append(action)
 
 
-def _run(session: Session, when: str) -> None:
+def _run(session: Session) -> None:
     if session.in_nested_transaction():  # a savepoint is released; nobody else sees its rows yet
         return
-    actions, session.info[when] = session.info[when], []
+    actions, session.info[_ACTIONS] = session.info[_ACTIONS], []
     for action in actions:
         action()
 
@@ -47,4 +35,4 @@ def _run(session: Session, when: str) -> None:
 def _drop(session: Session, previous_transaction: object) -> None:
     del previous_transaction
     if not session.in_transaction():  # else only to a savepoint
-        session.info[_BEFORE], session.info[_AFTER] = [], []
+        session.info[_ACTIONS] = []

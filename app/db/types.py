@@ -79,5 +79,34 @@ def _postgresql_now(element: db_now, compiler: SQLCompiler, **kw: Any) -> str:
     return f"(clock_timestamp() + interval '{element.offset_s:.3f} seconds')"
 
 
+class without_member(ColumnElement[Any]):  # noqa: N801 - reads as a SQL function
+    """A JSON array of objects, in its order, each without one of its members, which is large."""
+
+    inherit_cache = False
+
+    def __init__(self, array: ColumnElement[Any], member: str) -> None:
+        """Take the column and the member's name, which is no user's text."""
+        self.array = array
+        self.member = member
+        self.type = FreeForm
+
+
+@compiles(without_member, "sqlite")
+def _sqlite_without(element: without_member, compiler: SQLCompiler, **kw: Any) -> str:
+    """Mark each object as JSON again, or they would be strings."""
+    array = compiler.process(element.array, **kw)
+    kept = f"json_group_array(json(json_remove(value, '$.{element.member}')))"
+    return f"(SELECT {kept} FROM json_each({array}))"  # noqa: S608  our own names
+
+
+@compiles(without_member, "postgresql")
+def _postgresql_without(element: without_member, compiler: SQLCompiler, **kw: Any) -> str:
+    """Put the objects into their order, which an aggregate does not promise to keep."""
+    array = compiler.process(element.array, **kw)
+    objects = f"jsonb_array_elements({array}) WITH ORDINALITY AS each_object(value, place)"
+    kept = f"jsonb_agg(value - '{element.member}' ORDER BY place)"
+    return f"(SELECT coalesce({kept}, '[]'::jsonb) FROM {objects})"  # noqa: S608  likewise
+
+
 #: Free-form data: JSON text on SQLite, JSONB on PostgreSQL.
 FreeForm = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")

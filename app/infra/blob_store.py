@@ -55,8 +55,11 @@ class BlobStore(Protocol):
     def path(self, sha256: str) -> Path | None:
         """Give the blob's own path where it lies in a folder; None where it does not."""
 
-    def delete(self, sha256: str) -> None:
-        """Delete a blob; one that is not there is deleted already."""
+    def stored_before(self, moment_s: float) -> list[str]:
+        """Name the blobs whose bytes nobody stored since a moment, in seconds since the epoch."""
+
+    def delete_if_stored_before(self, sha256: str, moment_s: float) -> bool:
+        """Delete a blob unless somebody stored the same bytes again since; return whether it is gone now."""
 
     def delete_abandoned(self, *, older_than_s: float) -> int:
         """Delete what writers that died left behind; return how many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -116,9 +117,23 @@ class LocalBlobStore:
         """Give the blob's own path."""
         return self._place(sha256)
 
-    def delete(self, sha256: str) -> None:
-        """Delete a blob."""
-        self._place(sha256).unlink(missing_ok=True)
+    def stored_before(self, moment_s: float) -> list[str]:
+        """Name old blobs."""
+        return [
+            path.name
+            for path in self._folder.glob("??/*")
+            if (stored_at := _stored_at(path)) is not None and stored_at < moment_s
+        ]
+
+    def delete_if_stored_before(self, sha256: str, moment_s: float) -> bool:
+        """Delete an old blob."""
+        place = self._place(sha256)
+        with self._locked():
+            stored_at = _stored_at(place)
+            if stored_at is None or stored_at >= moment_s:
+                return False
+            place.unlink()
+        return True
 
     def delete_abandoned(self, *, older_than_s: float) -> int:
         """Delete temporary files that nobody has written to for so long."""
@@ -134,10 +149,12 @@ class LocalBlobStore:
         return deleted
 
     def adopt(self, path: Path, sha256: str) -> None:
-        """Move a synced file to its place; the same bytes may be there already."""
+        """Move a synced file to its place, as of now; the same bytes may be there already."""
         place = self._place(sha256)
         place.parent.mkdir(mode=0o700, exist_ok=True)
-        path.replace(place)
+        os.utime(path)
+        with self._locked():
+            path.replace(place)
         folder = os.open(place.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -146,6 +163,26 @@ class LocalBlobStore:
 
     def _place(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep bytes from being stored again between a look at their age and their end.
+
+        The lock is a file, not the folder: over NFS only what is open for writing can be locked.
+        """
+        descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _stored_at(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another host's upkeep was faster
+        return None
 
 
 @contextmanager

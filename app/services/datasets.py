@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.core.errors import NotFound
 from app.core.ids import new_id
 from app.core.states import DatasetRole, UploadStatus
 from app.db.tables import Dataset
-from app.infra.blobs import BlobStore, StoredBlob
+from app.infra.blobs import StoredBlob
 from app.services import jobs, uploads
 from app.services.pages import Page, newest_first
 from app.services.principal import Principal
@@ -17,7 +20,6 @@ from app.services.principal import Principal
 
 def receive(
     session: Session,
-    blobs: BlobStore,
     principal: Principal,
     stored: StoredBlob,
     *,
@@ -28,7 +30,6 @@ def receive(
 
     Args:
         session: The caller's transaction.
-        blobs: Where the bytes are.
         principal: Who uploads.
         stored: What the blob writer returned.
         filename: The uploader's name for it; only shown.
@@ -43,7 +44,8 @@ def receive(
     )
     found = session.scalar(existing)
     if found is not None and found.status == UploadStatus.REJECTED:
-        uploads.delete(session, blobs, found)
+        with suppress(NotFound):  # the same upload came twice at the same time
+            uploads.delete(session, found)
         found = None
     if found is not None:
         return found, False
@@ -79,11 +81,11 @@ def page(session: Session, tenant: str, after: str | None = None, limit: int = 2
     return newest_first(session, select(Dataset).where(Dataset.tenant == tenant), Dataset.id, after, limit)
 
 
-def delete(session: Session, blobs: BlobStore, tenant: str, dataset_id: str) -> None:
-    """Delete a dataset and its files; jobs that used it keep their results.
+def delete(session: Session, tenant: str, dataset_id: str) -> None:
+    """Delete a dataset, and its files within two hours; jobs that used it keep their results.
 
     Raises:
         NotFound: There is none of that identifier for this tenant.
         Conflict: A job that has not ended uses it.
     """
-    uploads.delete(session, blobs, get(session, tenant, dataset_id))
+    uploads.delete(session, get(session, tenant, dataset_id))

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import case, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm.attributes import set_committed_value
 
 from app.core.errors import Conflict, FieldError, Invalid, NotFound
 from app.core.ids import new_id
 from app.core.states import DatasetRole, EventKind, JobKind, JobStatus, UploadStatus
 from app.db.tables import Dataset, Job, StageOutput, Teacher
-from app.db.types import db_now
+from app.db.types import db_now, without_member
 from app.infra import queue
-from app.services import endings, events
+from app.services import endings, events, uploads
 from app.services.job_request import JobRequest
 from app.services.pages import Page, newest_first
 from app.services.principal import Principal
@@ -77,6 +78,18 @@ def get(session: Session, tenant: str, job_id: str) -> Job:
     return found
 
 
+def status_of(session: Session, tenant: str, job_id: str) -> JobStatus:
+    """Return where a job stands, and read no more of its row, which can hold megabytes.
+
+    Raises:
+        NotFound: There is none of that identifier for this tenant.
+    """
+    found = session.scalar(select(Job.status).where(Job.tenant == tenant, Job.id == job_id))
+    if found is None:
+        raise NotFound("job")
+    return found
+
+
 def page(
     session: Session,
     tenant: str,
@@ -87,14 +100,23 @@ def page(
     after: str | None = None,
     limit: int = 20,
 ) -> Page[Job]:
-    """Return a page of jobs, newest first; inspections only when ``kind`` asks for them."""
-    query = select(Job).where(Job.tenant == tenant)
+    """Return a page of jobs, newest first; inspections only when ``kind`` asks for them.
+
+    Their triggers come without pictures: those of a hundred jobs can be 280 MB.
+    """
+    query = select(Job).where(Job.tenant == tenant).options(defer(Job.triggers, raiseload=True))
     query = query.where(Job.kind != JobKind.INSPECT if kind is None else Job.kind == kind)
     if status is not None:
         query = query.where(Job.status == status)
     if label is not None:
         query = query.where(Job.labels[label[0]].as_string() == label[1])
-    return newest_first(session, query, Job.id, after, limit)
+    found = newest_first(session, query, Job.id, after, limit)
+    named = select(Job.id, without_member(Job.__table__.c.triggers, "png"))
+    rows = session.execute(named.where(Job.id.in_([job.id for job in found.rows])))
+    by_id: dict[str, list[dict[str, Any]]] = {row[0]: row[1] for row in rows}
+    for job in found.rows:  # only inspections, which have none, can have been deleted since
+        set_committed_value(job, "triggers", by_id.get(job.id, []))
+    return found
 
 
 def cancel(session: Session, tenant: str, job_id: str) -> Job:
@@ -132,7 +154,7 @@ def retry(session: Session, tenant: str, job_id: str) -> Job:
     Raises:
         NotFound: There is none of that identifier for this tenant.
         Conflict: ``job_not_finished``; ``job_not_retryable``, when it succeeded, was an inspection, or its
-            teacher is gone.
+            teacher or one of its datasets is gone.
     """
     job = get(session, tenant, job_id)
     if not job.status.terminal:
@@ -141,10 +163,7 @@ def retry(session: Session, tenant: str, job_id: str) -> Job:
         )
     if job.status == JobStatus.SUCCEEDED or job.kind == JobKind.INSPECT:
         raise Conflict("job_not_retryable", f"The {job.kind} job is {job.status}.", "Submit a new job.")
-    if job.teacher_id is None:
-        raise Conflict(
-            "job_not_retryable", "The job's teacher was deleted.", "Upload it again, submit a new job."
-        )
+    _keep_uploads(session, job)
     copied = ("tenant", "kind", "teacher_id", "data", "triggers", "recipe", "device", "timeout_s", "labels")
     again = Job(id=new_id("job"), retry_of=job.id, **{name: getattr(job, name) for name in copied})
     _queue(session, again)
@@ -155,6 +174,17 @@ def retry(session: Session, tenant: str, job_id: str) -> Job:
             )
         )
     return again
+
+
+def _keep_uploads(session: Session, job: Job) -> None:
+    teacher = None if job.teacher_id is None else uploads.keep(session, Teacher, job.tenant, job.teacher_id)
+    wanted = [dataset_id for dataset_id in job.data.values() if dataset_id is not None]
+    datasets = [uploads.keep(session, Dataset, job.tenant, dataset_id) for dataset_id in wanted]
+    if teacher is None or None in datasets:
+        what = "teacher" if teacher is None else "dataset"
+        raise Conflict(
+            "job_not_retryable", f"The job's {what} was deleted.", "Upload it again, submit a new job."
+        )
 
 
 def _queue(session: Session, job: Job) -> Job:
@@ -169,15 +199,13 @@ def _queue(session: Session, job: Job) -> Job:
 
 def _check(session: Session, tenant: str, request: JobRequest, data: dict[str, str | None]) -> None:
     """Look up what the request names, and collect what is wrong with it."""
-    teacher = session.scalar(
-        select(Teacher).where(Teacher.tenant == tenant, Teacher.id == request.teacher_id)
-    )
+    teacher = uploads.keep(session, Teacher, tenant, request.teacher_id)
     errors = _faults("/teacher", "teacher", teacher)
     waiting = teacher is not None and teacher.status == UploadStatus.INSPECTING
     for use, dataset_id in data.items():
         if dataset_id is None:
             continue
-        dataset = session.scalar(select(Dataset).where(Dataset.tenant == tenant, Dataset.id == dataset_id))
+        dataset = uploads.keep(session, Dataset, tenant, dataset_id)
         errors += _faults(f"/data/{use}", "dataset", dataset)
         if dataset is not None and dataset.role != ROLES[use]:
             errors.append(

@@ -9,10 +9,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from app.core.errors import LeaseLost
 from app.core.states import EventKind, JobStatus, Outcome
@@ -36,7 +37,7 @@ class Lease:
 def claim(session: Session, job_id: str, *, worker: str, lease_s: float) -> Lease | None:
     """Take a queued job; None when another worker was first, or it is not queued any more."""
     token = secrets.token_hex(16)
-    attempt = session.execute(
+    claimed = session.execute(
         update(Job)
         .where(Job.id == job_id, Job.status == JobStatus.QUEUED)
         .values(
@@ -46,13 +47,16 @@ def claim(session: Session, job_id: str, *, worker: str, lease_s: float) -> Leas
             lease_until=db_now(lease_s),
             heartbeat_at=db_now(),
         )
-        .returning(Job.attempt)
+        .returning(Job.attempt, Job.heartbeat_at)
         .execution_options(synchronize_session=False)
-    ).scalar()
-    if attempt is None:
+    ).one_or_none()
+    if claimed is None:
         return None
+    attempt, started_at = claimed
     session.execute(update(Job).where(Job.id == job_id, Job.started_at.is_(None)).values(started_at=db_now()))
-    session.add(Attempt(lease_token=token, job_id=job_id, number=attempt, worker=worker[:128]))
+    session.add(
+        Attempt(lease_token=token, job_id=job_id, number=attempt, worker=worker[:128], started_at=started_at)
+    )
     events.append(session, job_id, EventKind.STATUS, {"status": JobStatus.RUNNING, "attempt": attempt})
     return Lease(job_id, token, attempt)
 
@@ -90,7 +94,7 @@ def cancel_requested(session: Session, lease: Lease) -> bool:
 
 
 def spent_s(session: Session, lease: Lease) -> float:
-    """Return how many seconds earlier attempts at the job took, until they ended or were reaped."""
+    """Return how many seconds earlier attempts at the job took, until they ended or were last heard of."""
     earlier = session.execute(
         select(Attempt.started_at, Attempt.finished_at).where(
             Attempt.job_id == lease.job_id, Attempt.finished_at.is_not(None)
@@ -144,16 +148,19 @@ def release(session: Session, lease: Lease) -> None:
 def reap(session: Session, *, max_attempts: int) -> Sequence[str]:
     """Take jobs from workers that fell silent: queue them again, or fail them after the last attempt.
 
+    The attempt of a job that goes on ended with its last heartbeat: a machine that was off for a night
+    computed nothing, and none of that night counts against the job's time limit.
+
     Returns:
         The jobs that were taken.
     """
     expired = and_(Job.status == JobStatus.RUNNING, Job.lease_until < db_now())
     silent = session.execute(
-        select(Job.id, Job.lease_token, Job.attempt, Job.cancel_requested)
+        select(Job.id, Job.lease_token, Job.attempt, Job.cancel_requested, Job.heartbeat_at)
         .where(expired)
         .with_for_update(skip_locked=True)
     ).all()
-    for job_id, token, attempt, canceled in silent:
+    for job_id, token, attempt, canceled, heard_at in silent:
         lease = Lease(job_id, str(token), attempt)
         if canceled:
             end(session, lease, JobStatus.CANCELED, error=CANCELED)
@@ -162,7 +169,7 @@ def reap(session: Session, *, max_attempts: int) -> Sequence[str]:
         else:
             columns = {"status": JobStatus.QUEUED, "lease_token": None, "lease_until": None}
             _compare_and_set(session, lease, columns)
-            _close_attempt(session, lease.token, Outcome.LEASE_EXPIRED, None)
+            _close_attempt(session, lease.token, Outcome.LEASE_EXPIRED, None, finished_at=heard_at)
             _queue_again(session, job_id)
     return [job_id for job_id, *_ in silent]
 
@@ -173,7 +180,10 @@ def ring_again(session: Session, *, older_than_s: float, at_most: int) -> Sequen
     Only the oldest ``at_most`` of each queue: a worker that is busy for an hour would otherwise find its
     queue full of the same identifiers. The next ones follow as those get claimed.
     """
-    waiting = session.scalars(select(Job).where(Job.status == JobStatus.QUEUED).order_by(Job.id))
+    needed = load_only(Job.kind, Job.device)  # a whole row can hold megabytes of pictures
+    waiting = session.scalars(
+        select(Job).where(Job.status == JobStatus.QUEUED).order_by(Job.id).options(needed)
+    )
     by_queue: dict[str, list[Job]] = {}
     for job in waiting:
         by_queue.setdefault(queue.queue_of(job), []).append(job)
@@ -181,7 +191,7 @@ def ring_again(session: Session, *, older_than_s: float, at_most: int) -> Sequen
     for jobs in by_queue.values():
         oldest = [job.id for job in jobs[:at_most]]
         stale = (Job.rung_at < db_now(-older_than_s)) | Job.rung_at.is_(None)
-        for job in session.scalars(select(Job).where(Job.id.in_(oldest), stale)):
+        for job in session.scalars(select(Job).where(Job.id.in_(oldest), stale).options(needed)):
             queue.ring(session, job)
             rung.append(job.id)
     return rung
@@ -203,11 +213,18 @@ def _compare_and_set(session: Session, lease: Lease, columns: dict[str, Any]) ->
         raise LeaseLost(lease.job_id)
 
 
-def _close_attempt(session: Session, token: str, outcome: Outcome, error: dict[str, Any] | None) -> None:
+def _close_attempt(
+    session: Session,
+    token: str,
+    outcome: Outcome,
+    error: dict[str, Any] | None,
+    *,
+    finished_at: datetime | None = None,
+) -> None:
     session.execute(
         update(Attempt)
         .where(Attempt.lease_token == token)
-        .values(outcome=outcome, finished_at=db_now(), error=error)
+        .values(outcome=outcome, finished_at=finished_at or db_now(), error=error)
     )
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.core.errors import NotFound
 from app.core.ids import new_id
 from app.core.states import UploadStatus
 from app.db.tables import Teacher
-from app.infra.blobs import BlobStore, StoredBlob
+from app.infra.blobs import StoredBlob
 from app.services import jobs, uploads
 from app.services.pages import Page, newest_first
 from app.services.principal import Principal
@@ -22,7 +24,6 @@ from app.services.principal import Principal
 
 def receive(
     session: Session,
-    blobs: BlobStore,
     principal: Principal,
     stored: StoredBlob,
     *,
@@ -33,7 +34,6 @@ def receive(
 
     Args:
         session: The caller's transaction.
-        blobs: Where the bytes are.
         principal: Who uploads.
         stored: What the blob writer returned.
         filename: The uploader's name for it; only shown.
@@ -52,7 +52,8 @@ def receive(
     )
     found = session.scalar(existing)
     if found is not None and found.status == UploadStatus.REJECTED:
-        uploads.delete(session, blobs, found)
+        with suppress(NotFound):  # the same upload came twice at the same time
+            uploads.delete(session, found)
         found = None
     if found is not None:
         return found, False
@@ -89,11 +90,11 @@ def page(session: Session, tenant: str, after: str | None = None, limit: int = 2
     return newest_first(session, select(Teacher).where(Teacher.tenant == tenant), Teacher.id, after, limit)
 
 
-def delete(session: Session, blobs: BlobStore, tenant: str, teacher_id: str) -> None:
-    """Delete a teacher and its files; jobs that used it keep their results.
+def delete(session: Session, tenant: str, teacher_id: str) -> None:
+    """Delete a teacher, and its files within two hours; jobs that used it keep their results.
 
     Raises:
         NotFound: There is none of that identifier for this tenant.
         Conflict: A job that has not ended uses it.
     """
-    uploads.delete(session, blobs, get(session, tenant, teacher_id))
+    uploads.delete(session, get(session, tenant, teacher_id))

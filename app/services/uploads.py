@@ -10,8 +10,6 @@ from sqlalchemy.orm import Session
 from app.core.errors import Conflict, NotFound
 from app.core.states import JobKind, JobStatus, UploadStatus
 from app.db.tables import Dataset, Job, Teacher
-from app.infra.blobs import BlobStore
-from app.services import blob_references
 
 UploadRow = TypeVar("UploadRow", Teacher, Dataset)
 
@@ -30,12 +28,28 @@ def get(session: Session, table: type[UploadRow], tenant: str, upload_id: str) -
     return found
 
 
-def delete(session: Session, blobs: BlobStore, upload: Teacher | Dataset) -> None:
-    """Delete an upload with its inspection; its files go once the transaction has committed.
+def keep(session: Session, table: type[UploadRow], tenant: str, upload_id: str) -> UploadRow | None:
+    """Return a tenant's upload, if it is there, and let nobody delete it before the transaction ends.
+
+    For those who are about to submit a job that needs it.
+    """
+    query = select(table).where(table.tenant == tenant, table.id == upload_id)
+    return session.scalar(query.with_for_update(read=True, key_share=True))
+
+
+def delete(session: Session, upload: Teacher | Dataset) -> None:
+    """Delete an upload with its inspection; upkeep deletes the files that nothing refers to any more.
+
+    Whoever submits a job that needs it has either committed it before it is looked for here, or finds the
+    upload gone: no foreign key says which datasets a job needs.
 
     Raises:
+        NotFound: Somebody else has deleted it meanwhile.
         Conflict: ``upload_in_use``, when a job that has not ended needs it.
     """
+    table = type(upload)
+    if session.scalar(select(table.id).where(table.id == upload.id).with_for_update()) is None:
+        raise NotFound(table.__name__.lower())
     if session.scalar(select(Job.id).where(_uses(upload), Job.status.in_(LIVE)).limit(1)) is not None:
         raise Conflict(
             "upload_in_use", "A job that has not finished uses it.", "Cancel that job, or wait until it ends."
@@ -45,7 +59,6 @@ def delete(session: Session, blobs: BlobStore, upload: Teacher | Dataset) -> Non
         if inspection is not None:
             session.delete(inspection)
     session.delete(upload)
-    blob_references.forget(session, blobs, (upload.sha256, upload.canonical_sha256))
 
 
 def inspected(session: Session, job: Job) -> Teacher | Dataset | None:

@@ -76,8 +76,8 @@ def fit_normalization(tensors: Mapping[str, Array], given: Normalization) -> Nor
         given: What would be used.
 
     Returns:
-        None if there is nothing to compare: no BatchNorm behind the first convolution, or one that was never
-        trained.
+        None if there is nothing to compare: no BatchNorm behind the first convolution, one that was never
+        trained, or one of which ``tensors`` has only a part.
     """
     found = _first_layer(tensors)
     if found is None:
@@ -101,8 +101,11 @@ def _first_layer(tensors: Mapping[str, Array]) -> tuple[Array, Array, Array, Arr
     )
     if mean is None:
         return None
+    variances = tensors.get(mean.replace("running_mean", "running_var"))
+    if variances is None:
+        return None
     bias = tensors.get(f"{kernel.removesuffix('weight')}bias", np.zeros(channels))
-    parts = (tensors[kernel], bias, tensors[mean], tensors[mean.replace("running_mean", "running_var")])
+    parts = (tensors[kernel], bias, tensors[mean], variances)
     weight, offset, center, variance = (part.astype(np.float64) for part in parts)
     untrained = not center.any() and bool((variance == 1).all())
     return None if untrained or not (variance > 0).any() else (weight, offset, center, variance)

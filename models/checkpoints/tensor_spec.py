@@ -100,6 +100,14 @@ def check_tensor(spec: TensorSpec, limits: Limits) -> TensorSpec:
             f"A tensor has {rank} dimensions of up to {max(spec.shape):,}; at most {limits.rank} dimensions "
             f"of 0 to {limits.dimension:,} are accepted.",
         )
+    # NumPy multiplies the other lengths of an empty tensor, too, and refuses what it cannot hold.
+    span = math.prod(length for length in spec.shape if length) * spec.storage.dtype.itemsize
+    if not spec.elements and span > limits.materialized_bytes:
+        raise rejection(
+            "limit_exceeded",
+            f"An empty tensor has other dimensions that stand for {span:,} bytes; at most "
+            f"{limits.materialized_bytes:,} are accepted.",
+        )
     if len(spec.strides) != rank or spec.offset < 0 or any(stride < 0 for stride in spec.strides):
         raise rejection(
             "tensor_out_of_bounds",

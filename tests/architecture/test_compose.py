@@ -95,6 +95,14 @@ def test_dependencies_exist_and_can_become_true(name: str) -> None:
             assert "healthcheck" in SERVICES[other]
 
 
+def test_only_what_listens_is_asked_for_its_health() -> None:
+    """The image of the API asks the API's port; in a service that is none it would be unhealthy for ever."""
+    others = [service for service in OURS.values() if service["command"][1] != "api"]
+    staying = [service for service in others if service["image"] == "proctor-api" and "restart" in service]
+    assert staying
+    assert [service["healthcheck"] for service in staying] == [{"disable": True}] * len(staying)
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_named_volumes_are_declared(name: str) -> None:
     sources = {volume.split(":")[0] for volume in SERVICES[name].get("volumes", [])}

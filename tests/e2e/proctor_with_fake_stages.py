@@ -15,7 +15,7 @@ from app.processes import ChildSpec
 def children(settings: Settings) -> list[ChildSpec]:
     fake = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
     specs = embedded.background_children(settings)
-    return [replace(spec, command=fake) if spec.name == "cpu-worker" else spec for spec in specs]
+    return [replace(spec, command=fake) if spec.name == "compute-worker" else spec for spec in specs]
 
 
 if __name__ == "__main__":

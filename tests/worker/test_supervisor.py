@@ -136,7 +136,7 @@ def test_a_second_message_for_a_finished_job_does_nothing(room: ServiceRoom, con
 def upload(room: ServiceRoom, content: bytes) -> Teacher:
     with room.sessions.begin() as session:
         stored = room.store(content)
-        return teachers.receive(session, room.blobs, PRINCIPAL, stored, filename="x.pt", declared={})[0]
+        return teachers.receive(session, PRINCIPAL, stored, filename="x.pt", declared={})[0]
 
 
 def test_an_inspection_makes_a_teacher_ready(room: ServiceRoom, context: WorkerContext) -> None:

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.orm import Session
 
-from app.core.states import JobStatus
-from app.services import leases
-from tests.service_room import ServiceRoom
+from app.core.states import DatasetRole, JobStatus, Stage
+from app.db.tables import Artifact, StageOutput
+from app.services import datasets, leases
+from tests.service_room import PRINCIPAL, ServiceRoom
 from worker import scratch, upkeep
 from worker.worker_context import WorkerContext
 
@@ -50,6 +54,91 @@ def test_folders_of_live_jobs_are_kept_and_others_deleted(room: ServiceRoom, con
     assert [path.name for path in context.settings.scratch_folder.iterdir()] == [job.id]
 
 
+def test_a_job_submitted_while_upkeep_looks_keeps_its_folder(
+    room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = context.settings.scratch_folder
+    (root / "job_over" / "token").mkdir(parents=True)
+    listed = Path.iterdir
+    submitted: list[str] = []
+
+    def submit_first(path: Path) -> Iterator[Path]:
+        if path == root and not submitted:
+            submitted.append(room.submit().id)
+            (root / submitted[0] / "token").mkdir(parents=True)
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", submit_first)
+    upkeep.tick(context)
+    assert [path.name for path in listed(root)] == submitted
+
+
+def needed_blobs(room: ServiceRoom) -> set[str]:
+    """Make a row of each kind that refers to a blob; all of their bytes are old."""
+    job = room.submit()
+    with room.sessions.begin() as session:
+        archive, canonical, artifact, output = (room.store(name) for name in (b"zip", b"npz", b"art", b"out"))
+        dataset, _ = datasets.receive(
+            session, PRINCIPAL, archive, filename="x.zip", role=DatasetRole.SURROGATE
+        )
+        dataset.canonical_sha256 = canonical.sha256
+        file = {"name": "x", "media_type": "y", "size_bytes": 3}
+        session.add(
+            Artifact(
+                id="art_x",
+                tenant=job.tenant,
+                job_id=job.id,
+                stage=Stage.PROBE,
+                sha256=artifact.sha256,
+                **file,
+            )
+        )
+        files = [{**file, "sha256": output.sha256}]
+        session.add(StageOutput(job_id=job.id, stage=Stage.PROBE, attempt=1, result={}, files=files))
+    found = set(room.blobs.stored_before(time.time() + 1))
+    assert len(found) == 6
+    for sha256 in found:
+        make_old(room, sha256)
+    return found
+
+
+def make_old(room: ServiceRoom, sha256: str) -> str:
+    os.utime(str(room.blobs.path(sha256)), (0, 0))
+    return sha256
+
+
+def test_only_old_blobs_that_no_row_refers_to_are_swept(room: ServiceRoom, context: WorkerContext) -> None:
+    needed = needed_blobs(room)
+    make_old(room, room.store(b"a killed process left this").sha256)
+    just_stored = room.store(b"its row is not committed yet").sha256
+    upkeep.tick(context)
+    assert set(room.blobs.stored_before(time.time() + 1)) == {*needed, just_stored}
+
+
+def test_what_is_stored_again_during_the_sweep_is_kept(
+    room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha256 = make_old(room, room.store(b"weights").sha256)
+
+    def read_and_upload(session: Session) -> set[str]:
+        room.store(b"weights")
+        return set()
+
+    monkeypatch.setattr("worker.upkeep.blob_references.referenced", read_and_upload)
+    upkeep.sweep(context)
+    assert room.read(sha256) == b"weights"
+
+
+def test_blobs_are_swept_every_ten_minutes(room: ServiceRoom, context: WorkerContext) -> None:
+    upkeep.tick(context)
+    sha256 = make_old(room, room.store(b"nobody's").sha256)
+    upkeep.tick(context)
+    assert room.read(sha256) == b"nobody's"
+    os.utime(context.settings.home / "swept", (0, 0))
+    upkeep.tick(context)
+    assert room.blobs.stored_before(1.0) == []
+
+
 def test_the_brokers_leftovers_are_cleared_away(
     context: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +161,26 @@ def test_an_attempt_starts_from_the_newest_state_of_an_earlier_one(room: Service
     lease = leases.Lease("job_x", "token", 2)
     folder = scratch.prepare(root, lease, {}, {}, room.blobs)
     assert (folder / "resume" / "distill-0.json").read_text() == "new"
+
+
+def test_half_a_copy_of_a_state_is_not_resumed_from(
+    room: ServiceRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "scratch"
+    resume = root / "job_x" / "first" / "resume"
+    resume.mkdir(parents=True)
+    (resume / "distill-0.json").write_text("whole")
+
+    def die_half_way(source: Path, target: Path) -> None:
+        target.mkdir(parents=True)
+        (target / "distill-0.json.writing").write_text("who")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("worker.scratch.shutil.copytree", die_half_way)
+        scratch.prepare(root, leases.Lease("job_x", "second", 2), {}, {}, room.blobs)
+    folder = scratch.prepare(root, leases.Lease("job_x", "third", 3), {}, {}, room.blobs)
+    assert (folder / "resume" / "distill-0.json").read_text() == "whole"
 
 
 def test_inputs_are_copies(room: ServiceRoom, tmp_path: Path) -> None:

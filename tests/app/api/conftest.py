@@ -21,7 +21,7 @@ from app.db import tables
 from app.db.base import make_session_factory
 from app.db.migrate import upgrade
 from app.main import create_app
-from app.services import endings, events, keys
+from app.services import blob_references, endings, events, keys
 
 INSPECTED_TEACHER = {
     "format": "safetensors",
@@ -162,7 +162,12 @@ class Api:
     def blobs(self) -> list[Path]:
         """Return every file in the blob store, finished or not."""
         folder = self.edge.settings.home / "blobs"
-        return [path for path in folder.rglob("*") if path.is_file()]
+        return [path for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
+
+    def needed(self) -> set[str]:
+        """Return the blobs that rows refer to; upkeep deletes the others."""
+        with self.edge.reading() as session:
+            return blob_references.referenced(session)
 
 
 @pytest.fixture(scope="session")

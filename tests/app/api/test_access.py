@@ -84,6 +84,16 @@ def test_without_a_valid_key_nothing_is_shown(api, header, route):
     assert answer.json()["hint"]
 
 
+def test_without_a_valid_key_no_body_is_read(api):
+    async def unread():
+        raise AssertionError("the body was read")
+        yield b""
+
+    headers = {"Content-Type": "application/json"}
+    answer = api("POST", "/v1/jobs", key="prk_wrong", content=unread(), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
 def test_a_revoked_key_and_an_expired_one_are_no_keys(api):
     with api.edge.sessions.begin() as session:
         row, revoked = keys.create(session, "ours", "old", [Scope.READ])

@@ -27,15 +27,15 @@ def test_a_refused_dataset_leaves_nothing(api):
     answer = api("PUT", "/v1/datasets/images.zip", params={"role": "surrogate"}, content=b"images")
     assert (answer.status_code, answer.json()["code"]) == (422, "image_unreadable")
     assert api("GET", "/v1/datasets").json()["data"] == []
-    assert api.blobs() == []
+    assert api.needed() == set()
 
 
 def test_deleting_one_role_keeps_the_bytes_for_the_other(api):
     kept, gone = api.dataset("surrogate"), api.dataset("clean_unlabelled")
     assert api("DELETE", f"/v1/datasets/{gone}").status_code == 204
-    assert len(api.blobs()) == 1
+    assert len(api.needed()) == 1
     assert api("DELETE", f"/v1/datasets/{kept}").status_code == 204
-    assert api.blobs() == []
+    assert api.needed() == set()
 
 
 def test_a_dataset_that_a_waiting_job_needs_is_not_deleted(api):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import re
 
@@ -87,6 +88,28 @@ def test_a_body_that_is_too_large_and_does_not_say_so(api):
 
     headers = {"Content-Type": "application/json"}
     refuse(api, 413, "body_too_large", "POST", "/v1/jobs", content=chunks(), headers=headers)
+
+
+@pytest.mark.parametrize("drip", [False, True], ids=["stalls", "drips"])
+def test_a_body_that_does_not_end(api, monkeypatch, drip):
+    monkeypatch.setattr("app.api.request_context.BODY_TIMEOUT_S", 0.2)
+
+    async def endless():
+        yield b"{"
+        while drip:
+            yield b" "
+            await asyncio.sleep(0.01)
+        await asyncio.Event().wait()
+
+    headers = {"Content-Type": "application/json"}
+    refuse(api, 408, "body_timed_out", "POST", "/v1/jobs", content=endless(), headers=headers)
+
+
+def test_an_answer_may_take_longer_than_a_body(api, monkeypatch):
+    """Waiting for a job asks all the time whether the client is still there, long after the body's end."""
+    monkeypatch.setattr("app.api.request_context.BODY_TIMEOUT_S", 0.2)
+    answer = api("GET", f"/v1/jobs/{api.job()}", headers={"Prefer": "wait=1"})
+    assert (answer.status_code, answer.headers["preference-applied"]) == (200, "wait=1")
 
 
 def test_ten_thousand_faults_get_a_short_answer(api):

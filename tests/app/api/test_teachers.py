@@ -45,7 +45,7 @@ def test_a_refused_teacher_answers_with_the_readers_code_and_leaves_nothing(api)
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (415, "format_unknown")
     assert (problem["detail"], problem["hint"]) == ("It begins with 'hi'.", "Save weights.")
-    assert api.blobs() == []
+    assert api.needed() == set()
     assert api("GET", "/v1/teachers").json()["data"] == []
     assert api("GET", "/v1/jobs", params={"kind": "inspect"}).json()["data"] == []
 
@@ -102,7 +102,7 @@ def test_deleting_a_teacher_deletes_its_bytes(api):
     teacher_id = api.teacher()
     assert api("DELETE", f"/v1/teachers/{teacher_id}").status_code == 204
     assert api("GET", f"/v1/teachers/{teacher_id}").status_code == 404
-    assert api.blobs() == []
+    assert api.needed() == set()
 
 
 def test_a_teacher_in_use_is_not_deleted(api):

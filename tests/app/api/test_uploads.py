@@ -80,11 +80,3 @@ def test_a_key_that_may_not_upload_is_told_before_the_body_is_read(api):
 
     answer = api("PUT", "/v1/teachers/a.pt", key=api.make_key(Scope.READ), content=unread())
     assert answer.status_code == 403
-
-
-def test_a_row_that_cannot_be_made_leaves_no_bytes(api, monkeypatch):
-    def fail(*_arguments, **_named):
-        raise RuntimeError
-
-    monkeypatch.setattr("app.services.teachers.receive", fail)
-    assert refused(api, put(api, b"weights"), 500, "internal_error")

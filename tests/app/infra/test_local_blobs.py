@@ -19,7 +19,8 @@ def store(tmp_path: Path) -> LocalBlobStore:
 
 
 def files_in(store: LocalBlobStore) -> list[Path]:
-    return [path for path in store.writing_folder.parent.rglob("*") if path.is_file()]
+    found = store.writing_folder.parent.rglob("*")
+    return [path for path in found if path.is_file() and path.name != "lock"]
 
 
 def put(store: LocalBlobStore, content: bytes) -> str:
@@ -99,6 +100,7 @@ def test_files_and_folders_are_private(store: LocalBlobStore) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert stat.S_IMODE(store.writing_folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((store.writing_folder.parent / "lock").stat().st_mode) == 0o600
 
 
 def test_a_fetched_copy_can_be_changed_without_changing_the_blob(
@@ -115,11 +117,32 @@ def test_a_missing_blob_is_not_found(store: LocalBlobStore) -> None:
         store.open("0" * 64)
 
 
-def test_deleting_twice_is_deleting(store: LocalBlobStore) -> None:
-    sha256 = put(store, b"gone")
-    store.delete(sha256)
-    store.delete(sha256)
-    assert files_in(store) == []
+def test_old_blobs_are_named_and_can_be_deleted(store: LocalBlobStore) -> None:
+    put(store, b"new")
+    old = put(store, b"old")
+    os.utime(store.path(old), (0, 0))
+    assert store.stored_before(1.0) == [old]
+    assert store.delete_if_stored_before(old, 1.0)
+    assert not store.delete_if_stored_before(old, 1.0), "it is gone"
+    assert store.stored_before(1.0) == []
+
+
+def test_a_blob_that_was_stored_again_is_not_old(store: LocalBlobStore) -> None:
+    """Between the look at a blob's age and its end, another upload may bring the same bytes."""
+    sha256 = put(store, b"same")
+    os.utime(store.path(sha256), (0, 0))
+    assert store.stored_before(1.0) == [sha256]
+    put(store, b"same")
+    assert not store.delete_if_stored_before(sha256, 1.0)
+    assert store.path(sha256).exists()
+
+
+def test_a_blob_is_as_old_as_its_end(store: LocalBlobStore) -> None:
+    writer = store.open_for_write(limit_bytes=1)
+    writer.write(b"x")
+    os.utime(str(writer._path), (0, 0))
+    writer.finish()
+    assert store.stored_before(1.0) == []
 
 
 def test_only_abandoned_temporary_files_are_cleared_away(store: LocalBlobStore) -> None:

@@ -18,7 +18,7 @@ def submit(room: ServiceRoom, request: JobRequest) -> Job:
 def make_dataset(room: ServiceRoom, role: DatasetRole) -> Dataset:
     with room.sessions.begin() as session:
         stored = room.store(b"zip")
-        dataset, _ = datasets.receive(session, room.blobs, PRINCIPAL, stored, filename="x.zip", role=role)
+        dataset, _ = datasets.receive(session, PRINCIPAL, stored, filename="x.zip", role=role)
         dataset.status = UploadStatus.READY
         return dataset
 

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from app.core.errors import LeaseLost
 from app.core.states import EventKind, JobStatus, Outcome, Stage
@@ -244,6 +245,30 @@ def test_time_of_earlier_attempts_counts(room: ServiceRoom) -> None:
             {"then": "2020-01-01 00:00:00.000000"},
         )
         assert leases.spent_s(session, lease) > 3600
+
+
+def test_a_night_without_power_is_not_time_of_the_job(room: ServiceRoom) -> None:
+    job = room.submit()
+    claim(room, job.id)
+    evening = datetime(2020, 1, 1, tzinfo=UTC)
+    heard_at = evening + timedelta(seconds=30)
+    with room.sessions.begin() as session:
+        session.execute(update(Attempt).values(started_at=evening))
+        session.execute(update(Job).values(heartbeat_at=heard_at, lease_until=heard_at))
+    with room.sessions.begin() as session:
+        assert leases.reap(session, max_attempts=3) == [job.id]
+    lease = claim(room, job.id)
+    with room.readers() as session:
+        assert leases.spent_s(session, lease) == 30
+
+
+def test_an_attempt_begins_with_its_first_heartbeat(room: ServiceRoom) -> None:
+    """Else one that died before the second would have ended before it began."""
+    job = room.submit()
+    claim(room, job.id, lease_s=-1)
+    with room.sessions.begin() as session:
+        leases.reap(session, max_attempts=3)
+        assert leases.spent_s(session, Lease(job.id, "next", 2)) == 0
 
 
 def test_telling_an_ending_reads_the_row_again(room: ServiceRoom) -> None:

@@ -76,6 +76,22 @@ def test_senseless_statistics_say_nothing(variance: float) -> None:
     assert fit_normalization(tensors, IDENTITY) is None
 
 
+def test_half_a_batchnorm_says_nothing() -> None:
+    """Of a BatchNorm whose variances are BF16 and whose means are not, only the means can be compared."""
+    tensors = {"conv.weight": np.ones((4, 3, 3, 3)), "bn.running_mean": np.ones(4)}
+    assert fit_normalization(tensors, IDENTITY) is None
+
+
+def test_statistics_of_two_types_are_inspected(tmp_path: Path, pixels: torch.Tensor) -> None:
+    state = state_of("wrn-10-1", IMAGENET, pixels)
+    mixed = {
+        name: tensor.bfloat16() if name.endswith("running_var") else tensor for name, tensor in state.items()
+    }
+    torch.save(mixed, tmp_path / "teacher.pt")
+    got = inspect_checkpoint(tmp_path / "teacher.pt", tmp_path / "out", InspectOptions())
+    assert got.normalization_source == "assumed"
+
+
 def test_an_undeclared_normalization_is_taken_from_the_weights(tmp_path: Path, pixels: torch.Tensor) -> None:
     torch.save(state_of("wrn-10-1", IMAGENET, pixels), tmp_path / "teacher.pt")
     got = inspect_checkpoint(tmp_path / "teacher.pt", tmp_path / "out", InspectOptions())

@@ -44,6 +44,10 @@ CASES = {
     "too_few_bytes": (make({"w": entry(shape=(5,))}), "tensor_out_of_bounds"),
     "too_many_bytes": (make({"w": entry(shape=(3,))}), "safetensors_malformed"),
     "huge_empty": (make({"w": entry(shape=(0, 10**18), offsets=(0, 0))}, b""), "limit_exceeded"),
+    "huge_product_of_empty": (
+        make({"w": entry(shape=(0, 2**31, 2**31, 2**31), offsets=(0, 0))}, b""),
+        "limit_exceeded",
+    ),
     "high_rank": (make({"w": entry(shape=(1,) * 50)}), "limit_exceeded"),
     "gap": (make({"w": entry(offsets=(4, 20))}, bytes(20)), "safetensors_malformed"),
     "overlap": (make({"a": entry(), "b": entry(shape=(3,), offsets=(4, 16))}), "safetensors_malformed"),

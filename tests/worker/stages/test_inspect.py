@@ -32,7 +32,7 @@ def inspect_teacher(room: ServiceRoom, content: bytes, **declared: object) -> Te
     with room.sessions.begin() as session:
         stored = room.store(content)
         teacher, _ = teachers.receive(
-            session, room.blobs, PRINCIPAL, stored, filename="teacher.safetensors", declared=declared
+            session, PRINCIPAL, stored, filename="teacher.safetensors", declared=declared
         )
     run_job(
         WorkerContext(room.settings, room.sessions, room.readers, room.blobs, CHILD, 1), str(teacher.job_id)
@@ -72,7 +72,7 @@ def test_an_archive_is_read(room: ServiceRoom) -> None:
     with room.sessions.begin() as session:
         stored = room.store(archive.getvalue())
         dataset, _ = datasets.receive(
-            session, room.blobs, PRINCIPAL, stored, filename="x.zip", role=DatasetRole.CLEAN_LABELLED
+            session, PRINCIPAL, stored, filename="x.zip", role=DatasetRole.CLEAN_LABELLED
         )
     run_job(
         WorkerContext(room.settings, room.sessions, room.readers, room.blobs, CHILD, 1), str(dataset.job_id)

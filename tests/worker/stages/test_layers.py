@@ -40,7 +40,7 @@ def upload(room: ServiceRoom, context: WorkerContext, name: str, layers: Json) -
     with room.sessions.begin() as session:
         stored = room.store(save(dict(trained(name).state_dict())))
         teacher, _ = teachers.receive(
-            session, room.blobs, PRINCIPAL, stored, filename="net.safetensors", declared=declared
+            session, PRINCIPAL, stored, filename="net.safetensors", declared=declared
         )
     run_job(context, str(teacher.job_id))
     with room.readers() as session:
