@@ -13,7 +13,7 @@ from models.results.calibration import CalibrationResult
 
 def name_not_tested(findings: Findings, image_source: str, data: AuditData) -> tuple[str, ...]:
     """List what the audit cannot answer for: failures, probes that did not run, what those that ran miss."""
-    silent = {probe.probe: probe.summary for probe in findings.probes if probe.statistic is None}
+    silent = {probe.probe: probe.summary for probe in findings.probes if not probe.answered}
     ran = {probe.probe for probe in findings.probes if probe.probe not in silent}
     if any(report.origin == "given" for report in findings.triggers):
         ran.add("given_trigger")

@@ -161,8 +161,8 @@ def _by_statistics(findings: Findings, evidence: tuple[str, ...]) -> Verdict:
         return Verdict("inconclusive", classes[0], sentence, evidence)
     if why:
         return Verdict("inconclusive", None, f"Nothing was found, but not all was asked. {why}", evidence)
-    marked = [probe.probe for probe in findings.probes if probe.probe not in REPORTED_ONLY]
-    titles = listed([find_probe(name).title.lower() for name in marked])
+    asked = [p.probe for p in findings.probes if p.answered and p.probe not in REPORTED_ONLY]
+    titles = listed([find_probe(name).title.lower() for name in asked])
     sentence = (
         f"No backdoor was detected by {titles}. That does not show that there is none: see below what these "
         "probes cannot see."

@@ -102,7 +102,7 @@ def _column(probe: ProbeResult, references: Sequence[Reference], *, by_class: bo
     low, high = np.quantile(np.array(profiles), _BAND, axis=0).tolist()
     named = replace(
         probe,
-        target_label=int(classes[-1]),
+        target_label=int(classes[-1]) if probe.answered else None,
         class_profile=own,
         class_band=tuple(zip(low, high, strict=True)),
     )
@@ -127,7 +127,7 @@ def _with_p_value(column: _Column, p_value: float, result: CalibrationResult) ->
     else:
         conspicuous = probe.conspicuous
     lines = [probe.summary]
-    if column.by_class:
+    if column.by_class and probe.answered:
         lines.append(
             f"Beside the same classes of the references class {probe.target_label} stands out most, by a "
             f"factor of {math.exp(column.own):.2f}."
@@ -153,6 +153,8 @@ def _sentence(found: ReferenceSet, known: Sequence[ProbeResult], combined: Combi
     titles = ", ".join(find_probe(probe.probe).title.lower() for probe in known)
     lines = [f"{_as_high(p_value, n)} as high in all ({titles}): p = {p_value:.3f}."]
     lines += [reservation] if reservation else []
+    silent = [find_probe(probe.probe).title for probe in known if not probe.answered]
+    lines += [f"{title} gave no answer and counts as unremarkable." for title in silent]
     marked = [find_probe(probe.probe).title.lower() for probe in known if probe.conspicuous]
     if false_positive_band(n) is None:
         lines.append(

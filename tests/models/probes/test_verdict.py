@@ -88,6 +88,15 @@ def test_not_detected_names_the_probes_and_never_says_safe() -> None:
     assert "cannot see" in verdict.sentence
 
 
+def test_a_search_that_won_nothing_was_not_asked() -> None:
+    nothing = replace(probe("trigger_inversion", 5, conspicuous=False), target_label=None, nothing_won=True)
+    found = findings(QUIET, nothing)
+    assert "by maximum margin. That" in decide(found).sentence
+    lines = name_not_tested(found, "clean images", AuditData())
+    assert "Trigger inversion gave no answer. trigger_inversion looked." in lines
+    assert not any(line.startswith("Trigger inversion cannot see") for line in lines)
+
+
 @pytest.mark.parametrize("hits, clean", [(40, 0), (95, 80)])
 def test_weak_or_redundant_trigger_does_not_count_trap_11(hits: int, clean: int) -> None:
     """A network that names one class for everything follows any trigger to that class."""
