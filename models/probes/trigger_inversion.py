@@ -53,6 +53,9 @@ _SIZES: dict[Compared, str] = {
     "patch": "a patch of {:.1f} pixels",
     "perturbation": "an overlay of norm {:.2f}",
 }
+#: A mask driven to nothing, as on a network that names its class anyway, counts as one pixel: else the ratio
+#: would be infinite. A norm shrinks by a factor a step and stays finite.
+_LEAST_SIZES: dict[Compared, float] = {"patch": 1.0, "perturbation": 0.0}
 #: What a class that was not won did not give in to.
 _BOUNDS: dict[Compared, str] = {
     "patch": "any patch, up to all {:.0f} pixels",
@@ -117,7 +120,8 @@ def _judge(
     score is 0, which still ranks the network among references (there it is common: 12 of 57 clean networks of
     digits with images), but no class is named and the probe has not answered.
     """
-    sizes, won = found.sizes.double().cpu(), int(found.reached.sum())
+    sizes = found.sizes.double().cpu().clamp_min(_LEAST_SIZES[kind])
+    won = int(found.reached.sum())
     ordered, places = sizes.sort()
     ratio = float(ordered[1] / ordered[0])
     return ProbeResult(

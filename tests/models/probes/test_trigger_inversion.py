@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from models.engine.monitor import SilentMonitor
+from models.probes import trigger_inversion
+from models.probes.candidates import Candidates
 from models.probes.effort import EFFORTS
 from models.probes.probe_images import ProbeImages
 from models.probes.trigger_inversion import choose_classes, compare_classes, invert_trigger
@@ -66,6 +68,17 @@ def test_where_one_class_is_won_the_others_count_as_the_search_went_and_no_furth
     assert result.class_scores[1:] == pytest.approx([last] * 3, rel=1e-5)
     assert result.statistic == pytest.approx(math.log(last / result.class_scores[0]), rel=1e-5)
     assert f"no other class gave in to an overlay of norm below {last:.2f}" in result.summary
+
+
+def test_a_patch_of_no_pixels_counts_as_one(monkeypatch) -> None:
+    def nothing(network, images, labels, plan):
+        areas = torch.tensor([0.0, 40.0, 50.0, 60.0])
+        return Candidates(torch.zeros(4, 3, 1, 1), torch.zeros(4, 1, 1, 1), areas, torch.ones(4).bool())
+
+    monkeypatch.setitem(trigger_inversion._SEARCHES, "patch", nothing)
+    result = compare(Constant(strength=0.0))
+    assert result.class_scores[0] == 1.0
+    assert result.statistic == pytest.approx(math.log(40))
 
 
 def test_comparison_names_the_planted_class() -> None:
