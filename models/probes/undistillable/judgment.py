@@ -54,6 +54,8 @@ class NastyFindings:
     students: PairedStudents | None = None
     failures: tuple[str, ...] = ()
     """Why a part gave no result, one sentence each."""
+    broken: str = ""
+    """Why the students' training broke; empty if it did not, or if none was to learn."""
 
     @property
     def on_clean_images(self) -> bool:
@@ -88,7 +90,7 @@ def judge(found: NastyFindings, *, seconds: float) -> UndistillableResult:
         sentence=sentence,
         evidence=_evidence(found),
         not_tested=_not_tested(found),
-        advice=_advice(word, found.students),
+        advice=_advice(word, found),
         image_source=found.image_source,
         images=found.images,
         peaks=found.peaks,
@@ -138,20 +140,25 @@ def _by_outputs(found: NastyFindings) -> tuple[Undistillable, str]:
     if not found.asked:
         why = " ".join(found.failures)
         return "inconclusive", f"Whether this network is bad to learn from has no answer. {why}".strip()
+    students = f"Students were to find out, but their training broke. {found.broken}"
+    if not found.broken:
+        students = "No student was trained to find out."
     if found.unusual:
         names = listed([find_probe(name).title.lower() for name in found.unusual])
         return "inconclusive", (
             f"This network's answers look unusual ({names}), as those of networks that were made to mislead "
-            "students do, but also of some harmless ones. No student was trained to find out."
+            f"students do, but also of some harmless ones. {students}"
         )
+    if found.broken:
+        return "inconclusive", f"Whether this network is bad to learn from has no answer. {students}"
     if not found.on_clean_images or found.asked < 3:
         return "inconclusive", (
             "Whether this network is bad to learn from has no answer: that takes images of the kind it was "
             "made for, of at least four classes."
         )
     return "not_detected", (
-        "Nothing in this network's answers looks made to mislead students. No student was trained to find "
-        "out, and weak forms do not show in answers."
+        f"Nothing in this network's answers looks made to mislead students. {students} Weak forms do not "
+        "show in answers."
     )
 
 
@@ -239,14 +246,16 @@ def _not_tested(found: NastyFindings) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _advice(word: Undistillable, students: PairedStudents | None) -> tuple[str, ...]:
+def _advice(word: Undistillable, found: NastyFindings) -> tuple[str, ...]:
     lines = []
     if word == "detected":
         lines.append(
             "Do not let students learn from this network's softened answers: train them on labels, or on its "
             "most likely class alone."
         )
-    if students is None:
+    if found.broken:
+        lines.append("Run the audit again with another seed: the training of the students broke.")
+    elif found.students is None:
         lines.append(
             "To know whether students suffer, give at least 200 labelled clean images and take budget "
             "thorough."

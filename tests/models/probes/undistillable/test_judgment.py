@@ -107,6 +107,15 @@ def test_answers_alone_never_detect() -> None:
     assert any("200 labelled" in line for line in result.advice)
 
 
+@pytest.mark.parametrize("found", [USUAL, UNUSUAL])
+def test_students_whose_training_broke_leave_no_answer_and_it_is_said(found: NastyFindings) -> None:
+    result = judged(replace(found, broken="A student's loss is nan at step 3."))
+    assert result.word == "inconclusive"
+    assert "their training broke. A student's loss is nan at step 3." in result.sentence
+    assert "No student was trained" not in result.sentence
+    assert result.advice == ("Run the audit again with another seed: the training of the students broke.",)
+
+
 def test_one_of_three_is_enough_to_look_unusual() -> None:
     one = replace(USUAL, refit=UNUSUAL.refit)
     assert one.unusual == ("head_refit",)
