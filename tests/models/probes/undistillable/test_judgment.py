@@ -80,8 +80,16 @@ def test_a_loss_that_may_be_chance_is_inconclusive(students: PairedStudents) -> 
     assert judged(USUAL, students).word == "inconclusive"
 
 
-def test_a_loss_below_a_point_is_not_detected_however_certain() -> None:
-    assert judged(USUAL, paired(-0.009, -0.009, -0.009, error=0.001)).word == "not_detected"
+def test_a_loss_that_is_below_a_point_for_certain_is_not_detected() -> None:
+    assert judged(USUAL, paired(-0.009, -0.009, -0.009, error=0.0002)).word == "not_detected"
+    assert judged(USUAL, paired(0.001, 0.001, 0.001, error=0.03)).word == "not_detected"  # no loss at all
+
+
+@pytest.mark.parametrize("error", [0.0003, 0.03])
+def test_a_loss_below_a_point_that_may_be_more_is_inconclusive(error: float) -> None:
+    result = judged(USUAL, paired(-0.009, -0.009, -0.009, error=error))
+    assert result.word == "inconclusive"
+    assert "cannot rule out a loss of more than a point" in result.sentence
 
 
 def test_a_teacher_less_accurate_than_its_students_explains_their_loss() -> None:
