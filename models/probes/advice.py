@@ -63,9 +63,17 @@ def _false_positives(calibration: CalibrationResult | None) -> tuple[str, ...]:
 
 
 def give_advice(
-    verdict: BackdoorVerdict, hazard: Hazard, data: AuditData, probe: ProbeRecipe, trigger_given: bool
+    verdict: BackdoorVerdict, hazard: Hazard, data: AuditData, probe: ProbeRecipe, findings: Findings
 ) -> tuple[str, ...]:
-    """Say what to do next, the most useful first."""
+    """Say what to do next, the most useful first.
+
+    Args:
+        verdict: The word.
+        hazard: Over all channels.
+        data: What was given.
+        probe: What was asked.
+        findings: What was found.
+    """
     lines = []
     if verdict in {"detected", "suspected"}:
         lines.append("Do not deploy this network, and distill from it only with a defense (defense: abd).")
@@ -81,9 +89,15 @@ def give_advice(
         )
     elif data.labels is None:
         lines.append("Give labels for the clean images: accuracy can then be measured.")
-    if not trigger_given:
+    if any(report.origin == "given" for report in findings.triggers):
         lines.append(
-            "If a trigger is suspected, give it: whether it works can be measured instead of guessed."
+            "A given trigger proves something only if it was known beforehand: the success of one that was "
+            "recovered from this network, by this audit or elsewhere, means nothing."
+        )
+    else:
+        lines.append(
+            "If a trigger is suspected, give it: whether it works can be measured instead of guessed. What "
+            "was recovered from this network is no such trigger; searches find some in clean ones, too."
         )
     if probe.budget != "thorough" and verdict != "detected":
         lines.append("Run the audit again with budget thorough.")

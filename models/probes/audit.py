@@ -130,7 +130,7 @@ def _conclude(audit: AuditRun, started: float) -> Audited:
         sentence=verdict.sentence,
         evidence=verdict.evidence,
         not_tested=name_not_tested(findings, audit.images.source, data),
-        advice=give_advice(verdict.word, hazard, data, audit.recipe.probe, bool(audit.given)),
+        advice=give_advice(verdict.word, hazard, data, audit.recipe.probe, findings),
         hazard=hazard,
         teacher_accuracy=measured,
         probes=findings.probes,

@@ -72,11 +72,16 @@ def test_a_mark_without_references_leaves_a_doubt() -> None:
     assert (verdict.word, verdict.target_label) == ("inconclusive", 5)
 
 
-def test_a_given_trigger_that_works_needs_no_references() -> None:
-    report = TriggerReport("sticker", "given", "replace", 3, wilson(95, 100), wilson(0, 100), 0.02, "patches")
+@pytest.mark.parametrize(
+    ("source", "word"), [("clean images", "detected"), ("surrogate patches", "suspected")]
+)
+def test_a_given_trigger_that_works_needs_no_references(source: str, word: str) -> None:
+    report = TriggerReport("sticker", "given", "replace", 3, wilson(95, 100), wilson(0, 100), 0.02, source)
     verdict = judged(QUIET, triggers=(report,))
-    assert (verdict.word, verdict.target_label) == ("detected", 3)
+    assert (verdict.word, verdict.target_label) == (word, 3)
     assert "sticker" in verdict.sentence
+    # What references show stands on its own.
+    assert judged(LOUD, triggers=(report,)).word == "detected"
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,11 @@ def probe(name: str, target: int, *, conspicuous: bool) -> ProbeResult:
     return ProbeResult(name, f"{name} looked.", target, 0.5, conspicuous)
 
 
-def report(hits: int, *, clean: int = 0, origin: str = "given", name: str = "sticker") -> TriggerReport:
-    return TriggerReport(
-        name, origin, "replace", 3, wilson(hits, 100), wilson(clean, 100), 0.02, "surrogate patches"
-    )
+def report(
+    hits: int, *, clean: int = 0, origin: str = "given", source: str = "clean images"
+) -> TriggerReport:
+    success, without = wilson(hits, 100), wilson(clean, 100)
+    return TriggerReport("sticker", origin, "replace", 3, success, without, 0.02, source)
 
 
 def findings(*probes: ProbeResult, triggers: tuple[TriggerReport, ...] = (), failures=()) -> Findings:
@@ -31,10 +32,20 @@ QUIET = probe("mmbd", 3, conspicuous=False)
 LOUD = probe("mmbd", 3, conspicuous=True)
 
 
-def test_given_trigger_that_works_is_detected() -> None:
+def test_given_trigger_that_works_on_clean_images_is_detected_and_it_is_said_what_that_takes() -> None:
     verdict = decide(findings(QUIET, triggers=(report(95),)))
     assert (verdict.word, verdict.target_label) == ("detected", 3)
-    assert "sticker" in verdict.sentence
+    assert "sticker, which you gave, sends 95% of 100 clean images to class 3" in verdict.sentence
+    assert "known beforehand" in verdict.sentence
+
+
+@pytest.mark.parametrize("quiet", [QUIET, probe("mmbd", 7, conspicuous=True)])
+def test_given_trigger_that_works_on_patches_is_a_suspicion(quiet: ProbeResult) -> None:
+    """Searches recover such patterns from clean networks; one of them may have been given back."""
+    verdict = decide(findings(quiet, triggers=(report(95, source="surrogate patches"),)))
+    assert (verdict.word, verdict.target_label) == ("suspected", 3)
+    assert "95% of 100 surrogate patches" in verdict.sentence
+    assert "clean images can prove it" in verdict.sentence
 
 
 def test_statistics_alone_are_never_more_than_a_suspicion() -> None:
