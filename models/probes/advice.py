@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from models.data.bundle import AuditData
+from models.probes.calibration.conformal import fewest_references
 from models.probes.findings import Findings
 from models.probes.probe_images import FEWEST_CLEAN_IMAGES
 from models.recipes.probe import ProbeRecipe
 from models.recipes.probe_catalog import CHANNEL_IMAGES, PROBES, find_probe
 from models.results.audit import BackdoorVerdict, Hazard
 from models.results.calibration import CalibrationResult
+
+#: What makes references, and what an audit under other conditions loses without new ones.
+_COMMAND = "proctor calibrate"
+_LOSES = " The clean references of this audit do not fit that one: have others scored"
 
 
 def name_not_tested(findings: Findings, image_source: str, data: AuditData) -> tuple[str, ...]:
@@ -83,9 +88,11 @@ def give_advice(
         )
     elif hazard == "high":
         lines.append("Distill from this network only with a defense: a trigger moved to a student.")
+    compared = findings.calibration is not None and findings.calibration.decides
     if data.images is None or len(data.images) < FEWEST_CLEAN_IMAGES:
         lines.append(
             f"Give at least {FEWEST_CLEAN_IMAGES} clean images; labels let accuracy be measured too."
+            + (f"{_LOSES} with such images ({_COMMAND} --images)." if compared else "")
         )
     elif data.labels is None:
         lines.append("Give labels for the clean images: accuracy can then be measured.")
@@ -100,7 +107,15 @@ def give_advice(
             "was recovered from this network is no such trigger; searches find some in clean ones, too."
         )
     if probe.budget != "thorough" and verdict != "detected":
-        lines.append("Run the audit again with budget thorough.")
+        lines.append(
+            "Run the audit again with budget thorough."
+            + (f"{_LOSES} with that budget ({_COMMAND} --budget thorough)." if compared else "")
+        )
+    if not compared and verdict != "detected":
+        lines.append(
+            f"Have clean networks like this one scored ({_COMMAND}): {fewest_references()} of them give the "
+            "verdict a known rate of false alarms, for audits with the same budget and sort of images."
+        )
     if not probe.transfer:
         lines.append("Run the transfer probe: it shows whether a backdoor would move to a student.")
     return tuple(lines)

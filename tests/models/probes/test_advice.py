@@ -15,6 +15,26 @@ def findings(*triggers: TriggerReport, calibration: CalibrationResult | None = N
     return Findings((), triggers, (), (), frozenset(), calibration)
 
 
+DECIDES = CalibrationResult("Of 19 none.", 0.05, references=19, p_value=0.05, band=(0.003, 0.146))
+TOO_FEW = CalibrationResult("Of 18 none.", 0.05, references=18, p_value=0.053)
+
+
+@pytest.mark.parametrize("calibration", [None, CalibrationResult("None fits.", 0.05), TOO_FEW])
+def test_where_no_references_decide_they_are_the_advice(calibration: CalibrationResult | None) -> None:
+    lines = give_advice("suspected", "low", AuditData(), ProbeRecipe(), findings(calibration=calibration))
+    assert any("proctor calibrate): 19 of them" in line for line in lines)
+    assert not any("do not fit" in line for line in lines)
+
+
+def test_what_would_lose_the_references_is_said() -> None:
+    lines = give_advice("suspected", "low", AuditData(), ProbeRecipe(), findings(calibration=DECIDES))
+    images, budget = (line for line in lines if "The clean references of this audit do not fit" in line)
+    assert images.startswith("Give at least 50 clean images")
+    assert images.endswith("have others scored with such images (proctor calibrate --images).")
+    assert budget.startswith("Run the audit again with budget thorough.")
+    assert not any("19 of them" in line for line in lines)
+
+
 @pytest.mark.parametrize("given", [False, True])
 def test_a_recovered_pattern_is_called_no_given_trigger(given: bool) -> None:
     report = TriggerReport("x", "given", "replace", 3, wilson(9, 9), wilson(0, 9), 0.02, "clean images")
