@@ -67,14 +67,14 @@ def _transfer_line(transfer: TransferResult) -> str:
         "not_tested": "could not be followed to a student",
     }[transfer.hazard]
     without = transfer.student_clean_rate
-    collapsed = (
-        f"; without it the student sends {without.value:.1%} there, so that says nothing"
-        if transfer.hazard == "not_tested" and without is not None and without.high >= rate.low
-        else ""
-    )
+    doubt = ""
+    if transfer.hazard == "not_tested" and without is not None and without.high >= rate.low:
+        doubt = f"; without it the student sends {without.value:.1%} there, so that says nothing"
+    elif transfer.hazard == "not_tested" and transfer.control_success.high >= rate.low >= 0.5:
+        doubt = ", nearly as well or better, so that says nothing"
     return (
         f"{transfer.trigger} {outcome} distilled from {CHANNEL_IMAGES[transfer.channel]}: it works on "
         f"{rate.value:.1%} of {rate.n} images there (95 % interval {rate.low:.1%} to {rate.high:.1%}), on "
         f"{transfer.teacher_success.value:.1%} with the teacher; a control of the same size works on "
-        f"{transfer.control_success.value:.1%}{collapsed}."
+        f"{transfer.control_success.value:.1%}{doubt}."
     )

@@ -133,7 +133,7 @@ RULES = (
         "error",
         "A trigger of this network also works on students distilled from it.",
         "A throw-away student was distilled from the network without a defense and never saw the trigger,"
-        " yet the trigger works on it, far better than a universal perturbation of the same size does. "
+        " yet the trigger works on it, beyond both intervals better than a perturbation of the same size. "
         "Error if the network is also found or suspected to have a backdoor, else warning.",
         "Distill with a defense only, and have the student verified: a job of kind clean does both. "
         "Students already distilled from this network should be audited with the same trigger. Pass: the "

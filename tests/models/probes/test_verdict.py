@@ -149,6 +149,15 @@ def test_a_student_that_names_the_target_for_everything_is_told_as_such() -> Non
     assert "moves to a student" in lines[1]
 
 
+def test_a_student_that_any_perturbation_moves_is_told_as_such() -> None:
+    rate, control, none = wilson(190, 200), wilson(182, 200), wilson(0, 200)
+    near = TransferResult(
+        "ood", "a", 3, rate, rate, control, 1.0, "not_tested", 0.8, 650, student_clean_rate=none
+    )
+    (line,) = order_evidence(Findings((), (), (near,), (), frozenset()))
+    assert line.endswith("works on 91.0%, nearly as well or better, so that says nothing.")
+
+
 def test_evidence_names_what_the_student_was_distilled_from() -> None:
     rate, none = wilson(150, 200), wilson(0, 200)
     moved = TransferResult("zskt", "a", 3, rate, rate, none, 1.0, "high", 0.8, 650, student_clean_rate=none)
