@@ -5,7 +5,7 @@ from __future__ import annotations
 from models.data.bundle import AuditData
 from models.probes.calibration.conformal import fewest_references
 from models.probes.findings import Findings
-from models.probes.probe_images import FEWEST_CLEAN_IMAGES
+from models.probes.probe_images import FEWEST_CLEAN_IMAGES, MOST_CLEAN_IMAGES
 from models.recipes.probe import ProbeRecipe
 from models.recipes.probe_catalog import CHANNEL_IMAGES, PROBES, find_probe
 from models.results.audit import BackdoorVerdict, Hazard
@@ -49,6 +49,13 @@ def name_not_tested(findings: Findings, image_source: str, data: AuditData) -> t
             f"Behavior on the images the network was made for: {few}; patches of photographs stood in."
         )
     lines += _false_positives(findings.calibration)
+    compared = findings.calibration is not None and findings.calibration.p_value is not None
+    if compared and image_source == "clean images" and data.images is not None:
+        searched = min(len(data.images), MOST_CLEAN_IMAGES) // 2
+        lines.append(
+            f"How the number of clean images moves the scores: the searches saw {searched} here, those of "
+            "the references maybe more or fewer, which a set does not record. Few images give smaller patches."
+        )
     return tuple(lines)
 
 
