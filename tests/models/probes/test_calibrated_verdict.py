@@ -9,9 +9,12 @@ from models.data.bundle import AuditData
 from models.metrics import wilson
 from models.probes.advice import name_not_tested
 from models.probes.calibration.apply import calibrate
+from models.probes.evidence import order_evidence
 from models.probes.findings import Findings
+from models.probes.trigger_effect import Named, judge_effect
 from models.probes.verdict import Verdict, decide
 from models.results.audit import ProbeResult, TriggerReport
+from models.triggers import Trigger
 from tests.models.probes.calibration.sets import conditions, made_set
 
 
@@ -54,6 +57,27 @@ def test_probes_that_drive_towards_different_classes_are_inconclusive() -> None:
 def test_an_unusual_network_without_a_class_is_suspected() -> None:
     verdict = judged(probe("mmbd", 2.0, target=None))
     assert (verdict.word, verdict.target_label) == ("suspected", None)
+
+
+def test_evidence_goes_by_p_value_and_then_by_what_a_probe_adds() -> None:
+    quiet, more, less = (
+        probe(name, score) for name, score in (("mmbd", 0.2), ("trigger_inversion", 2.0), ("transfer", 0.0))
+    )
+    lines = order_evidence(found(quiet, probe("universal_perturbation", 9.0), more, less))
+    titles = [line.split(":")[0] for line in lines]
+    assert titles == ["Universal perturbation", "Trigger inversion", "Maximum margin", "Transfer"]
+
+
+def test_an_effect_that_proves_nothing_comes_behind_what_stands_out() -> None:
+    images = torch.arange(4).repeat(30)
+    named = Named(images, (images + 1) % 4, [images])
+    trigger = Trigger("sticker", "replace", torch.zeros(3, 4, 4), torch.zeros(1, 4, 4), 2)
+    proven, doubt = (
+        judge_effect(named, trigger, 4, source) for source in ("clean images", "surrogate patches")
+    )
+    first, second, third, *_ = order_evidence(found(LOUD, effects=(doubt, proven)))
+    assert (first, third) == (proven.sentence, doubt.sentence)
+    assert second.startswith("Maximum margin")
 
 
 def test_an_ordinary_network_is_not_detected_whatever_its_marks_say() -> None:
