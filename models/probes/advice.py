@@ -54,7 +54,7 @@ def name_not_tested(findings: Findings, image_source: str, data: AuditData) -> t
         searched = min(len(data.images), MOST_CLEAN_IMAGES) // 2
         lines.append(
             f"How the number of clean images moves the scores: the searches saw {searched} here, those of "
-            "the references maybe more or fewer, which a set does not record. Few images give smaller patches."
+            "the references maybe more or fewer, which no set records. With few images smaller patches do."
         )
     return tuple(lines)
 
