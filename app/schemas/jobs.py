@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, field_validator
 
 from app.core.states import JobKind, JobStatus, Stage
 from app.schemas.base import NO_NUL, DatasetId, Failure, TeacherId, Timestamp, Wire
@@ -51,7 +51,8 @@ class JobRequest(Wire):
     teacher: TeacherId
     data: JobData = Field(default_factory=JobData)
     triggers: list[Trigger] = Field(default_factory=list, max_length=MAX_TRIGGERS)
-    """Triggers that you know or suspect; they are measured on teacher and students."""
+    """Triggers that you know or suspect, each under a name of its own; they are measured on teacher and
+    students."""
     recipe: Recipe = Field(default_factory=Recipe)
     """See ``GET /v1/recipes``; an empty one is a good one."""
     device: Device = "cpu"
@@ -60,6 +61,16 @@ class JobRequest(Wire):
     """The job fails when its attempts together ran longer; null takes the server's limit."""
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=16)
     """Your own marks; ``GET /v1/jobs?label=key:value`` finds them."""
+
+    @field_validator("triggers")
+    @classmethod
+    def _names_differ(cls, triggers: list[Trigger]) -> list[Trigger]:
+        """Findings are told apart by the trigger's name: two of one name would hide each other."""
+        names = [trigger.name for trigger in triggers]
+        repeated = next((name for name in names if names.count(name) > 1), None)
+        if repeated is not None:
+            raise ValueError(f"every trigger needs a name of its own, {repeated!r} is given twice")
+        return triggers
 
 
 class Progress(Wire):

@@ -101,6 +101,7 @@ def probes_of(answer: Mapping[str, Any]) -> list[ProbeResult]:
             statistic=probe["statistic"],
             conspicuous=probe["conspicuous"],
             class_scores=tuple(probe["class_scores"]),
+            nothing_won=probe["nothing_won"],
         )
         for name, probe in ((name, answer["probes"][name]) for name in names)
     ]

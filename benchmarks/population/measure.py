@@ -124,6 +124,7 @@ def answers(probes: Sequence[ProbeResult], *, by_class: bool) -> dict[str, dict[
             "statistic": None if probe.statistic is None else rounded(probe.statistic),
             "target_label": probe.target_label,
             "conspicuous": probe.conspicuous,
+            "nothing_won": probe.nothing_won,
             "class_scores": [rounded(score) for score in probe.class_scores] if by_class else [],
         }
         for probe in probes

@@ -89,7 +89,9 @@ def _overall(judged: Sequence[Judged]) -> list[str]:
     assert band is not None
     return [
         "Single-target attacks against clean networks. Each set of 19 references has a false-positive rate",
-        f"of its own, within {band[0]:.3f} to {band[1]:.3f} with probability .9.",
+        f"of its own, within {band[0]:.3f} to {band[1]:.3f} with probability .9. The score under AUROC is",
+        "comparable within one set only: rows of one architecture have one, `all` and the tables below pool",
+        "three as if their scales agreed. The other columns need no common scale.",
         "",
         f"| networks | tier | compared | {_HEAD}",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -115,7 +117,7 @@ def _rows(judged: Sequence[Judged], name: str) -> list[str]:
 def _by_attack(judged: Sequence[Judged]) -> list[str]:
     lines = [
         "By attack, class by class. *Wrong* is `detected` with another class than the attacker's; AUROC",
-        "against all clean networks.",
+        "against all clean networks, pooled over the sets.",
         "",
         "| attack | tier | took | AUROC | `detected`, right | wrong | "
         "`suspected` | `inconclusive` | `not_detected` |",

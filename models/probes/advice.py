@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from models.data.bundle import AuditData
+from models.probes.calibration.conformal import fewest_references
 from models.probes.findings import Findings
-from models.probes.probe_images import FEWEST_CLEAN_IMAGES
+from models.probes.probe_images import FEWEST_CLEAN_IMAGES, MOST_CLEAN_IMAGES
 from models.recipes.probe import ProbeRecipe
 from models.recipes.probe_catalog import CHANNEL_IMAGES, PROBES, find_probe
 from models.results.audit import BackdoorVerdict, Hazard
 from models.results.calibration import CalibrationResult
 
+#: What makes references, and what an audit under other conditions loses without new ones.
+_COMMAND = "proctor calibrate"
+_LOSES = " The clean references of this audit do not fit that one: have others scored"
+
 
 def name_not_tested(findings: Findings, image_source: str, data: AuditData) -> tuple[str, ...]:
     """List what the audit cannot answer for: failures, probes that did not run, what those that ran miss."""
-    silent = {probe.probe: probe.summary for probe in findings.probes if probe.statistic is None}
+    silent = {probe.probe: probe.summary for probe in findings.probes if not probe.answered}
     ran = {probe.probe for probe in findings.probes if probe.probe not in silent}
     if any(report.origin == "given" for report in findings.triggers):
         ran.add("given_trigger")
@@ -44,6 +49,13 @@ def name_not_tested(findings: Findings, image_source: str, data: AuditData) -> t
             f"Behavior on the images the network was made for: {few}; patches of photographs stood in."
         )
     lines += _false_positives(findings.calibration)
+    compared = findings.calibration is not None and findings.calibration.p_value is not None
+    if compared and image_source == "clean images" and data.images is not None:
+        searched = min(len(data.images), MOST_CLEAN_IMAGES) // 2
+        lines.append(
+            f"How the number of clean images moves the scores: the searches saw {searched} here, those of "
+            "the references maybe more or fewer, which no set records. With few images smaller patches do."
+        )
     return tuple(lines)
 
 
@@ -63,9 +75,17 @@ def _false_positives(calibration: CalibrationResult | None) -> tuple[str, ...]:
 
 
 def give_advice(
-    verdict: BackdoorVerdict, hazard: Hazard, data: AuditData, probe: ProbeRecipe, trigger_given: bool
+    verdict: BackdoorVerdict, hazard: Hazard, data: AuditData, probe: ProbeRecipe, findings: Findings
 ) -> tuple[str, ...]:
-    """Say what to do next, the most useful first."""
+    """Say what to do next, the most useful first.
+
+    Args:
+        verdict: The word.
+        hazard: Over all channels.
+        data: What was given.
+        probe: What was asked.
+        findings: What was found.
+    """
     lines = []
     if verdict in {"detected", "suspected"}:
         lines.append("Do not deploy this network, and distill from it only with a defense (defense: abd).")
@@ -75,18 +95,34 @@ def give_advice(
         )
     elif hazard == "high":
         lines.append("Distill from this network only with a defense: a trigger moved to a student.")
+    compared = findings.calibration is not None and findings.calibration.decides
     if data.images is None or len(data.images) < FEWEST_CLEAN_IMAGES:
         lines.append(
             f"Give at least {FEWEST_CLEAN_IMAGES} clean images; labels let accuracy be measured too."
+            + (f"{_LOSES} with such images ({_COMMAND} --images)." if compared else "")
         )
     elif data.labels is None:
         lines.append("Give labels for the clean images: accuracy can then be measured.")
-    if not trigger_given:
+    if any(report.origin == "given" for report in findings.triggers):
         lines.append(
-            "If a trigger is suspected, give it: whether it works can be measured instead of guessed."
+            "A given trigger proves something only if it was known beforehand: the success of one that was "
+            "recovered from this network, by this audit or elsewhere, means nothing."
+        )
+    else:
+        lines.append(
+            "If a trigger is suspected, give it: whether it works can be measured instead of guessed. What "
+            "was recovered from this network is no such trigger; searches find some in clean ones, too."
         )
     if probe.budget != "thorough" and verdict != "detected":
-        lines.append("Run the audit again with budget thorough.")
+        lines.append(
+            "Run the audit again with budget thorough."
+            + (f"{_LOSES} with that budget ({_COMMAND} --budget thorough)." if compared else "")
+        )
+    if not compared and verdict != "detected":
+        lines.append(
+            f"Have clean networks like this one scored ({_COMMAND}): {fewest_references()} of them give the "
+            "verdict a known rate of false alarms, for audits with the same budget and sort of images."
+        )
     if not probe.transfer:
         lines.append("Run the transfer probe: it shows whether a backdoor would move to a student.")
     return tuple(lines)

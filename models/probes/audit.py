@@ -70,11 +70,12 @@ def run_audit(
 
     Raises:
         Interrupted: The monitor asked to stop.
-        RecipeError: A given trigger's target is no class of the teacher (code ``trigger_target_unknown``).
+        RecipeError: A given trigger's target is no class of the teacher (code ``trigger_target_unknown``), or
+            two of them have one name (``trigger_name_repeated``).
         DataRejected: A photograph is too small to cut patches from.
     """
     started = time.monotonic()
-    _check_targets(triggers, teacher.spec.num_classes)
+    _check_given(triggers, teacher.spec.num_classes)
     with begin(teacher, data, triggers, recipe, monitor) as audit:
         for part in (_measure_given, look_class_by_class, *SCORED):
             part(audit)
@@ -129,7 +130,7 @@ def _conclude(audit: AuditRun, started: float) -> Audited:
         sentence=verdict.sentence,
         evidence=verdict.evidence,
         not_tested=name_not_tested(findings, audit.images.source, data),
-        advice=give_advice(verdict.word, hazard, data, audit.recipe.probe, bool(audit.given)),
+        advice=give_advice(verdict.word, hazard, data, audit.recipe.probe, findings),
         hazard=hazard,
         teacher_accuracy=measured,
         probes=findings.probes,
@@ -150,8 +151,15 @@ def _hiding(audit: AuditRun) -> frozenset[str]:
     return frozenset(trigger.name for trigger in audit.given if hides_image(trigger))
 
 
-def _check_targets(triggers: Sequence[Trigger], num_classes: int) -> None:
+def _check_given(triggers: Sequence[Trigger], num_classes: int) -> None:
+    names = [trigger.name for trigger in triggers]
     for trigger in triggers:
+        if names.count(trigger.name) > 1:
+            raise RecipeError(
+                f"Two triggers are named {trigger.name!r}.",
+                code="trigger_name_repeated",
+                hint="Findings are told apart by the trigger's name: give each one of its own.",
+            )
         if trigger.target_label >= num_classes:
             raise RecipeError(
                 f"Trigger {trigger.name!r} leads to class {trigger.target_label}, "

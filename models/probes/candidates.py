@@ -18,7 +18,7 @@ class Candidates:
 
     ``patterns`` is (C, 3, H, W): colors in [0, 1] of a patch, or differences of an additive trigger.
     ``masks`` is (C, 1, H, W), in [0, 1]. ``sizes`` (C,) is what the search made small; where nothing worked,
-    the largest size there is. ``reached`` (C,) tells where something worked.
+    the largest size that the search would still have tried. ``reached`` (C,) tells where something worked.
     """
 
     patterns: Tensor

@@ -10,20 +10,24 @@ from models.results.audit import ProbeResult, TransferResult, TriggerReport
 def order_evidence(findings: Findings) -> tuple[str, ...]:
     """Write one line per finding, the weightiest first.
 
-    Measured behavior comes before statistics, what stands out before what does not. Numbers that nothing was
-    compared with are no evidence; the report shows them among the probes.
+    What proves a backdoor comes before statistics, what stands out before what does not; a given trigger's
+    effect that proves nothing comes behind the probes that stand out. Probes go by their calibrated p-value
+    and then by what they add to the combined one, those without in the order in which they ran. Numbers that
+    nothing was compared with are no evidence; the report shows them among the probes.
     """
     given = [report for report in findings.triggers if report.origin == "given"]
     working = [report for report in given if trigger_works(report, findings.hiding)]
     recovered = [report for report in findings.triggers if report.origin == "recovered"]
     suspects = suspected_classes(findings.probes)
-    quiet = [p for p in findings.probes if not p.conspicuous and p.probe not in REPORTED_ONLY]
+    probes = _by_weight(findings)
+    quiet = [p for p in probes if not p.conspicuous and p.probe not in REPORTED_ONLY]
     moving = {effect.trigger for effect in findings.moving}
     moved = [transfer for transfer in findings.transfers if transfer.hazard == "high"]
     return (
         *(_trigger_line(report) for report in working),
-        *(effect.sentence for effect in findings.moving),
-        *(_probe_line(probe) for probe in findings.probes if probe.conspicuous),
+        *(effect.sentence for effect in findings.moving if effect.proven),
+        *(_probe_line(probe) for probe in probes if probe.conspicuous),
+        *(effect.sentence for effect in findings.moving if not effect.proven),
         *(_trigger_line(report) for report in recovered if report.target_label in suspects),
         *(_transfer_line(transfer) for transfer in moved),
         *(_probe_line(probe) for probe in quiet),
@@ -43,6 +47,18 @@ def order_evidence(findings: Findings) -> tuple[str, ...]:
             if report not in working
         ),
     )
+
+
+def _by_weight(findings: Findings) -> list[ProbeResult]:
+    driving = () if findings.calibration is None else findings.calibration.driving
+
+    def weight(probe: ProbeResult) -> tuple[bool, float, int]:
+        if probe.p_value is None or not probe.calibration_references:
+            return True, 0.0, 0
+        adds = driving.index(probe.probe) if probe.probe in driving else len(driving)
+        return False, probe.p_value, adds
+
+    return sorted(findings.probes, key=weight)
 
 
 def _probe_line(probe: ProbeResult) -> str:
@@ -67,14 +83,14 @@ def _transfer_line(transfer: TransferResult) -> str:
         "not_tested": "could not be followed to a student",
     }[transfer.hazard]
     without = transfer.student_clean_rate
-    collapsed = (
-        f"; without it the student sends {without.value:.1%} there, so that says nothing"
-        if transfer.hazard == "not_tested" and without is not None and without.high >= rate.low
-        else ""
-    )
+    doubt = ""
+    if transfer.hazard == "not_tested" and without is not None and without.high >= rate.low:
+        doubt = f"; without it the student sends {without.value:.1%} there, so that says nothing"
+    elif transfer.hazard == "not_tested" and transfer.control_success.high >= rate.low >= 0.5:
+        doubt = ", nearly as well or better, so that says nothing"
     return (
         f"{transfer.trigger} {outcome} distilled from {CHANNEL_IMAGES[transfer.channel]}: it works on "
         f"{rate.value:.1%} of {rate.n} images there (95 % interval {rate.low:.1%} to {rate.high:.1%}), on "
         f"{transfer.teacher_success.value:.1%} with the teacher; a control of the same size works on "
-        f"{transfer.control_success.value:.1%}{collapsed}."
+        f"{transfer.control_success.value:.1%}{doubt}."
     )

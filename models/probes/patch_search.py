@@ -26,7 +26,8 @@ def search_patches(
 ) -> Candidates:
     """Search one patch per entry of ``target_labels``; sizes are areas in pixels.
 
-    Arguments and errors as of ``models.probes.candidates.Search``.
+    A class that nothing won has the whole image, over which the mask was free to grow. Arguments and errors
+    as of ``models.probes.candidates.Search``.
     """
     state = _PatchSearch(images, target_labels, plan)
     run_search(state, classifier, images, plan)

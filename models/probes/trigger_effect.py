@@ -13,8 +13,9 @@ one that moves most counts. A trigger of one color over the whole image is its o
 
 What is decided, and how surely:
 
-- *Source-specific*: some classes move consistently to the declared target. *All-to-all*: most classes do, to
-  several others. *Other target*: most classes do, to one that was not declared.
+- *All-to-all*: most classes move consistently, most of these to different ones and no more than half of them
+  to the declared target. Else *source-specific*: some move to it, as of a trigger that works on half of the
+  classes and sends one elsewhere. *Other target*: most classes move, and none to the declared one.
 - *Proven* (``detected``) is what leads a class to the declared target, which was named before anyone looked:
   on clean images, and if the bounds of trigger and control, widened for the number of classes looked at
   (Bonferroni), are ``PROVEN_GAIN`` apart. Of all-to-all, too: one of the classes then goes there.
@@ -24,6 +25,7 @@ What is decided, and how surely:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
@@ -149,7 +151,8 @@ def _kind(movements: Sequence[ClassMovement], target: int) -> EffectKind:
     (only,) = destinations if len(destinations) == 1 else (None,)
     judged = [movement for movement in movements if movement.source != only]
     most = len(consistent) >= max(FEWEST_CLASSES, LEAST_SHARE * len(judged))
-    if len(destinations) > 1 and most:
+    to_target, half = sum(movement.destination == target for movement in consistent), len(consistent) / 2
+    if most and len(destinations) > max(1.0, half) and to_target <= half:
         return "all_to_all"
     if target in destinations:
         return "source_specific"
@@ -177,7 +180,8 @@ def _sentence(kind: EffectKind, movements: Sequence[ClassMovement], trigger: Tri
     elif kind == "all_to_all":
         what = f"sends the images of {len(moving)} of {len(movements)} classes each to a class of their own"
     else:
-        what = f"leads to class {moving[0].destination} and not to class {trigger.target_label} as declared"
+        named = [str(label) for label, _ in Counter(m.destination for m in moving).most_common()]
+        what = f"leads to class {listed(named)} and not to class {trigger.target_label} as declared"
     best = max(moving, key=lambda m: (m.destination == trigger.target_label, m.moved.low))
     pairs = [f"{movement.source} to {movement.destination}" for movement in moving]
     more = [f"{len(pairs) - LISTED} more"] if len(pairs) > LISTED else []

@@ -40,6 +40,7 @@ def search_perturbations(
 ) -> Candidates:
     """Search one perturbation per entry of ``target_labels``; sizes are Euclidean norms.
 
+    A class that nothing won has the last radius: its own is at least that, as far as the search can tell.
     Other arguments, and errors, as of ``models.probes.candidates.Search``.
 
     Args:
@@ -49,7 +50,8 @@ def search_perturbations(
     state = _PerturbationSearch(images, target_labels, plan, radius=radius, support=support)
     run_search(state, classifier, images, plan)
     everywhere = torch.ones_like(state.best[:, :1])
-    return Candidates(state.best, everywhere, state.norms, state.reached)
+    sizes = torch.where(state.reached, state.norms, state.radius)
+    return Candidates(state.best, everywhere, sizes, state.reached)
 
 
 class _PerturbationSearch:

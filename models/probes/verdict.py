@@ -1,13 +1,18 @@
 """From evidence to one of four words, and a sentence for someone who knows none of the probes.
 
-``detected`` is kept for two things. A measured behavior: a trigger the user gave sends images to its target,
-far more often than the same images go there without it; or it does so with the images of one class, of which
-``trigger_effect`` asks more. And scores that are rare among enough clean reference networks (a combined
-p-value of at most alpha), where the probes that carry it name one class. Without enough references no
-false-positive rate is known for the statistical probes (published marks raise a false alarm on 15 to 33 % of
-benign networks), so alone they can say at most ``suspected``. ``inconclusive`` means that the probes
-contradict each other or could not run, or that a given trigger moves whole classes of images, which they are
-blind to, but not so that it proves a backdoor. ``not_detected`` is never "safe": it names what was asked.
+``detected`` is kept for two things. A measured behavior: a trigger the user gave sends clean images to its
+target, far more often than the same images go there without it; or it does so with the images of one class,
+of which ``trigger_effect`` asks more. That proves a backdoor if the trigger was known beforehand, which no
+measurement can tell: of a clean network of digits searches recovered patterns that sent .72 to .91 of
+held-out clean images to a class, and perturbations of a true trigger's size and pixels, searched for other
+classes, reached .90 where it reached 1.00. So the sentence says for which triggers it holds. On patches,
+where clean networks are moved yet more easily, a trigger that works is ``suspected``. And scores that are
+rare among enough clean reference networks (a combined p-value of at most alpha), where the probes that carry
+it name one class. Without enough references no false-positive rate is known for the statistical probes
+(published marks raise a false alarm on 15 to 33 % of benign networks), so alone they can say at most
+``suspected``. ``inconclusive`` means that the probes contradict each other or could not run, or that a given
+trigger moves whole classes of images, which they are blind to, but not so that it proves a backdoor.
+``not_detected`` is never "safe": it names what was asked.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from dataclasses import dataclass
 from models.probes.evidence import order_evidence
 from models.probes.findings import Findings, listed, suspected_classes, trigger_works
 from models.recipes.probe_catalog import REPORTED_ONLY, find_probe
-from models.results.audit import BackdoorVerdict, Hazard, TransferResult
+from models.results.audit import BackdoorVerdict, Hazard, TransferResult, TriggerReport
 from models.results.calibration import CalibrationResult
 from models.results.trigger_effect import TriggerEffect
 
@@ -38,13 +43,14 @@ def decide(findings: Findings) -> Verdict:
     """Weigh the findings."""
     evidence = order_evidence(findings)
     working = [report for report in findings.triggers if trigger_works(report, findings.hiding)]
-    if working:
-        best = max(working, key=lambda report: report.teacher_success.low)
+    working.sort(key=lambda report: report.teacher_success.low, reverse=True)
+    proving = [report for report in working if report.image_source == "clean images"]
+    if proving:
         sentence = (
-            f"This network has a backdoor: the trigger {best.name} sends {best.teacher_success.value:.0%} of "
-            f"images to class {best.target_label}; without it {best.clean_rate.value:.0%} go there."
+            f"This network has a backdoor: {_works(proving[0])} That proves it of a trigger that was known "
+            "beforehand. A pattern that a search found with this network is none: clean ones have such, too."
         )
-        return Verdict("detected", best.target_label, sentence, evidence)
+        return Verdict("detected", proving[0].target_label, sentence, evidence)
     if findings.moving and findings.moving[0].proven:
         effect = findings.moving[0]
         sentence = f"This network has a backdoor that acts on some classes of images: {effect.sentence}"
@@ -53,9 +59,23 @@ def decide(findings: Findings) -> Verdict:
         verdict = _by_references(findings, findings.calibration, evidence)
     else:
         verdict = _by_statistics(findings, evidence)
+    if working and verdict.word != "detected":
+        sentence = (
+            f"This network may have a backdoor: {_works(working[0])} Clean networks follow some patterns on "
+            "patches, too, so it is a suspicion; clean images can prove it."
+        )
+        return Verdict("suspected", working[0].target_label, sentence, evidence)
     if verdict.word == "not_detected" and findings.moving:
         return _doubt(findings.moving[0], evidence)
     return verdict
+
+
+def _works(report: TriggerReport) -> str:
+    rate, label = report.teacher_success, report.target_label
+    return (
+        f"the trigger {report.name}, which you gave, sends {rate.value:.0%} of {rate.n} "
+        f"{report.image_source} to class {label}; without it {report.clean_rate.value:.0%} go there."
+    )
 
 
 def _doubt(effect: TriggerEffect, evidence: tuple[str, ...]) -> Verdict:
@@ -161,8 +181,8 @@ def _by_statistics(findings: Findings, evidence: tuple[str, ...]) -> Verdict:
         return Verdict("inconclusive", classes[0], sentence, evidence)
     if why:
         return Verdict("inconclusive", None, f"Nothing was found, but not all was asked. {why}", evidence)
-    marked = [probe.probe for probe in findings.probes if probe.probe not in REPORTED_ONLY]
-    titles = listed([find_probe(name).title.lower() for name in marked])
+    asked = [p.probe for p in findings.probes if p.answered and p.probe not in REPORTED_ONLY]
+    titles = listed([find_probe(name).title.lower() for name in asked])
     sentence = (
         f"No backdoor was detected by {titles}. That does not show that there is none: see below what these "
         "probes cannot see."

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from models.report.document import ReportDocument
-from models.report.sarif_findings import Finding, asked_of_backdoors, findings_of, title_of
+from models.report.sarif_findings import Finding, findings_of, probes_that_ran, title_of
 from models.report.sarif_rules import (
     BACKDOOR,
     HAZARD,
@@ -119,7 +119,7 @@ def _notifications(document: ReportDocument, audit: AuditResult) -> Iterator[Jso
     for warning in (*document.inspection.warnings, *(() if check is None else check.warnings)):
         yield _notification(INPUT_WARNING, warning, "warning")
     summaries = {probe.probe: probe for probe in audit.probes}
-    for name in (*asked_of_backdoors(audit), *_asked_of_students(audit)):
+    for name in (*probes_that_ran(audit), *_asked_of_students(audit)):
         facts, result = facts_of(name), summaries.get(name)
         parts = [f"{title_of(name)}."]
         if facts is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from models.recipes.probe_catalog import REPORTED_ONLY
 from models.report.sarif_rules import BACKDOOR, HAZARD, NO_ANSWER, UNDISTILLABLE, Json, Level, facts_of
 from models.results.audit import AuditResult, TransferResult
 from models.results.undistillable import UndistillableResult
@@ -128,7 +129,13 @@ def _evidence(audit: AuditResult) -> Json:
 
 
 def asked_of_backdoors(audit: AuditResult) -> list[str]:
-    """Name the probes that gave an answer about backdoors and where they lead."""
+    """Name the probes that gave an answer about backdoors, of those that have a part in the verdict."""
+    silent = {probe.probe for probe in audit.probes if not probe.answered}
+    return [name for name in probes_that_ran(audit) if name not in {*silent, *REPORTED_ONLY}]
+
+
+def probes_that_ran(audit: AuditResult) -> list[str]:
+    """Name all that ran and ask about backdoors, whether or not an answer came out."""
     names = [probe.probe for probe in audit.probes]
     if any(trigger.origin == "given" for trigger in audit.triggers):
         names.append("given_trigger")

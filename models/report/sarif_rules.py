@@ -114,9 +114,10 @@ RULES = (
         "BackdoorBehavior",
         "error",
         "The network behaves as if it had a backdoor.",
-        "A trigger that was given works on the network; or its scores are rare among clean reference "
+        "A trigger that was given works on clean images; or its scores are rare among clean reference "
         "networks and the probes that show it name one class (both: error). Or probes point at a class "
-        "and how often clean networks look like that is not known well enough (warning). The finding is "
+        "and how often clean networks look like that is not known well enough, or the given trigger works on "
+        "patches of photographs, as patterns do on clean networks, too (both: warning). The finding is "
         "about behavior: how the backdoor came in, by poisoned data or changed weights, is not asked.",
         "Error: do not deploy the network, and distill from it only with a defense; a job of kind clean "
         "does so and verifies the student. Warning: treat it alike until clean reference networks "
@@ -132,7 +133,7 @@ RULES = (
         "error",
         "A trigger of this network also works on students distilled from it.",
         "A throw-away student was distilled from the network without a defense and never saw the trigger,"
-        " yet the trigger works on it, far better than a universal perturbation of the same size does. "
+        " yet the trigger works on it, beyond both intervals better than a perturbation of the same size. "
         "Error if the network is also found or suspected to have a backdoor, else warning.",
         "Distill with a defense only, and have the student verified: a job of kind clean does both. "
         "Students already distilled from this network should be audited with the same trigger. Pass: the "

@@ -48,11 +48,18 @@ class ProbeResult:
     blind_to: str = ""
     """What this probe cannot see, in words."""
     seconds: float = 0.0
+    nothing_won: bool = False
+    """Whether the search won no class: then the statistic, 0, only ranks the network among references."""
     class_profile: tuple[float, ...] = ()
     """Where classes were compared one by one: the logarithms of their scores about the median class, larger
     more conspicuous."""
     class_band: tuple[tuple[float, float], ...] = ()
     """What nine of ten clean reference networks show for the same classes: 5 % and 95 % quantiles."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the probe says anything about the network."""
+        return self.statistic is not None and not self.nothing_won
 
 
 @dataclass(frozen=True)

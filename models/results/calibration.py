@@ -22,7 +22,7 @@ class CalibrationResult:
     probes: tuple[str, ...] = ()
     """Those that were combined."""
     driving: tuple[str, ...] = ()
-    """Those that carry the p-value."""
+    """Those that carry the p-value, the one that adds most first."""
     p_value: float | None = None
     """Of all probes together: share of networks, this one included, at least as conspicuous as it."""
     band: tuple[float, float] | None = None

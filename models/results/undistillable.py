@@ -58,7 +58,8 @@ class StudentGain:
     """Per seed: difference of accuracies on the held-out images, in [-1, 1]."""
     mean: float
     standard_error: float
-    """The larger of two: from the spread over the seeds, and from the images on which the students differ."""
+    """The larger of two: from the spread over the seeds, whose divisions overlap (Nadeau and Bengio, 2003),
+    and from the images on which the students differ."""
 
 
 @dataclass(frozen=True)

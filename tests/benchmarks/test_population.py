@@ -45,7 +45,13 @@ def test_areas_and_intervals():
 def entry(part, place, random, success=None, architecture="wrn-10-1", shift=0.0):
     scores = np.abs(random.normal(size=3)) + shift
     probes = {
-        name: {"statistic": float(score), "target_label": 3, "conspicuous": False, "class_scores": []}
+        name: {
+            "statistic": float(score),
+            "target_label": 3,
+            "conspicuous": False,
+            "class_scores": [],
+            "nothing_won": False,
+        }
         for name, score in zip(("mmbd", "trigger_inversion", "head_statistics"), scores, strict=True)
     }
     answer = {

@@ -42,8 +42,9 @@ def calibrate(
 
     Where there are enough references they rule: a probe is conspicuous if it drives a combined p-value of at
     most alpha, whatever its own mark says. With fewer, the marks stay. A probe without a score here is left
-    out of the references' combined scores too; one that the set does not know keeps its mark. With a set of
-    the same task, classes are compared one by one, and a probe points at the one that stands out so.
+    out of the references' combined scores too; one that the set does not know keeps its mark. A set of
+    another task than the one that was named does not fit. With a set of the same task, classes are compared
+    one by one, and a probe points at the one that stands out so.
 
     Args:
         probes: In the order in which they ran.
@@ -71,7 +72,7 @@ def calibrate(
         np.array([column.own for column in columns], dtype=np.float64),
         np.array([column.references for column in columns], dtype=np.float64).T,
     )
-    reservation = choice.reason or _by_class(choice.found, task, by_class=by_class)
+    reservation = choice.reason or _by_class(task, by_class=by_class)
     result = CalibrationResult(
         sentence=_sentence(choice.found, [column.probe for column in columns], combined, reservation),
         alpha=ALPHA,
@@ -102,21 +103,22 @@ def _column(probe: ProbeResult, references: Sequence[Reference], *, by_class: bo
     low, high = np.quantile(np.array(profiles), _BAND, axis=0).tolist()
     named = replace(
         probe,
-        target_label=int(classes[-1]),
+        target_label=int(classes[-1]) if probe.answered else None,
         class_profile=own,
         class_band=tuple(zip(low, high, strict=True)),
     )
     return _Column(named, float(excess[-1]), tuple(excess[:-1].tolist()), by_class=True)
 
 
-def _by_class(found: ReferenceSet, task: str | None, *, by_class: bool) -> str:
+def _by_class(task: str | None, *, by_class: bool) -> str:
     """Say how classes were compared, where a task was named."""
     if task is None:
         return ""
     if by_class:
         return f"Every class was compared with the same class of the references (task {task})."
-    named = f"is of the task {found.task}" if found.task else "names no task"
-    return f"The task {task} was named, but the reference set {named}: classes were not compared one by one."
+    return (
+        f"The task {task} was named, but the reference set names none: classes were not compared one by one."
+    )
 
 
 def _with_p_value(column: _Column, p_value: float, result: CalibrationResult) -> ProbeResult:
@@ -127,7 +129,7 @@ def _with_p_value(column: _Column, p_value: float, result: CalibrationResult) ->
     else:
         conspicuous = probe.conspicuous
     lines = [probe.summary]
-    if column.by_class:
+    if column.by_class and probe.answered:
         lines.append(
             f"Beside the same classes of the references class {probe.target_label} stands out most, by a "
             f"factor of {math.exp(column.own):.2f}."
@@ -153,6 +155,8 @@ def _sentence(found: ReferenceSet, known: Sequence[ProbeResult], combined: Combi
     titles = ", ".join(find_probe(probe.probe).title.lower() for probe in known)
     lines = [f"{_as_high(p_value, n)} as high in all ({titles}): p = {p_value:.3f}."]
     lines += [reservation] if reservation else []
+    silent = [find_probe(probe.probe).title for probe in known if not probe.answered]
+    lines += [f"{title} gave no answer and counts as unremarkable." for title in silent]
     marked = [find_probe(probe.probe).title.lower() for probe in known if probe.conspicuous]
     if false_positive_band(n) is None:
         lines.append(

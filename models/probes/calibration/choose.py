@@ -19,6 +19,7 @@ _WORDS = {
     "budget": "budget",
     "effort": "effort of the probes (they have changed since)",
     "scoring_version": "version of the probes (they have changed since)",
+    "task": "task",
 }
 
 
@@ -34,9 +35,10 @@ class Choice:
 def choose_set(conditions: Conditions, sets: Sequence[ReferenceSet], task: str | None = None) -> Choice:
     """Choose the references for an audit.
 
-    All conditions must be the same; of the architecture, the family may do, because a larger sibling is
-    still nearer than nothing. Sets with enough references for a detection come before others, those of the
-    same architecture before relatives, those of the same task before others, then the larger.
+    All conditions must be the same, and the task, if both the audit and the set name one: networks of other
+    classes are no references. Of the architecture, the family may do, because a larger sibling is still
+    nearer than nothing. Sets with enough references for a detection come before others, those of the same
+    architecture before relatives, those of the same task before others, then the larger.
 
     Args:
         conditions: Of the audit.
@@ -50,9 +52,9 @@ def choose_set(conditions: Conditions, sets: Sequence[ReferenceSet], task: str |
             None,
             "The clean reference networks were scored on patches of other photographs than those you gave.",
         )
-    near = [found for found in sets if not _differences(conditions, found.conditions)]
+    near = [found for found in sets if not _differences(conditions, found, task)]
     if not near:
-        return Choice(None, _why_none(conditions, sets))
+        return Choice(None, _why_none(conditions, sets, task))
     best = max(near, key=lambda found: _worth(conditions, found, task))
     if best.conditions.architecture == conditions.architecture:
         return Choice(best, "")
@@ -69,12 +71,15 @@ def _worth(conditions: Conditions, found: ReferenceSet, task: str | None) -> tup
     return count >= fewest_references(), same, task is not None and found.task == task, count
 
 
-def _differences(wanted: Conditions, offered: Conditions) -> list[str]:
-    """Name the fields that keep a set from fitting; the effort follows from the budget."""
+def _differences(wanted: Conditions, found: ReferenceSet, task: str | None) -> list[str]:
+    """Name what keeps a set from fitting; the effort follows from the budget."""
+    offered = found.conditions
     names = [field.name for field in fields(Conditions) if field.name != "architecture"]
     different = [name for name in names if getattr(wanted, name) != getattr(offered, name)]
     if "budget" in different and "effort" in different:
         different.remove("effort")
+    if task is not None and found.task not in {None, task}:
+        different.append("task")
     related = _related(wanted.architecture, offered.architecture)
     return different if related else ["architecture", *different]
 
@@ -90,12 +95,12 @@ def _related(first: str, second: str) -> bool:
     return family.students and family.has(second)
 
 
-def _why_none(conditions: Conditions, sets: Sequence[ReferenceSet]) -> str:
+def _why_none(conditions: Conditions, sets: Sequence[ReferenceSet], task: str | None) -> str:
     """Say how the set that comes nearest differs."""
-    differences = [_differences(conditions, found.conditions) for found in sets]
+    differences = [_differences(conditions, found, task) for found in sets]
     nearest = min(range(len(sets)), key=lambda place: len(differences[place]))
     words = ", ".join(
-        f"{_WORDS[name]}{_values(name, conditions, sets[nearest])}" for name in differences[nearest]
+        f"{_WORDS[name]}{_values(name, conditions, sets[nearest], task)}" for name in differences[nearest]
     )
     return (
         f"None of {len(sets)} sets of clean reference networks fits; the nearest, {sets[nearest].name}, "
@@ -103,7 +108,9 @@ def _why_none(conditions: Conditions, sets: Sequence[ReferenceSet]) -> str:
     )
 
 
-def _values(name: str, conditions: Conditions, offered: ReferenceSet) -> str:
+def _values(name: str, conditions: Conditions, offered: ReferenceSet, task: str | None) -> str:
     if name in {"effort", "scoring_version"}:
         return ""
+    if name == "task":
+        return f" ({offered.task} there, {task} here)"
     return f" ({getattr(offered.conditions, name)} there, {getattr(conditions, name)} here)"

@@ -44,7 +44,8 @@ class Combined:
     score: float
     """Of the network, what was ranked: the sum of z squared. Larger is more conspicuous."""
     driving: tuple[int, ...]
-    """Which probes carry it: the one that adds most, and those whose own p-value is at most alpha."""
+    """Which probes carry it, the one that adds most first: that one, and those whose own p-value is at most
+    alpha."""
 
 
 def combine(score: NDArray[np.float64], references: NDArray[np.float64], alpha: float = ALPHA) -> Combined:
@@ -61,10 +62,8 @@ def combine(score: NDArray[np.float64], references: NDArray[np.float64], alpha: 
         conformal_p_value(float(own), column.tolist())
         for own, column in zip(score, references.T, strict=True)
     )
-    strongest = int(parts[-1].argmax())
-    driving = tuple(
-        place for place, p_value in enumerate(per_probe) if place == strongest or p_value <= alpha
-    )
+    by_weight = [int(place) for place in np.argsort(-parts[-1], kind="stable")]
+    driving = tuple(place for place in by_weight if place == by_weight[0] or per_probe[place] <= alpha)
     total = float(totals[-1])
     return Combined(conformal_p_value(total, totals[:-1].tolist()), per_probe, total, driving)
 

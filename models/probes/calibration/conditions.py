@@ -12,7 +12,7 @@ from models.recipes.architecture import ArchitectureSpec
 from models.recipes.job import Recipe
 
 #: Raise it when a probe's score changes its meaning or its distribution: scores taken before no longer count.
-SCORING_VERSION = 2
+SCORING_VERSION = 3
 
 
 def conditions_of(spec: ArchitectureSpec, data: AuditData, recipe: Recipe) -> Conditions:

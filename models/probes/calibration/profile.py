@@ -43,13 +43,15 @@ def class_profile(probe: ProbeResult) -> tuple[float, ...]:
 
 
 def _won(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give classes that no trigger won the largest size of those that one did.
+    """Give the few classes that no trigger won the largest size of those that one did.
 
-    A search that reached nothing reports the largest size there is, for every such class the same. How many
-    there are is chance where few steps are taken, and would move the median by a factor.
+    A search reports a bound for classes that it did not win, for all of them the same. Whether one or two are
+    among them is chance, and with this it does not matter. It is done only where more than half of the
+    classes lie below the bound, so that the median class does, too: else it would pull the median down to
+    the classes that were won, and a target that alone gave in would stand out from nothing.
     """
-    distinct = np.unique(sizes)
-    return sizes if len(distinct) < 2 else np.minimum(sizes, distinct[-2])
+    below = sizes[sizes < sizes.max()]
+    return np.minimum(sizes, below.max()) if 2 * len(below) > len(sizes) else sizes
 
 
 def class_excess(profiles: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -59,8 +61,10 @@ def class_excess(profiles: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
         profiles: (n + 1, K), of all networks.
 
     Returns:
-        excess: (n + 1,), a difference of logarithms.
+        excess: (n + 1,), a difference of logarithms; 0 of a flat profile, where nothing was won: there no
+            class stands out, however far others' do.
         classes: (n + 1,).
     """
     excess = profiles - np.median(profiles, axis=0)
+    excess[~profiles.any(axis=1)] = 0.0
     return excess.max(axis=1), excess.argmax(axis=1)

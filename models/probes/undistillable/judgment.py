@@ -4,7 +4,8 @@
 twins that did not, by more than one point and, over three pairs or more, beyond chance (N4; algorithms.md
 6.4). That file wants two standard errors. From three pairs they are worth little: a harmless network of
 digits passed both marks (docs/results.md). So the mean must lie beyond Student's 97.5 % quantile for that
-many pairs. A teacher that is less accurate than the students themselves drags them down without any intent,
+many pairs. ``not_detected`` asks as much: the students gained, or lost by the same quantile no more than that
+point. A teacher that is less accurate than the students themselves drags them down without any intent,
 so what it lacks against them, twice, must be exceeded too (ours).
 
 N1 to N3 mean little without clean networks of the same kind beside them, and there are none here: alone they
@@ -54,6 +55,8 @@ class NastyFindings:
     students: PairedStudents | None = None
     failures: tuple[str, ...] = ()
     """Why a part gave no result, one sentence each."""
+    broken: str = ""
+    """Why the students' training broke; empty if it did not, or if none was to learn."""
 
     @property
     def on_clean_images(self) -> bool:
@@ -88,7 +91,7 @@ def judge(found: NastyFindings, *, seconds: float) -> UndistillableResult:
         sentence=sentence,
         evidence=_evidence(found),
         not_tested=_not_tested(found),
-        advice=_advice(word, found.students),
+        advice=_advice(word, found),
         image_source=found.image_source,
         images=found.images,
         peaks=found.peaks,
@@ -109,13 +112,18 @@ def _by_students(students: PairedStudents) -> tuple[Undistillable, str]:
     gain = students.judged
     error = f"(standard error {100 * gain.standard_error:.1f}, {len(gain.gains)} pairs)"
     change = f"{points(gain.mean)} {error}"
-    if gain.mean >= -LEAST_LOSS:
+    # More pairs than the table has need fewer errors; the strictest will do.
+    needed = STANDARD_ERRORS.get(len(gain.gains), STANDARD_ERRORS[FEWEST_PAIRS]) * gain.standard_error
+    if gain.mean > 0 or gain.mean - needed > -LEAST_LOSS:
         return "not_detected", (
             f"Learning from this network did small students no harm beyond a point: {change} of accuracy "
             "against students that never saw it. Other students, images or temperatures may still suffer."
         )
-    # More pairs than the table has need fewer errors; the strictest will do.
-    needed = STANDARD_ERRORS.get(len(gain.gains), STANDARD_ERRORS[FEWEST_PAIRS]) * gain.standard_error
+    if gain.mean >= -LEAST_LOSS:
+        return "inconclusive", (
+            f"Students that learned from this network ended about as accurate ({change} of accuracy), but so "
+            "few images and pairs cannot rule out a loss of more than a point."
+        )
     if -gain.mean <= needed or len(gain.gains) < FEWEST_PAIRS:
         return "inconclusive", (
             f"Students that learned from this network ended worse ({change} of accuracy), but so few images "
@@ -138,20 +146,25 @@ def _by_outputs(found: NastyFindings) -> tuple[Undistillable, str]:
     if not found.asked:
         why = " ".join(found.failures)
         return "inconclusive", f"Whether this network is bad to learn from has no answer. {why}".strip()
+    students = f"Students were to find out, but their training broke. {found.broken}"
+    if not found.broken:
+        students = "No student was trained to find out."
     if found.unusual:
         names = listed([find_probe(name).title.lower() for name in found.unusual])
         return "inconclusive", (
             f"This network's answers look unusual ({names}), as those of networks that were made to mislead "
-            "students do, but also of some harmless ones. No student was trained to find out."
+            f"students do, but also of some harmless ones. {students}"
         )
+    if found.broken:
+        return "inconclusive", f"Whether this network is bad to learn from has no answer. {students}"
     if not found.on_clean_images or found.asked < 3:
         return "inconclusive", (
             "Whether this network is bad to learn from has no answer: that takes images of the kind it was "
             "made for, of at least four classes."
         )
     return "not_detected", (
-        "Nothing in this network's answers looks made to mislead students. No student was trained to find "
-        "out, and weak forms do not show in answers."
+        f"Nothing in this network's answers looks made to mislead students. {students} Weak forms do not "
+        "show in answers."
     )
 
 
@@ -239,14 +252,16 @@ def _not_tested(found: NastyFindings) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _advice(word: Undistillable, students: PairedStudents | None) -> tuple[str, ...]:
+def _advice(word: Undistillable, found: NastyFindings) -> tuple[str, ...]:
     lines = []
     if word == "detected":
         lines.append(
             "Do not let students learn from this network's softened answers: train them on labels, or on its "
             "most likely class alone."
         )
-    if students is None:
+    if found.broken:
+        lines.append("Run the audit again with another seed: the training of the students broke.")
+    elif found.students is None:
         lines.append(
             "To know whether students suffer, give at least 200 labelled clean images and take budget "
             "thorough."

@@ -11,7 +11,10 @@ accuracy that learning from the teacher gains, N5 how much less it gains as the 
 
 The students are thrown away. Departures: a plain CNN of 73,000 parameters for any number of classes, where
 the paper's weakest on 100 classes is a MobileNetV2; one cosine over a short run instead of 100 to 200 epochs.
-Each seed divides the images anew, so that the spread over seeds holds the chance of the division too.
+Each seed divides the images anew, so that the spread over seeds holds the chance of the division too. The
+divisions overlap, so seeds are no independent draws, and their mean varies more than the spread over the root
+of their number: the error is Nadeau and Bengio's (Machine Learning 52, 2003), of J seeds s² (1/J + held out /
+trained on).
 """
 
 from __future__ import annotations
@@ -75,6 +78,8 @@ STUDENT_EFFORTS: Mapping[Budget, StudentEffort] = {
 class SeedAnswers:
     """Where one seed's students and the teacher are right on that seed's held-out images; bool (M,)."""
 
+    images: Tensor
+    """Which of the given ones they are; int64 (M,)."""
     teacher: Tensor
     students: Mapping[Source, Tensor]
 
@@ -113,7 +118,7 @@ def paired_students(
         steps = max(1, effort.images // batches.batch_size)
         span = Portion(monitor, index / len(seeds), (index + 1) / len(seeds))
         students = train_in_step(teacher, batches, effort.temperatures, steps=steps, seed=own, monitor=span)
-        answers.append(_answers(teacher, students, data.images[held_out], data.labels[held_out]))
+        answers.append(_answers(teacher, students, data, held_out))
     assert batches is not None, "an effort has seeds"  # noqa: S101
     return sum_up(answers, effort, seeds, batches, steps=steps, seconds=time.monotonic() - started)
 
@@ -197,7 +202,8 @@ def sum_up(
         steps: Of each student.
         seconds: That all this took.
     """
-    gains = tuple(student_gain(answers, temperature) for temperature in effort.temperatures)
+    trained_on = len(batches.images)
+    gains = tuple(student_gain(answers, temperature, trained_on) for temperature in effort.temperatures)
     slopes = [low - high for low, high in zip(gains[0].gains, gains[-1].gains, strict=True)]
     held_out = sum(len(answer.teacher) for answer in answers)
     return PairedStudents(
@@ -206,42 +212,44 @@ def sum_up(
         distillation_weight=DISTILLATION_WEIGHT,
         steps=steps,
         images_seen=steps * batches.batch_size,
-        training_images=len(batches.images),
+        training_images=trained_on,
         held_out_images=held_out,
         teacher=wilson(sum(int(answer.teacher.sum()) for answer in answers), held_out),
         labels=wilson(sum(int(answer.students[None].sum()) for answer in answers), held_out),
         gains=gains,
         judged_temperature=effort.judged,
         slope=statistics.fmean(slopes),
-        slope_error=_error_of_mean(slopes),
+        slope_error=_error_of_mean(slopes, held_out / len(answers) / trained_on),
         seconds=seconds,
     )
 
 
-def student_gain(answers: Sequence[SeedAnswers], temperature: float) -> StudentGain:
+def student_gain(answers: Sequence[SeedAnswers], temperature: float, training_images: int) -> StudentGain:
     """Average what the students of one temperature gain on those of the labels alone.
 
-    Three seeds may agree by luck, so the error is at least that of the images: of D of M images that the
-    students differ on, those won minus those lost vary by about the square root of D.
+    Three seeds may agree by luck, so the error is at least that of the images. Count for each image the seeds
+    that won it minus those that lost it; the sum over images varies by about the root of the sum of squares.
+    An image that several seeds hold out is so one draw and not several.
 
     Args:
         answers: Of two seeds or more.
         temperature: One that students were trained at.
+        training_images: Of each seed.
     """
-    gains, differing, images = [], 0, 0
+    gains = []
+    won = torch.zeros(1 + max(int(answer.images.max()) for answer in answers), dtype=torch.int64)
     for answer in answers:
-        taught, alone = answer.students[temperature], answer.students[None]
-        gains.append(float(taught.double().mean() - alone.double().mean()))
-        differing += int((taught != alone).sum())
-        images += len(alone)
-    of_images = math.sqrt(max(1, differing)) / images
-    return StudentGain(
-        temperature, tuple(gains), statistics.fmean(gains), max(_error_of_mean(gains), of_images)
-    )
+        change = answer.students[temperature].long() - answer.students[None].long()
+        gains.append(float(change.double().mean()))
+        won.index_add_(0, answer.images.cpu(), change.cpu())
+    held_out = sum(len(answer.images) for answer in answers)
+    of_images = math.sqrt(max(1, int((won**2).sum()))) / held_out
+    of_seeds = _error_of_mean(gains, held_out / len(answers) / training_images)
+    return StudentGain(temperature, tuple(gains), statistics.fmean(gains), max(of_seeds, of_images))
 
 
-def _error_of_mean(values: Sequence[float]) -> float:
-    return statistics.stdev(values) / math.sqrt(len(values))
+def _error_of_mean(values: Sequence[float], held_out_per_trained: float) -> float:
+    return statistics.stdev(values) * math.sqrt(1 / len(values) + held_out_per_trained)
 
 
 def _new(spec: ArchitectureSpec, seed: int) -> StagedClassifier:
@@ -250,10 +258,14 @@ def _new(spec: ArchitectureSpec, seed: int) -> StagedClassifier:
 
 
 def _answers(
-    teacher: Teacher, students: Mapping[Source, StagedClassifier], images: Tensor, labels: Tensor
+    teacher: Teacher,
+    students: Mapping[Source, StagedClassifier],
+    data: LabelledImages,
+    held_out: Tensor,
 ) -> SeedAnswers:
-    expected = labels.cpu()
+    images, expected = data.images[held_out], data.labels[held_out].cpu()
     return SeedAnswers(
+        held_out,
         predict(teacher.pixel_classifier(), images) == expected,
         {
             source: predict(PixelClassifier(student, teacher.normalization), images) == expected

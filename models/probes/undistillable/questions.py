@@ -52,7 +52,7 @@ def ask_undistillable(
         teacher: The suspect, frozen by the caller.
         data: Its labelled images are the students'.
         images: Of N1 to N3.
-        budget: ``quick`` trains no students.
+        budget: ``thorough`` alone trains students.
         seed: Of the students and of the choice of their images.
         monitor: Asked at every step.
 
@@ -115,7 +115,11 @@ def _with_students(
     order = torch.randperm(len(data.images), generator=make_generator(seed, "images of paired students"))
     chosen = order[:MOST_LABELLED]
     labelled = LabelledImages(data.images[chosen], data.labels[chosen])
-    students = paired_students(teacher, labelled, STUDENT_EFFORTS[budget], seed=seed, monitor=monitor)
+    try:
+        students = paired_students(teacher, labelled, STUDENT_EFFORTS[budget], seed=seed, monitor=monitor)
+    except TrainingFailed as problem:
+        reason = f"The students broke off (N4, N5): {problem.detail}"
+        return replace(found, failures=(*found.failures, reason), broken=problem.detail)
     return replace(found, students=students)
 
 

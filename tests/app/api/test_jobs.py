@@ -61,6 +61,7 @@ def test_a_picture_of_a_trigger_is_kept_but_not_repeated(api):
         ({"triggers": [{"name": "t", "target_label": 1, "png": "AAAA"}]}, "/triggers/0/png"),
         ({"triggers": [{"name": "t", "target_label": 1}]}, "/triggers/0"),
         ({"triggers": [{"name": "t", "target_label": 1, "catalog": "ring"}] * 9}, "/triggers"),
+        ({"triggers": [{"name": "t", "target_label": 1, "catalog": "ring"}] * 2}, "/triggers"),
         ({"triggers": [{"name": "t", "target_label": 10, "catalog": "ring"}]}, "/triggers/0/target_label"),
         ({"teacher": new_id("tch")}, "/teacher"),
         ({"data": {"labelled": new_id("ds")}}, "/data/labelled"),

@@ -1,9 +1,47 @@
+from dataclasses import replace
+
 import pytest
 
 from models.data.bundle import AuditData
+from models.metrics import wilson
 from models.probes.advice import give_advice
+from models.probes.findings import Findings
 from models.recipes.probe import ProbeRecipe
-from models.results.audit import BackdoorVerdict, Hazard
+from models.results.audit import BackdoorVerdict, Hazard, TriggerReport
+from models.results.calibration import CalibrationResult
+
+
+def findings(*triggers: TriggerReport, calibration: CalibrationResult | None = None) -> Findings:
+    return Findings((), triggers, (), (), frozenset(), calibration)
+
+
+DECIDES = CalibrationResult("Of 19 none.", 0.05, references=19, p_value=0.05, band=(0.003, 0.146))
+TOO_FEW = CalibrationResult("Of 18 none.", 0.05, references=18, p_value=0.053)
+
+
+@pytest.mark.parametrize("calibration", [None, CalibrationResult("None fits.", 0.05), TOO_FEW])
+def test_where_no_references_decide_they_are_the_advice(calibration: CalibrationResult | None) -> None:
+    lines = give_advice("suspected", "low", AuditData(), ProbeRecipe(), findings(calibration=calibration))
+    assert any("proctor calibrate): 19 of them" in line for line in lines)
+    assert not any("do not fit" in line for line in lines)
+
+
+def test_what_would_lose_the_references_is_said() -> None:
+    lines = give_advice("suspected", "low", AuditData(), ProbeRecipe(), findings(calibration=DECIDES))
+    images, budget = (line for line in lines if "The clean references of this audit do not fit" in line)
+    assert images.startswith("Give at least 50 clean images")
+    assert images.endswith("have others scored with such images (proctor calibrate --images).")
+    assert budget.startswith("Run the audit again with budget thorough.")
+    assert not any("19 of them" in line for line in lines)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_recovered_pattern_is_called_no_given_trigger(given: bool) -> None:
+    report = TriggerReport("x", "given", "replace", 3, wilson(9, 9), wilson(0, 9), 0.02, "clean images")
+    found = findings(report) if given else findings(replace(report, origin="recovered"))
+    lines = give_advice("not_detected", "low", AuditData(), ProbeRecipe(), found)
+    (line,) = (line for line in lines if "recovered from this network" in line)
+    assert line.startswith("If a trigger is suspected, give it") is not given
 
 
 @pytest.mark.parametrize(
@@ -17,6 +55,6 @@ from models.results.audit import BackdoorVerdict, Hazard
     ],
 )
 def test_what_to_do_comes_before_what_to_give(verdict: BackdoorVerdict, hazard: Hazard, first: str) -> None:
-    advice = give_advice(verdict, hazard, AuditData(), ProbeRecipe(), trigger_given=False)
+    advice = give_advice(verdict, hazard, AuditData(), ProbeRecipe(), findings())
     assert advice[0].startswith(first)
     assert any("clean images" in line for line in advice)

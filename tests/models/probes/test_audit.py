@@ -103,6 +103,13 @@ def test_trigger_to_a_class_that_does_not_exist_is_refused() -> None:
     assert caught.value.code == "trigger_target_unknown"
 
 
+def test_two_triggers_of_one_name_are_refused() -> None:
+    """Findings go by the name: one that does nothing would stand for one that works."""
+    with pytest.raises(RecipeError) as caught:
+        audit(60.0, triggers=(checkerboard(2), replace(checkerboard(1))))
+    assert caught.value.code == "trigger_name_repeated"
+
+
 def test_progress_never_runs_backwards() -> None:
     class Recording(SilentMonitor):
         def __init__(self) -> None:

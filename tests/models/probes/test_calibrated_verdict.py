@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from models.data.bundle import AuditData
 from models.metrics import wilson
 from models.probes.advice import name_not_tested
 from models.probes.calibration.apply import calibrate
+from models.probes.evidence import order_evidence
 from models.probes.findings import Findings
+from models.probes.trigger_effect import Named, judge_effect
 from models.probes.verdict import Verdict, decide
 from models.results.audit import ProbeResult, TriggerReport
+from models.triggers import Trigger
 from tests.models.probes.calibration.sets import conditions, made_set
 
 
@@ -55,6 +59,27 @@ def test_an_unusual_network_without_a_class_is_suspected() -> None:
     assert (verdict.word, verdict.target_label) == ("suspected", None)
 
 
+def test_evidence_goes_by_p_value_and_then_by_what_a_probe_adds() -> None:
+    quiet, more, less = (
+        probe(name, score) for name, score in (("mmbd", 0.2), ("trigger_inversion", 2.0), ("transfer", 0.0))
+    )
+    lines = order_evidence(found(quiet, probe("universal_perturbation", 9.0), more, less))
+    titles = [line.split(":")[0] for line in lines]
+    assert titles == ["Universal perturbation", "Trigger inversion", "Maximum margin", "Transfer"]
+
+
+def test_an_effect_that_proves_nothing_comes_behind_what_stands_out() -> None:
+    images = torch.arange(4).repeat(30)
+    named = Named(images, (images + 1) % 4, [images])
+    trigger = Trigger("sticker", "replace", torch.zeros(3, 4, 4), torch.zeros(1, 4, 4), 2)
+    proven, doubt = (
+        judge_effect(named, trigger, 4, source) for source in ("clean images", "surrogate patches")
+    )
+    first, second, third, *_ = order_evidence(found(LOUD, effects=(doubt, proven)))
+    assert (first, third) == (proven.sentence, doubt.sentence)
+    assert second.startswith("Maximum margin")
+
+
 def test_an_ordinary_network_is_not_detected_whatever_its_marks_say() -> None:
     verdict = judged(probe("mmbd", 0.2, conspicuous=True))
     assert verdict.word == "not_detected"
@@ -72,11 +97,16 @@ def test_a_mark_without_references_leaves_a_doubt() -> None:
     assert (verdict.word, verdict.target_label) == ("inconclusive", 5)
 
 
-def test_a_given_trigger_that_works_needs_no_references() -> None:
-    report = TriggerReport("sticker", "given", "replace", 3, wilson(95, 100), wilson(0, 100), 0.02, "patches")
+@pytest.mark.parametrize(
+    ("source", "word"), [("clean images", "detected"), ("surrogate patches", "suspected")]
+)
+def test_a_given_trigger_that_works_needs_no_references(source: str, word: str) -> None:
+    report = TriggerReport("sticker", "given", "replace", 3, wilson(95, 100), wilson(0, 100), 0.02, source)
     verdict = judged(QUIET, triggers=(report,))
-    assert (verdict.word, verdict.target_label) == ("detected", 3)
+    assert (verdict.word, verdict.target_label) == (word, 3)
     assert "sticker" in verdict.sentence
+    # What references show stands on its own.
+    assert judged(LOUD, triggers=(report,)).word == "detected"
 
 
 @pytest.mark.parametrize(
@@ -84,6 +114,17 @@ def test_a_given_trigger_that_works_needs_no_references() -> None:
 )
 def test_what_the_p_values_may_not_claim_is_said(n: int, said: str) -> None:
     assert said in " ".join(name_not_tested(found(QUIET, n=n), "surrogate patches", AuditData()))
+
+
+def test_that_references_may_have_seen_more_images_is_said_where_images_were_searched() -> None:
+    given = AuditData(images=torch.zeros(51, 3, 8, 8, dtype=torch.uint8))
+    lines = name_not_tested(found(QUIET), "clean images", given)
+    assert any("the searches saw 25 here" in line for line in lines)
+    assert not any(
+        "searches saw" in line for line in name_not_tested(found(QUIET), "surrogate patches", given)
+    )
+    alone = Findings((QUIET,), (), (), (), frozenset())
+    assert not any("searches saw" in line for line in name_not_tested(alone, "clean images", given))
 
 
 def test_why_there_is_no_calibration_is_said() -> None:

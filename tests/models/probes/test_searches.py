@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from models.errors import Interrupted
 from models.probes.blend_search import MOST_OPACITY, search_blends
 from models.probes.candidates import SearchPlan
 from models.probes.patch_search import search_patches
-from models.probes.universal_perturbation import search_perturbations
+from models.probes.universal_perturbation import FIRST_RADIUS, GROW, search_perturbations
 from tests.models.probes.planted import NUM_CLASSES, SIZE, QuadrantNetwork, quadrant_images
 
 ALL_CLASSES = torch.arange(NUM_CLASSES)
@@ -28,17 +30,27 @@ def test_backdoored_class_needs_the_smallest_trigger(search) -> None:
     assert found.reached[1]
 
 
+class Stubborn(QuadrantNetwork):
+    """Never names class 3."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return super().forward(pixels) - 1e3 * torch.eye(NUM_CLASSES)[3]
+
+
 @pytest.mark.parametrize("search", [search_patches, search_perturbations, search_blends])
 def test_class_that_is_never_reached_has_the_largest_size(search) -> None:
     images, _ = quadrant_images(16)
-
-    class Stubborn(QuadrantNetwork):
-        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            return super().forward(pixels) - 1e3 * torch.eye(NUM_CLASSES)[3]
-
     found = search(Stubborn(strength=0.0), images, ALL_CLASSES, plan(20))
     assert not found.reached[3]
     assert found.sizes[3] == found.sizes.max()
+
+
+def test_class_that_no_perturbation_won_has_the_last_radius_and_not_the_diagonal() -> None:
+    images, _ = quadrant_images(16)
+    found = search_perturbations(Stubborn(strength=60.0), images, ALL_CLASSES, plan(20))
+    last = FIRST_RADIUS * math.sqrt(3 * SIZE * SIZE) * GROW**20
+    assert found.sizes[3].item() == pytest.approx(last, rel=1e-5)
+    assert found.sizes[:3].max() < last
 
 
 @pytest.mark.parametrize("search", [search_patches, search_perturbations, search_blends])

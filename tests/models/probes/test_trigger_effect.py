@@ -105,6 +105,29 @@ def test_classes_that_each_go_to_the_next_are_all_to_all(source: str, word: str)
     assert "0 to 1, 1 to 2, 2 to 3 and 3 to 0" in verdict.sentence
 
 
+@pytest.mark.parametrize("to_target", [5, 7])
+def test_a_trigger_that_works_in_part_keeps_its_target_though_a_class_goes_elsewhere(to_target: int) -> None:
+    before = torch.arange(500) % 10
+    goes = torch.arange(10)
+    goes[3 : 3 + to_target], goes[0] = TARGET, 1
+    effect = judge_effect(Named(before, goes[before], [before]), TRIGGER, 10, "clean images")
+    assert (effect.kind, effect.proven) == ("source_specific", True)
+    verdict = decide(findings(effect))
+    assert (verdict.word, verdict.target_label) == ("detected", TARGET)
+
+
+def test_two_of_three_classes_to_the_declared_target_are_not_all_to_all() -> None:
+    assert judge(torch.tensor([TARGET, TARGET, TARGET, 0])[BEFORE]).kind == "source_specific"
+
+
+def test_destinations_that_nobody_named_are_all_named() -> None:
+    before = torch.arange(500) % 10
+    goes = torch.tensor([0, 4, 3, 3, 3, 3, 3, 3, 8, 9])
+    effect = judge_effect(Named(before, goes[before], [before]), TRIGGER, 10, "clean images")
+    assert effect.kind == "other_target"
+    assert "leads to class 3 and 4 and not to class 2 as declared" in effect.sentence
+
+
 def test_all_to_all_without_the_declared_target_is_a_doubt() -> None:
     after = torch.tensor([1, 0, 2, 0])[BEFORE]
     effect = judge(after)

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import pytest
 import torch
 
 from models.engine.monitor import SilentMonitor
+from models.probes import trigger_inversion
+from models.probes.candidates import Candidates
 from models.probes.effort import EFFORTS
 from models.probes.probe_images import ProbeImages
 from models.probes.trigger_inversion import choose_classes, compare_classes, invert_trigger
 from models.probes.trigger_measuring import measure_trigger
-from tests.models.probes.planted import NUM_CLASSES, QuadrantNetwork, quadrant_images
+from models.probes.universal_perturbation import FIRST_RADIUS, GROW
+from tests.models.probes.planted import NUM_CLASSES, SIZE, QuadrantNetwork, quadrant_images
 
 EFFORT = replace(EFFORTS["quick"], refine_steps=60, refine_batch=16)
 
@@ -20,17 +25,60 @@ def probe_set() -> ProbeImages:
     return ProbeImages(search, held_out, labels, "clean images")
 
 
-def compare(network: QuadrantNetwork):
+class Constant(QuadrantNetwork):
+    """Always names class 0."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return 0 * super().forward(pixels) + torch.eye(NUM_CLASSES)[0]
+
+
+def compare(network: QuadrantNetwork, kind="patch"):
     return compare_classes(
         network,
         probe_set(),
-        "patch",
+        kind,
         classes=range(NUM_CLASSES),
         num_classes=NUM_CLASSES,
-        effort=EFFORT,
+        effort=replace(EFFORT, perturbation_steps=30),
         generator=torch.Generator().manual_seed(0),
         monitor=SilentMonitor(),
     )
+
+
+@pytest.mark.parametrize("kind", ["patch", "perturbation"])
+def test_where_no_class_is_won_there_is_no_answer_and_it_is_said(kind) -> None:
+    class Split(QuadrantNetwork):
+        """Names the classes in turn, whatever is shown."""
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            named = torch.arange(len(pixels)) % NUM_CLASSES
+            return 0 * super().forward(pixels) + torch.eye(NUM_CLASSES)[named]
+
+    result = compare(Split(strength=0.0), kind)
+    assert (result.target_label, result.statistic, result.conspicuous) == (None, 0.0, False)
+    assert not result.answered
+    assert result.summary.startswith("No class gave in to ")
+    assert "the search came to nothing" in result.summary
+
+
+def test_where_one_class_is_won_the_others_count_as_the_search_went_and_no_further() -> None:
+    result = compare(Constant(strength=0.0), "perturbation")
+    assert (result.target_label, result.answered) == (0, True)
+    last = FIRST_RADIUS * math.sqrt(3 * SIZE * SIZE) * GROW**30
+    assert result.class_scores[1:] == pytest.approx([last] * 3, rel=1e-5)
+    assert result.statistic == pytest.approx(math.log(last / result.class_scores[0]), rel=1e-5)
+    assert f"no other class gave in to an overlay of norm below {last:.2f}" in result.summary
+
+
+def test_a_patch_of_no_pixels_counts_as_one(monkeypatch) -> None:
+    def nothing(network, images, labels, plan):
+        areas = torch.tensor([0.0, 40.0, 50.0, 60.0])
+        return Candidates(torch.zeros(4, 3, 1, 1), torch.zeros(4, 1, 1, 1), areas, torch.ones(4).bool())
+
+    monkeypatch.setitem(trigger_inversion._SEARCHES, "patch", nothing)
+    result = compare(Constant(strength=0.0))
+    assert result.class_scores[0] == 1.0
+    assert result.statistic == pytest.approx(math.log(40))
 
 
 def test_comparison_names_the_planted_class() -> None:
@@ -60,10 +108,6 @@ def test_recovered_patch_works_on_images_outside_of_the_search() -> None:
 
 
 def test_nothing_is_recovered_where_nothing_works() -> None:
-    class Constant(QuadrantNetwork):
-        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            return 0 * super().forward(pixels) + torch.eye(NUM_CLASSES)[0]
-
     trigger = invert_trigger(
         Constant(strength=0.0),
         probe_set(),

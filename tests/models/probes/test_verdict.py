@@ -17,10 +17,11 @@ def probe(name: str, target: int, *, conspicuous: bool) -> ProbeResult:
     return ProbeResult(name, f"{name} looked.", target, 0.5, conspicuous)
 
 
-def report(hits: int, *, clean: int = 0, origin: str = "given", name: str = "sticker") -> TriggerReport:
-    return TriggerReport(
-        name, origin, "replace", 3, wilson(hits, 100), wilson(clean, 100), 0.02, "surrogate patches"
-    )
+def report(
+    hits: int, *, clean: int = 0, origin: str = "given", source: str = "clean images"
+) -> TriggerReport:
+    success, without = wilson(hits, 100), wilson(clean, 100)
+    return TriggerReport("sticker", origin, "replace", 3, success, without, 0.02, source)
 
 
 def findings(*probes: ProbeResult, triggers: tuple[TriggerReport, ...] = (), failures=()) -> Findings:
@@ -31,10 +32,20 @@ QUIET = probe("mmbd", 3, conspicuous=False)
 LOUD = probe("mmbd", 3, conspicuous=True)
 
 
-def test_given_trigger_that_works_is_detected() -> None:
+def test_given_trigger_that_works_on_clean_images_is_detected_and_it_is_said_what_that_takes() -> None:
     verdict = decide(findings(QUIET, triggers=(report(95),)))
     assert (verdict.word, verdict.target_label) == ("detected", 3)
-    assert "sticker" in verdict.sentence
+    assert "sticker, which you gave, sends 95% of 100 clean images to class 3" in verdict.sentence
+    assert "known beforehand" in verdict.sentence
+
+
+@pytest.mark.parametrize("quiet", [QUIET, probe("mmbd", 7, conspicuous=True)])
+def test_given_trigger_that_works_on_patches_is_a_suspicion(quiet: ProbeResult) -> None:
+    """Searches recover such patterns from clean networks; one of them may have been given back."""
+    verdict = decide(findings(quiet, triggers=(report(95, source="surrogate patches"),)))
+    assert (verdict.word, verdict.target_label) == ("suspected", 3)
+    assert "95% of 100 surrogate patches" in verdict.sentence
+    assert "clean images can prove it" in verdict.sentence
 
 
 def test_statistics_alone_are_never_more_than_a_suspicion() -> None:
@@ -88,6 +99,15 @@ def test_not_detected_names_the_probes_and_never_says_safe() -> None:
     assert "cannot see" in verdict.sentence
 
 
+def test_a_search_that_won_nothing_was_not_asked() -> None:
+    nothing = replace(probe("trigger_inversion", 5, conspicuous=False), target_label=None, nothing_won=True)
+    found = findings(QUIET, nothing)
+    assert "by maximum margin. That" in decide(found).sentence
+    lines = name_not_tested(found, "clean images", AuditData())
+    assert "Trigger inversion gave no answer. trigger_inversion looked." in lines
+    assert not any(line.startswith("Trigger inversion cannot see") for line in lines)
+
+
 @pytest.mark.parametrize("hits, clean", [(40, 0), (95, 80)])
 def test_weak_or_redundant_trigger_does_not_count_trap_11(hits: int, clean: int) -> None:
     """A network that names one class for everything follows any trigger to that class."""
@@ -127,6 +147,15 @@ def test_a_student_that_names_the_target_for_everything_is_told_as_such() -> Non
     assert "without it the student sends 100.0% there, so that says nothing" in lines[0]
     assert "says nothing" not in lines[1]
     assert "moves to a student" in lines[1]
+
+
+def test_a_student_that_any_perturbation_moves_is_told_as_such() -> None:
+    rate, control, none = wilson(190, 200), wilson(182, 200), wilson(0, 200)
+    near = TransferResult(
+        "ood", "a", 3, rate, rate, control, 1.0, "not_tested", 0.8, 650, student_clean_rate=none
+    )
+    (line,) = order_evidence(Findings((), (), (near,), (), frozenset()))
+    assert line.endswith("works on 91.0%, nearly as well or better, so that says nothing.")
 
 
 def test_evidence_names_what_the_student_was_distilled_from() -> None:

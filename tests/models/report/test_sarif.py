@@ -81,6 +81,20 @@ def test_a_pass_names_what_was_asked_and_calls_nothing_safe() -> None:
     assert "safe" not in json.dumps(run(report(verdict="not_detected"))).lower()
 
 
+def test_what_gave_no_answer_or_decides_nothing_was_not_asked() -> None:
+    (margins,) = audit().probes
+    probes = (
+        margins,
+        replace(margins, probe="trigger_inversion", target_label=None, statistic=0.0, nothing_won=True),
+        replace(margins, probe="universal_perturbation", statistic=None),
+        replace(margins, probe="head_statistics"),
+    )
+    (result,) = results("PROCTOR001", verdict="not_detected", probes=probes)
+    assert "Asked were: maximum margin, known trigger, transfer." in result["message"]["text"]
+    told = run(report(probes=probes))["invocations"][0]["toolExecutionNotifications"]
+    assert {probe.probe for probe in probes} <= {note["descriptor"]["id"] for note in told}
+
+
 @pytest.mark.parametrize(
     ("word", "level"),
     [("detected", "error"), ("suspected", "error"), ("not_detected", "warning"), ("inconclusive", "warning")],

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from models.probes.calibration.apply import calibrate
+from models.probes.calibration.profile import class_profile
 from models.results.audit import ProbeResult
 from tests.models.probes.calibration.sets import conditions, made_set
 
@@ -67,6 +68,24 @@ def test_a_probe_without_a_score_is_left_out_of_the_references_too() -> None:
     assert result.probes == ("mmbd", "trigger_inversion")
     assert result.p_value == 0.05
     assert calibrated[2] == missing[2]
+
+
+@pytest.mark.parametrize("task", [None, "digits"])
+def test_a_search_that_won_nothing_is_ranked_and_names_no_class(task: str | None) -> None:
+    sizes = (5.0, 4.0, 3.0, 3.0, 3.0, 3.0)
+    known = probe("trigger_inversion", 0.2)
+    profile = class_profile(replace(known, class_scores=sizes))
+    found = made_set(19, probes=("trigger_inversion",))
+    found = replace(
+        found,
+        task="digits",
+        references=tuple(replace(r, profiles={"trigger_inversion": profile}) for r in found.references),
+    )
+    nothing = replace(known, target_label=None, statistic=0.0, nothing_won=True, class_scores=(5.0,) * 6)
+    (calibrated,), result = calibrate([nothing], conditions(), [found], task)
+    assert (calibrated.p_value, calibrated.target_label, calibrated.conspicuous) == (1.0, None, False)
+    assert "stands out most" not in calibrated.summary
+    assert "Trigger inversion gave no answer and counts as unremarkable." in result.sentence
 
 
 def test_a_probe_that_the_set_does_not_know_keeps_its_mark() -> None:

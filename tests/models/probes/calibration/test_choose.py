@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -38,6 +40,15 @@ def test_another_budgets_effort_is_no_change_of_the_probes() -> None:
     other = made_set(19, budget="quick", effort={"patch_steps": 1})
     reason = choose_set(conditions(), [other]).reason
     assert reason.endswith("differs in: budget (quick there, standard here).")
+
+
+def test_a_set_of_another_task_than_the_one_named_does_not_fit() -> None:
+    letters = replace(made_set(19), task="letters")
+    choice = choose_set(conditions(), [letters], "digits")
+    assert choice.found is None
+    assert choice.reason.endswith("differs in: task (letters there, digits here).")
+    assert choose_set(conditions(), [letters]).found == letters
+    assert choose_set(conditions(), [made_set(19)], "digits").found == made_set(19)
 
 
 def test_the_nearest_set_is_the_one_that_is_explained() -> None:

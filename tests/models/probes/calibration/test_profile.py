@@ -64,12 +64,26 @@ def test_without_scores_of_all_classes_there_is_no_profile(changes) -> None:
     assert class_profile(replace(probe, **changes)) == ()
 
 
-def test_how_many_classes_were_not_won_moves_no_profile() -> None:
-    few, many = (
-        class_profile(ProbeResult("universal_perturbation", "", 0, 1.0, False, sizes))
-        for sizes in ((1.0, 4.0, 4.0, 4.0, 4.0, 50.0), (1.0, 4.0, 4.0, 50.0, 50.0, 50.0))
-    )
-    assert few == many == pytest.approx((np.log(4), 0, 0, 0, 0, 0), abs=1e-5)
+def of_sizes(*sizes: float) -> tuple[float, ...]:
+    return class_profile(ProbeResult("universal_perturbation", "", 0, 1.0, False, sizes))
+
+
+def test_how_few_classes_were_not_won_moves_no_profile() -> None:
+    one, two = of_sizes(1.0, 4.0, 4.0, 4.0, 4.0, 50.0), of_sizes(1.0, 4.0, 4.0, 4.0, 50.0, 50.0)
+    assert one == two == pytest.approx((np.log(4), 0, 0, 0, 0, 0), abs=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(1.0, 5.0), (1.0, *[5.0] * 9), (1.0, 1.1, *[5.0] * 8)])
+def test_a_target_that_gave_in_almost_alone_stands_out_all_the_same(sizes) -> None:
+    profile = of_sizes(*sizes)
+    assert profile[0] == pytest.approx(np.log(5) / (2 if len(sizes) == 2 else 1), abs=1e-5)
+    assert profile.index(max(profile)) == 0
+
+
+def test_where_nothing_was_won_no_class_stands_out_however_hard_it_is_in_others() -> None:
+    hard = of_sizes(5.0, 3.0, 3.0, 3.0, 3.0)
+    excess, _ = class_excess(np.array([*[hard] * 19, of_sizes(*[5.0] * 5)]))
+    assert excess[-1] == 0
 
 
 def test_exchanging_networks_exchanges_their_excess() -> None:
@@ -105,13 +119,12 @@ def test_the_rate_of_false_alarms_is_kept_class_by_class() -> None:
     assert 0.025 <= np.mean(alarms) <= 0.08
 
 
-def test_another_task_is_compared_by_the_largest_class_and_it_is_said() -> None:
+def test_a_set_without_a_task_is_compared_by_the_largest_class_and_it_is_said() -> None:
     random = np.random.default_rng(3)
     suspect = margins(random, backdoor=7)
-    for task, words in (("letters", "is of the task letters"), (None, "names no task")):
-        _, result = calibrate([suspect], conditions(), [made_set(random, task=task)], "digits")
-        assert result.task is None
-        assert words in result.sentence
+    _, result = calibrate([suspect], conditions(), [made_set(random, task=None)], "digits")
+    assert (result.references, result.task) == (19, None)
+    assert "the reference set names none" in result.sentence
 
 
 def test_a_set_of_the_same_task_is_preferred_and_survives_its_file() -> None:

@@ -80,8 +80,16 @@ def test_a_loss_that_may_be_chance_is_inconclusive(students: PairedStudents) -> 
     assert judged(USUAL, students).word == "inconclusive"
 
 
-def test_a_loss_below_a_point_is_not_detected_however_certain() -> None:
-    assert judged(USUAL, paired(-0.009, -0.009, -0.009, error=0.001)).word == "not_detected"
+def test_a_loss_that_is_below_a_point_for_certain_is_not_detected() -> None:
+    assert judged(USUAL, paired(-0.009, -0.009, -0.009, error=0.0002)).word == "not_detected"
+    assert judged(USUAL, paired(0.001, 0.001, 0.001, error=0.03)).word == "not_detected"  # no loss at all
+
+
+@pytest.mark.parametrize("error", [0.0003, 0.03])
+def test_a_loss_below_a_point_that_may_be_more_is_inconclusive(error: float) -> None:
+    result = judged(USUAL, paired(-0.009, -0.009, -0.009, error=error))
+    assert result.word == "inconclusive"
+    assert "cannot rule out a loss of more than a point" in result.sentence
 
 
 def test_a_teacher_less_accurate_than_its_students_explains_their_loss() -> None:
@@ -105,6 +113,15 @@ def test_answers_alone_never_detect() -> None:
     assert result.word == "inconclusive"
     assert "look unusual" in result.sentence
     assert any("200 labelled" in line for line in result.advice)
+
+
+@pytest.mark.parametrize("found", [USUAL, UNUSUAL])
+def test_students_whose_training_broke_leave_no_answer_and_it_is_said(found: NastyFindings) -> None:
+    result = judged(replace(found, broken="A student's loss is nan at step 3."))
+    assert result.word == "inconclusive"
+    assert "their training broke. A student's loss is nan at step 3." in result.sentence
+    assert "No student was trained" not in result.sentence
+    assert result.advice == ("Run the audit again with another seed: the training of the students broke.",)
 
 
 def test_one_of_three_is_enough_to_look_unusual() -> None:

@@ -104,25 +104,32 @@ def test_every_seed_divides_the_images_anew_and_the_same_seed_gives_the_same() -
     assert first.images_seen == first.steps * 56
 
 
-def answers(teacher_right: int, alone: int, taught: int, total: int = 100) -> SeedAnswers:
+def answers(teacher_right: int, alone: int, taught: int, total: int = 100, *, offset: int = 0) -> SeedAnswers:
     def first(count: int) -> Tensor:
         return torch.arange(total) < count
 
-    return SeedAnswers(first(teacher_right), {None: first(alone), 20.0: first(taught)})
+    images = torch.arange(total) + offset
+    return SeedAnswers(images, first(teacher_right), {None: first(alone), 20.0: first(taught)})
 
 
 def test_gains_are_paired_and_averaged_over_the_seeds() -> None:
-    found = student_gain([answers(99, 90, 80), answers(99, 90, 86), answers(99, 92, 86)], 20.0)
+    found = student_gain([answers(99, 90, 80), answers(99, 90, 86), answers(99, 92, 86)], 20.0, 250)
     assert found.gains == pytest.approx((-0.10, -0.04, -0.06))
     assert found.mean == pytest.approx(-0.2 / 3)
-    # The spread, sqrt(28 / 3) points over the root of 3, is larger than the images' sqrt(20) / 300.
-    assert found.standard_error == pytest.approx(math.sqrt(28 / 3) / 100 / math.sqrt(3))
+    # The spread is sqrt(28 / 3) points; that of the images, sqrt(44) / 300, is smaller.
+    assert found.standard_error == pytest.approx(math.sqrt(28 / 3) / 100 * math.sqrt(1 / 3 + 100 / 250))
 
 
 def test_seeds_that_agree_by_luck_do_not_make_the_error_vanish() -> None:
-    found = student_gain([answers(99, 90, 88)] * 3, 20.0)
-    assert found.standard_error == pytest.approx(math.sqrt(6) / 300)
-    assert student_gain([answers(99, 90, 90)] * 3, 20.0).standard_error > 0
+    apart = [answers(99, 90, 88, offset=100 * seed) for seed in range(3)]
+    assert student_gain(apart, 20.0, 250).standard_error == pytest.approx(math.sqrt(6) / 300)
+    assert student_gain([answers(99, 90, 90)] * 3, 20.0, 250).standard_error > 0
+
+
+def test_images_that_every_seed_holds_out_count_once() -> None:
+    """Three seeds that lose the same two images know no more than one."""
+    found = student_gain([answers(99, 90, 88)] * 3, 20.0, 250)
+    assert found.standard_error == pytest.approx(math.sqrt(2) / 100)
 
 
 def test_budgets_judge_a_temperature_that_they_train_at_over_three_seeds_or_more() -> None:

@@ -15,7 +15,9 @@ from models.distillation.nasty.owner_images import ProtectionSplit
 from models.distillation.nasty.protection import protect
 from models.engine.frozen import frozen
 from models.engine.monitor import SilentMonitor
+from models.errors import TrainingFailed
 from models.probes.probe_images import probe_images
+from models.probes.undistillable import questions
 from models.probes.undistillable.questions import ask_undistillable
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.probe import Budget
@@ -68,6 +70,20 @@ def test_students_of_large_inputs_are_not_trained() -> None:
         searched = probe_images(data, size=8, patches=60, style="smooth", seed=0)
         result = ask_undistillable(large, data, searched, "thorough", seed=0, monitor=SilentMonitor())
     assert any("64 pixels" in line for line in result.not_tested)
+
+
+def test_students_that_break_are_no_reason_to_say_that_nothing_was_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def breaking(*_: object, **__: object) -> None:
+        raise TrainingFailed("A student's loss is nan at step 3.", code="non_finite")
+
+    monkeypatch.setattr(questions, "paired_students", breaking)
+    result = ask(teacher(), labelled(200), "thorough")
+    assert result.word == "inconclusive"
+    assert "training broke" in result.sentence
+    assert "The students broke off (N4, N5): A student's loss is nan at step 3." in result.not_tested
+    assert result.peaks
 
 
 def test_damaged_weights_are_inconclusive() -> None:
