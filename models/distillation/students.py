@@ -12,6 +12,7 @@ from models.architectures import StagedClassifier, build
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.data.photographs import builtin_photographs
+from models.distillation.clipping.bounds import clipping_obstacle
 from models.distillation.clipping.choice import clip_teacher
 from models.distillation.feature_task import check_stages
 from models.distillation.methods import METHODS, Run
@@ -67,6 +68,7 @@ def plan_students(
         labelled=data.labels is not None,
         unlabelled=data.images is not None,
         obstacle=_obstacle(spec, student) if recipe.method == "auto" and data.labels is not None else "",
+        unclippable=_unclippable(spec) if recipe.defense == "auto" else "",
     )
     orders = []
     if chosen.control is not None:
@@ -85,6 +87,12 @@ def _obstacle(teacher: ArchitectureSpec, student: ArchitectureSpec) -> str:
     except RecipeError as error:
         return error.detail
     return ""
+
+
+def _unclippable(teacher: ArchitectureSpec) -> str:
+    """Say why a network's activations cannot be clipped, or nothing; no weights are made."""
+    with torch.device("meta"):
+        return clipping_obstacle(build(teacher))
 
 
 def train_student(

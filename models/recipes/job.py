@@ -32,8 +32,9 @@ class Recipe:
     method: Method = "auto"
     """How the student learns. ``auto`` takes RobustKD when labelled clean images are given, else ``ood``."""
     defense: Defense = "auto"
-    """``abd`` joins ABD to a data-free method; ``auto`` does so where it can. ``clip`` bounds the teacher's
-    activations first, with any method but RobustKD, which is a defense itself; ``abd_clip`` does both."""
+    """``abd`` joins ABD to a data-free method. ``clip`` bounds the teacher's activations first, with any
+    method but RobustKD, which is a defense itself. ``abd_clip`` does both, and so does ``auto`` with a
+    data-free method; where the teacher has nothing to bound, ``auto`` is ABD alone."""
     control: bool = True
     """Also train an undefended student with the same data, seed and length, for comparison."""
     seed: Annotated[int, Interval(ge=0, le=2**31 - 1)] = 0

@@ -48,3 +48,12 @@ def test_looking_at_the_networks_draws_no_random_number() -> None:
     before = torch.get_rng_state()
     plan_students(ArchitectureSpec("wrn-16-2", 10, 32), LABELLED, recipe("wrn-16-1"))
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("teacher", "defense"), [("wrn-16-2", "abd_clip"), ("torchvision-squeezenet1_1", "abd")]
+)
+def test_auto_clips_teachers_that_have_something_to_clip(teacher: str, defense: str) -> None:
+    chosen, orders = plan_students(ArchitectureSpec(teacher, 10, 32), AuditData(), recipe("wrn-16-1"))
+    assert (chosen.defense, orders[-1].defense) == (defense, defense)
+    assert ("BatchNorms and this teacher has none" in chosen.reason) == (defense == "abd")

@@ -11,17 +11,26 @@ def test_auto_takes_robustkd_with_labels():
     assert "Labelled clean images were given" in chosen.reason
 
 
-def test_auto_takes_patches_and_abd_where_features_cannot_be_compared():
+def test_auto_takes_patches_where_features_cannot_be_compared():
     chosen = plan(Recipe(), labelled=True, unlabelled=False, obstacle="The layer list marks no stage.")
-    assert (chosen.method, chosen.defense, chosen.control) == ("ood", "abd", "ood")
+    assert (chosen.method, chosen.defense, chosen.control) == ("ood", "abd_clip", "ood")
     assert "The layer list marks no stage." in chosen.reason
     asked = plan(Recipe(method="robustkd"), labelled=True, unlabelled=False, obstacle="It cannot.")
     assert asked.method == "robustkd"
 
 
-def test_auto_takes_patches_and_abd_without_labels():
+def test_auto_takes_patches_abd_and_a_clipped_teacher_without_labels():
     chosen = plan(Recipe(), labelled=False, unlabelled=True)
-    assert (chosen.method, chosen.defense, chosen.control) == ("ood", "abd", "ood")
+    assert (chosen.method, chosen.defense, chosen.control) == ("ood", "abd_clip", "ood")
+
+
+def test_auto_leaves_clipping_out_where_there_is_nothing_to_clip():
+    why = "This teacher has no BatchNorm."
+    chosen = plan(Recipe(), labelled=False, unlabelled=False, unclippable=why)
+    assert chosen.defense == "abd"
+    assert why in chosen.reason
+    asked = plan(Recipe(defense="abd_clip"), labelled=False, unlabelled=False, unclippable=why)
+    assert asked.defense == "abd_clip"
 
 
 def test_auto_follows_the_defense_when_labels_are_given():
@@ -36,7 +45,7 @@ def test_control_can_be_left_out():
 @pytest.mark.parametrize("method", sorted(DATA_FREE))
 def test_abd_joins_every_data_free_method_and_its_control(method):
     chosen = plan(Recipe(method=method), labelled=False, unlabelled=False)
-    assert (chosen.method, chosen.defense, chosen.control) == (method, "abd", method)
+    assert (chosen.method, chosen.defense, chosen.control) == (method, "abd_clip", method)
     assert method in DATA_FREE_NAMES
 
 
