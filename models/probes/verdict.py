@@ -47,8 +47,9 @@ def decide(findings: Findings) -> Verdict:
     proving = [report for report in working if report.image_source == "clean images"]
     if proving:
         sentence = (
-            f"This network has a backdoor: {_works(proving[0])} That proves it of a trigger that was known "
-            "beforehand. A pattern that a search found with this network is none: clean ones have such, too."
+            f"This network has a backdoor: {_works(proving[0])} This is proof if the trigger was known "
+            "beforehand. It is none for a pattern that a search recovered from this very network: searches "
+            "find such patterns in clean networks, too."
         )
         return Verdict("detected", proving[0].target_label, sentence, evidence)
     if findings.moving and findings.moving[0].proven:
