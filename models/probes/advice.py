@@ -88,7 +88,7 @@ def give_advice(
     """
     lines = []
     if verdict in {"detected", "suspected"}:
-        lines.append("Do not deploy this network, and distill from it only with a defense (auto has one).")
+        lines.append("Do not deploy this network, and distill from it only with a defense, as clean jobs do.")
     elif verdict == "inconclusive":
         lines.append(
             "Until this is settled, do not deploy this network, and distill from it only with a defense."
