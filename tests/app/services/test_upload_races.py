@@ -96,16 +96,22 @@ def test_what_was_just_deleted_is_missing(what: str, room: ServiceRoom, beside: 
     assert [error.pointer for error in caught.value.errors] == [pointer]
 
 
-@pytest.mark.parametrize("what", DELETE)
-def test_what_a_retry_needs_is_not_deleted(what: str, room: ServiceRoom, beside: ThreadPoolExecutor) -> None:
-    uploads = make_uploads(room)
+def canceled_job(room: ServiceRoom, uploads: dict[str, str]) -> str:
+    """Return a job that used both uploads and may be retried."""
     with room.sessions.begin() as session:
         request = JobRequest(JobKind.AUDIT, uploads["teacher"], surrogate_id=uploads["dataset"])
         job = jobs.submit(session, PRINCIPAL, request)
     with room.sessions.begin() as session:
         jobs.cancel(session, PRINCIPAL.tenant, job.id)
+    return job.id
+
+
+@pytest.mark.parametrize("what", DELETE)
+def test_what_a_retry_needs_is_not_deleted(what: str, room: ServiceRoom, beside: ThreadPoolExecutor) -> None:
+    uploads = make_uploads(room)
+    job_id = canceled_job(room, uploads)
     with room.sessions.begin() as session:
-        assert jobs.retry(session, PRINCIPAL.tenant, job.id).status == JobStatus.QUEUED
+        assert jobs.retry(session, PRINCIPAL.tenant, job_id).status == JobStatus.QUEUED
         deleted = beside.submit(deleting(room, what, uploads[what]))
         wait_for_lock(room, deleted)
     with pytest.raises(Conflict):
@@ -138,12 +144,8 @@ def test_an_upload_rejected_twice_at_once_is_replaced_once(
 @pytest.mark.parametrize("what", DELETE)
 def test_a_job_whose_upload_is_gone_is_not_retried(what: str, room: ServiceRoom) -> None:
     uploads = make_uploads(room)
-    with room.sessions.begin() as session:
-        request = JobRequest(JobKind.AUDIT, uploads["teacher"], surrogate_id=uploads["dataset"])
-        job = jobs.submit(session, PRINCIPAL, request)
-    with room.sessions.begin() as session:
-        jobs.cancel(session, PRINCIPAL.tenant, job.id)
+    job_id = canceled_job(room, uploads)
     deleting(room, what, uploads[what])()
     with room.sessions.begin() as session, pytest.raises(Conflict, match=what) as caught:
-        jobs.retry(session, PRINCIPAL.tenant, job.id)
+        jobs.retry(session, PRINCIPAL.tenant, job_id)
     assert caught.value.code == "job_not_retryable"
