@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.core.errors import ServiceError
 from app.core.settings import Settings
 from app.db.base import make_engine, make_session_factory, parse_url
-from app.embedded import usable_cores
+from app.embedded import compute_threads, usable_cores
 from app.home import read_key, read_server
 from app.infra.blobs import make_blob_store
 from app.infra.queue import make_celery
@@ -166,7 +166,7 @@ def check_threads(settings: Settings) -> tuple[State, str, str]:
     cores = usable_cores()
     if cores < 2:
         return "warning", "1 usable core", "Jobs and uploads will wait for each other; give it two."
-    return "ok", f"{cores} usable cores; a job takes all of them, everything else one", ""
+    return "ok", f"{cores} usable cores; a job takes {compute_threads()} of them, everything else one", ""
 
 
 CHECKS: tuple[tuple[str, Check], ...] = (

@@ -18,6 +18,15 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def compute_threads() -> int:
+    """Count the threads a job gets by default: all usable cores, or fewer if ``OMP_NUM_THREADS`` says so.
+
+    The numeric libraries' own variable is how a user says that the machine has other work to do.
+    """
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(usable_cores(), int(wanted)) if wanted.isdecimal() and int(wanted) > 0 else usable_cores()
+
+
 def worker_command(queues: Sequence[str], *, name: str, threads: int) -> list[str]:
     """Give the command of a worker that does one job at a time from ``queues`` on ``threads`` threads.
 
@@ -66,7 +75,7 @@ def background_children(settings: Settings) -> list[ChildSpec]:
     for ever.
     """
     inspecting = worker_command(["inspect", "upkeep"], name="inspect", threads=1)
-    computing = worker_command(["cpu", "gpu"], name="compute", threads=usable_cores())
+    computing = worker_command(["cpu", "gpu"], name="compute", threads=compute_threads())
     return [
         make_child(settings, "inspect-worker", inspecting),
         make_child(settings, "compute-worker", computing),

@@ -11,14 +11,18 @@ from app.commands.options import home_option, settings_of
 from app.commands.outcome import CommandError, Output, proctor_command
 from app.commands.sandbox import require_sandbox
 from app.core.settings import Settings
-from app.embedded import child_environment, usable_cores, worker_command
+from app.embedded import child_environment, compute_threads, worker_command
 from app.home import enter_home
 from app.infra.queue import QUEUES
 
 
 @proctor_command("worker")
 @click.option("--queues", default="cpu", show_default=True, help=f"Comma-separated: {', '.join(QUEUES)}.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of a job.  [default: all usable cores]")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads of a job.  [default: OMP_NUM_THREADS, or all usable cores]",
+)
 @click.option("--name", help="How logs call it.  [default: its first queue]")
 @home_option
 def command(*, output: Output, queues: str, threads: int | None, name: str | None, home: Path | None) -> int:
@@ -34,7 +38,7 @@ def command(*, output: Output, queues: str, threads: int | None, name: str | Non
     settings = _settings(home)
     require_sandbox(settings)
     enter_home(settings)
-    arguments = worker_command(wanted, name=name or wanted[0], threads=threads or usable_cores())
+    arguments = worker_command(wanted, name=name or wanted[0], threads=threads or compute_threads())
     return become(arguments, child_environment(settings))
 
 
