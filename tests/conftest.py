@@ -12,11 +12,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import boto3
 import kombu
 import kombu.exceptions
 import psycopg
 import pytest
 import redis
+from moto.server import ThreadedMotoServer
 
 from app.core.settings import Settings
 from app.infra.queue import make_celery
@@ -191,3 +193,26 @@ def rabbitmq_url(rabbitmq_server: str, tmp_path: Path) -> str:
             bound.declare()
             bound.purge()
     return rabbitmq_server
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """Give the URL of an S3 server."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give the ``BLOB_URL`` of an empty bucket; the environment holds what opens it, for subprocesses too."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    bucket = f"test-{uuid.uuid4().hex}"
+    where = {"LocationConstraint": "eu-central-1"}
+    boto3.session.Session().client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+    return f"s3://{bucket}/some/prefix"

@@ -34,11 +34,12 @@ def tick(context: WorkerContext) -> None:
     if reaped or rung:
         logger.info("took back %s; rang again for %s", list(reaped), list(rung))
     _delete_folders(context)
+    for name in ("processed", "messages"):
+        _empty(settings.broker_folder / name, all_files=name == "processed")
+    # Last: the store may be away.
     context.blobs.delete_abandoned(older_than_s=ABANDONED_S)
     if _due(settings.home / "swept", SWEEP_S):
         sweep(context)
-    for name in ("processed", "messages"):
-        _empty(settings.broker_folder / name, all_files=name == "processed")
 
 
 def _delete_folders(context: WorkerContext) -> None:

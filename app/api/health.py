@@ -40,7 +40,7 @@ def get_readyz(edge: EdgeDep, session: ReadingSession) -> Ready:
     except DBAPIError:
         raise Unavailable("service_unavailable", "The database does not answer.") from None
     try:
-        edge.blobs.open_for_write(limit_bytes=1).discard()
+        edge.blobs.check()
     except OSError:
         raise Unavailable("service_unavailable", "The blob store cannot be written to.") from None
     found = sandbox_level()

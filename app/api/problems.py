@@ -18,6 +18,7 @@ from starlette.routing import compile_path
 
 from app.api.problem_types import PROBLEM_TYPES, ProblemType
 from app.core.errors import NotFound, ServiceError
+from app.infra.blobs import StoreUnreachable
 from app.schemas.problem import FieldError, Problem
 from models.errors import ProctorError
 
@@ -163,6 +164,10 @@ def _on_database_unreachable(request: Request, _error: Exception) -> Response:
     return problem_response(request, "service_unavailable", detail="The database does not answer.")
 
 
+def _on_blobs_unreachable(request: Request, _error: Exception) -> Response:
+    return problem_response(request, "service_unavailable", detail="The blob store does not answer.")
+
+
 def _on_os_error(request: Request, error: OSError) -> Response:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return problem_response(request, "storage_full")
@@ -188,6 +193,7 @@ def install(application: FastAPI) -> None:
         OperationalError: _on_database_unreachable,
         InterfaceError: _on_database_unreachable,
         PoolTimeoutError: _on_database_unreachable,
+        StoreUnreachable: _on_blobs_unreachable,
         OSError: _on_os_error,
         ClientDisconnect: _on_client_disconnect,
         Exception: _on_any_other,

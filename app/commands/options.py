@@ -142,7 +142,8 @@ def settings_of(**given: object) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = f"PROCTOR_{str(first['loc'][0]).upper().removeprefix('PROCTOR_')}"
-        raise click.UsageError(f"{name} is not possible: {first['msg']}.") from error
+        told = first["msg"].removeprefix("Value error, ")
+        raise click.UsageError(f"{name} is not possible: {told}.") from error
 
 
 def job_options(function: F) -> F:

@@ -10,6 +10,7 @@ import platformdirs
 from pydantic import AfterValidator, AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.core.urls import checked_blob_url, checked_broker_url, checked_database_url
 from models.sandbox.profiles import Mode
 
 MIB = 1024 * 1024
@@ -59,9 +60,15 @@ class Settings(BaseSettings):
         default_factory=lambda: Path(platformdirs.user_data_dir("proctor")), validate_default=True
     )
     """Folder of the embedded database, broker, blobs, scratch space and first key; processes work in it."""
-    database_url: str = Field(default_factory=_in_home("database_url"), validation_alias=_url("DATABASE_URL"))
-    broker_url: str = Field(default_factory=_in_home("broker_url"), validation_alias=_url("BROKER_URL"))
-    blob_url: str = Field(default_factory=_in_home("blob_url"), validation_alias=_url("BLOB_URL"))
+    database_url: Annotated[str, AfterValidator(checked_database_url)] = Field(
+        default_factory=_in_home("database_url"), validation_alias=_url("DATABASE_URL")
+    )
+    broker_url: Annotated[str, AfterValidator(checked_broker_url)] = Field(
+        default_factory=_in_home("broker_url"), validation_alias=_url("BROKER_URL")
+    )
+    blob_url: Annotated[str, AfterValidator(checked_blob_url)] = Field(
+        default_factory=_in_home("blob_url"), validation_alias=_url("BLOB_URL")
+    )
     host: str = "127.0.0.1"
     port: int = Field(default=8642, ge=0, le=65535)
 

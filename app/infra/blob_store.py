@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+CHUNK_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -13,6 +16,10 @@ class StoredBlob:
 
     sha256: str
     size_bytes: int
+
+
+class StoreUnreachable(ConnectionError):
+    """The store does not answer, or not as it should; the same request may work later."""
 
 
 class BlobWriter(Protocol):
@@ -27,20 +34,38 @@ class BlobWriter(Protocol):
         """
 
     def finish(self) -> StoredBlob:
-        """Make the bytes a blob; they are on the disk when this returns."""
+        """Make the bytes a blob; they are kept for good when this returns."""
 
     def discard(self) -> None:
         """Leave nothing behind; does nothing after ``finish``."""
 
 
 class BlobStore(Protocol):
-    """Where blobs lie. One store serves the API and the workers."""
+    """Where blobs lie. One store serves the API and the workers.
+
+    What reaches for a store over the network raises ``StoreUnreachable`` when it is away.
+    """
+
+    def check(self) -> None:
+        """See whether blobs can be stored now.
+
+        Raises:
+            OSError: They cannot.
+        """
 
     def open_for_write(self, *, limit_bytes: int) -> BlobWriter:
         """Begin a blob of at most ``limit_bytes``."""
 
     def put_file(self, path: Path) -> StoredBlob:
         """Store a copy of a file."""
+        writer = self.open_for_write(limit_bytes=path.stat().st_size)
+        try:
+            with path.open("rb") as source:
+                while chunk := source.read(CHUNK_BYTES):
+                    writer.write(chunk)
+            return writer.finish()
+        finally:
+            writer.discard()
 
     def open(self, sha256: str) -> BinaryIO:
         """Open a blob for reading; the file is seekable.
@@ -50,16 +75,22 @@ class BlobStore(Protocol):
         """
 
     def fetch(self, sha256: str, destination: Path) -> None:
-        """Copy a blob to a path, which a job's process may then do with as it likes."""
+        """Copy a blob, never link it: whoever gets the copy may write to it.
 
-    def path(self, sha256: str) -> Path | None:
-        """Give the blob's own path where it lies in a folder; None where it does not."""
+        Raises:
+            NotFound: There is no such blob.
+        """
+        with self.open(sha256) as source, destination.open("wb") as target:
+            shutil.copyfileobj(source, target, CHUNK_BYTES)
 
     def stored_before(self, moment_s: float) -> list[str]:
         """Name the blobs whose bytes nobody stored since a moment, in seconds since the epoch."""
 
     def delete_if_stored_before(self, sha256: str, moment_s: float) -> bool:
-        """Delete a blob unless somebody stored the same bytes again since; return whether it is gone now."""
+        """Delete a blob unless somebody stored the same bytes again since; return whether it is gone now.
+
+        A store may take two calls for it, a while apart.
+        """
 
     def delete_abandoned(self, *, older_than_s: float) -> int:
         """Delete what writers that died left behind; return how many."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
-import hashlib
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,10 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from app.core.errors import NotFound, TooLarge, Unavailable
-from app.infra.blob_store import StoredBlob
-
-CHUNK_BYTES = 1024 * 1024
+from app.core.errors import NotFound
+from app.infra.blob_store import BlobStore, StoredBlob
+from app.infra.measured_file import MeasuredFile, ignored_storage_errors, storage_errors
 
 
 class LocalBlobWriter:
@@ -26,28 +22,15 @@ class LocalBlobWriter:
     def __init__(self, store: LocalBlobStore, limit_bytes: int) -> None:
         """Open a file that only its owner may read."""
         self._store = store
-        self._limit_bytes = limit_bytes
-        self._size_bytes = 0
-        self._hash = hashlib.sha256()
-        with _storage_errors():
+        with storage_errors():
             descriptor, name = tempfile.mkstemp(prefix="writing-", dir=store.writing_folder)
         self._path: Path | None = Path(name)
-        self._file = os.fdopen(descriptor, "wb")
+        self._measured = MeasuredFile(os.fdopen(descriptor, "wb"), limit_bytes)
 
     def write(self, chunk: bytes) -> None:
         """Add bytes; what was written is discarded when they do not fit."""
-        self._size_bytes += len(chunk)
-        if self._size_bytes > self._limit_bytes:
-            self.discard()
-            raise TooLarge(
-                "body_too_large",
-                f"The file has more than {self._limit_bytes} bytes.",
-                "Upload a smaller file.",
-            )
-        self._hash.update(chunk)
         try:
-            with _storage_errors():
-                self._file.write(chunk)
+            self._measured.write(chunk)
         except BaseException:
             self.discard()
             raise
@@ -55,17 +38,18 @@ class LocalBlobWriter:
     def finish(self) -> StoredBlob:
         """Sync, rename, and return hash and size."""
         assert self._path is not None, "the writer was discarded"  # noqa: S101
+        file, stored = self._measured.file, self._measured.stored()
         try:
-            with _storage_errors():
-                self._file.flush()
-                os.fsync(self._file.fileno())
-                self._file.close()
-                self._store.adopt(self._path, self._hash.hexdigest())
+            with storage_errors():
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()
+                self._store.adopt(self._path, stored.sha256)
         except BaseException:
             self.discard()
             raise
         self._path = None
-        return StoredBlob(self._hash.hexdigest(), self._size_bytes)
+        return stored
 
     def discard(self) -> None:
         """Close and delete the temporary file."""
@@ -73,11 +57,11 @@ class LocalBlobWriter:
             self._path.unlink(missing_ok=True)
             self._path = None
             # Closing flushes what is buffered, and fails again on a full disk; the file is gone already.
-            with _ignored_storage_errors():
-                self._file.close()
+            with ignored_storage_errors():
+                self._measured.file.close()
 
 
-class LocalBlobStore:
+class LocalBlobStore(BlobStore):
     """A folder with two levels, so that no folder gets more than some thousand entries."""
 
     def __init__(self, folder: Path) -> None:
@@ -86,36 +70,20 @@ class LocalBlobStore:
         self.writing_folder = folder / "writing"
         self.writing_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    def check(self) -> None:
+        """Make a file and remove it."""
+        self.open_for_write(limit_bytes=1).discard()
+
     def open_for_write(self, *, limit_bytes: int) -> LocalBlobWriter:
         """Begin a blob of at most ``limit_bytes``."""
         return LocalBlobWriter(self, limit_bytes)
 
-    def put_file(self, path: Path) -> StoredBlob:
-        """Store a copy of a file."""
-        writer = self.open_for_write(limit_bytes=path.stat().st_size)
-        try:
-            with path.open("rb") as source:
-                while chunk := source.read(CHUNK_BYTES):
-                    writer.write(chunk)
-            return writer.finish()
-        finally:
-            writer.discard()
-
     def open(self, sha256: str) -> BinaryIO:
         """Open a blob for reading."""
         try:
-            return self._place(sha256).open("rb")
+            return self.path(sha256).open("rb")
         except FileNotFoundError:
             raise NotFound("blob") from None
-
-    def fetch(self, sha256: str, destination: Path) -> None:
-        """Copy, not link: whoever gets the copy may write to it."""
-        with self.open(sha256) as source, destination.open("wb") as target:
-            shutil.copyfileobj(source, target, CHUNK_BYTES)
-
-    def path(self, sha256: str) -> Path:
-        """Give the blob's own path."""
-        return self._place(sha256)
 
     def stored_before(self, moment_s: float) -> list[str]:
         """Name old blobs."""
@@ -127,7 +95,7 @@ class LocalBlobStore:
 
     def delete_if_stored_before(self, sha256: str, moment_s: float) -> bool:
         """Delete an old blob."""
-        place = self._place(sha256)
+        place = self.path(sha256)
         with self._locked():
             stored_at = _stored_at(place)
             if stored_at is None or stored_at >= moment_s:
@@ -150,7 +118,7 @@ class LocalBlobStore:
 
     def adopt(self, path: Path, sha256: str) -> None:
         """Move a synced file to its place, as of now; the same bytes may be there already."""
-        place = self._place(sha256)
+        place = self.path(sha256)
         place.parent.mkdir(mode=0o700, exist_ok=True)
         os.utime(path)
         with self._locked():
@@ -161,7 +129,8 @@ class LocalBlobStore:
         finally:
             os.close(folder)
 
-    def _place(self, sha256: str) -> Path:
+    def path(self, sha256: str) -> Path:
+        """Say where a blob lies, or would."""
         return self._folder / sha256[:2] / sha256
 
     @contextmanager
@@ -183,23 +152,3 @@ def _stored_at(path: Path) -> float | None:
         return path.stat().st_mtime
     except FileNotFoundError:  # another host's upkeep was faster
         return None
-
-
-@contextmanager
-def _storage_errors() -> Iterator[None]:
-    """Turn a full disk into an answer; everything else stays what it is."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise Unavailable("storage_full", "There is no space left to store the file.") from error
-        raise
-
-
-@contextmanager
-def _ignored_storage_errors() -> Iterator[None]:
-    """Let a failing clean-up not hide the error that led to it."""
-    try:
-        yield
-    except OSError:
-        return

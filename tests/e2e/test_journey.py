@@ -33,14 +33,16 @@ RECIPE = {
 }
 
 
-@pytest.fixture(params=["sqlite+filesystem", "postgresql+redis"])
+@pytest.fixture(params=["sqlite+filesystem", "postgresql+redis+s3"])
 def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
     environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/proctor.db", "PROCTOR_UPKEEP_S": "2"}
-    if request.param == "postgresql+redis":
+    if request.param == "postgresql+redis+s3":
         environment["DATABASE_URL"] = request.getfixturevalue("postgresql_url")
         environment["BROKER_URL"] = request.getfixturevalue("redis_url")
+        environment["BLOB_URL"] = request.getfixturevalue("s3_url")
     with serving(tmp_path / "home", environment) as running:
         yield running
+    assert (tmp_path / "home" / "blobs").exists() == ("BLOB_URL" not in environment)
 
 
 @pytest.fixture

@@ -279,6 +279,7 @@ def test_the_child_gets_no_credential(
     room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:secret@host/db")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     script = tmp_path / "environment.py"
     script.write_text(
         "import os, sys\nopen(sys.argv[1] + '/../../../seen', 'w').write(repr(dict(os.environ)))"
@@ -288,3 +289,4 @@ def test_the_child_gets_no_credential(
     seen = (tmp_path / "seen").read_text()
     assert "OMP_NUM_THREADS" in seen
     assert "DATABASE_URL" not in seen
+    assert "secret" not in seen

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.api.problem_types import PROBLEM_TYPES
 from app.api.problems import MEDIA_TYPE, pointer_of
+from app.infra.blobs import StoreUnreachable
 from app.schemas.problem import Problem
 
 
@@ -132,6 +133,7 @@ def test_what_was_sent_is_not_repeated(api):
         (RuntimeError("/srv/secret SELECT * FROM keys"), 500, "internal_error"),
         (PermissionError(errno.EACCES, "denied", "/srv/secret"), 500, "internal_error"),
         (OSError(errno.ENOSPC, "full", "/srv/secret"), 507, "storage_full"),
+        (StoreUnreachable("/srv/secret"), 503, "service_unavailable"),
         (OperationalError("SELECT secret", {}, Exception("/srv/secret")), 503, "service_unavailable"),
     ],
 )

@@ -1,0 +1,65 @@
+"""A file on its way into a store: hashed and counted while it is written."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from app.core.errors import TooLarge, Unavailable
+from app.infra.blob_store import StoredBlob
+
+
+class MeasuredFile:
+    """Takes no more than its limit."""
+
+    def __init__(self, file: BinaryIO, limit_bytes: int) -> None:
+        """Begin with an open and empty file."""
+        self.file = file
+        self._limit_bytes = limit_bytes
+        self._size_bytes = 0
+        self._hash = hashlib.sha256()
+
+    def write(self, chunk: bytes) -> None:
+        """Add bytes.
+
+        Raises:
+            TooLarge: ``body_too_large``; nothing of the chunk was written.
+            Unavailable: ``storage_full``.
+        """
+        self._size_bytes += len(chunk)
+        if self._size_bytes > self._limit_bytes:
+            raise TooLarge(
+                "body_too_large",
+                f"The file has more than {self._limit_bytes} bytes.",
+                "Upload a smaller file.",
+            )
+        self._hash.update(chunk)
+        with storage_errors():
+            self.file.write(chunk)
+
+    def stored(self) -> StoredBlob:
+        """Describe what was written so far."""
+        return StoredBlob(self._hash.hexdigest(), self._size_bytes)
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turn a full disk into an answer; everything else stays what it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise Unavailable("storage_full", "There is no space left to store the file.") from error
+        raise
+
+
+@contextmanager
+def ignored_storage_errors() -> Iterator[None]:
+    """Let a failing clean-up not hide the error that led to it."""
+    try:
+        yield
+    except OSError:
+        return

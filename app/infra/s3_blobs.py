@@ -1,0 +1,262 @@
+"""Blobs in a bucket of S3, or of what speaks its protocol (MinIO, Ceph, Garage).
+
+Credentials, region and endpoint are found as every AWS program finds them: ``AWS_ACCESS_KEY_ID``,
+``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION``, ``AWS_ENDPOINT_URL_S3``, the shared files, the machine's role.
+
+S3 has no lock that could keep bytes from being stored again between a look at their age and their end. So a
+blob is deleted in two steps: it is copied to ``trash/`` and its first place is emptied; a sweep that finds it
+there an hour later, and still no row that refers to it, deletes it. Reading looks into both places, so bytes
+that were stored again in between are never lost.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, BinaryIO, cast
+
+import boto3
+from boto3.exceptions import Boto3Error
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from app.core.errors import NotFound, Unavailable
+from app.infra.blob_store import CHUNK_BYTES, BlobStore, StoredBlob, StoreUnreachable
+from app.infra.measured_file import MeasuredFile, ignored_storage_errors
+
+_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=60,
+    retries={"mode": "standard", "max_attempts": 5},
+    max_pool_connections=32,
+)
+
+
+class S3BlobWriter:
+    """Writes to a temporary file without a name; ``finish`` sends it, in parts where it is large."""
+
+    def __init__(self, store: S3BlobStore, limit_bytes: int) -> None:
+        """Open a file that is gone with its last descriptor, however this process ends."""
+        self._store = store
+        # Not a context: ``discard`` closes it.
+        self._measured = MeasuredFile(cast(BinaryIO, tempfile.TemporaryFile()), limit_bytes)  # noqa: SIM115
+
+    def write(self, chunk: bytes) -> None:
+        """Add bytes; what was written is discarded when they do not fit."""
+        try:
+            self._measured.write(chunk)
+        except BaseException:
+            self.discard()
+            raise
+
+    def finish(self) -> StoredBlob:
+        """Send the bytes, and return their hash and size."""
+        stored = self._measured.stored()
+        try:
+            self._measured.file.seek(0)
+            self._store.send(self._measured.file, stored.sha256)
+        finally:
+            self.discard()
+        return stored
+
+    def discard(self) -> None:
+        """Close the temporary file, which deletes it."""
+        with ignored_storage_errors():
+            self._measured.file.close()
+
+
+class S3BlobStore(BlobStore):
+    """A bucket, or the part of one under a prefix, and of no other installation."""
+
+    def __init__(self, bucket: str, prefix: str = "") -> None:
+        """Connect at the first use.
+
+        Args:
+            bucket: Its name; it must exist.
+            prefix: What every key begins with; a slash is added.
+        """
+        self._bucket = bucket
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        with _answering():
+            self._client = boto3.session.Session().client("s3", config=_CONFIG)
+
+    def check(self) -> None:
+        """Ask for the bucket."""
+        try:
+            with _answering():
+                self._client.head_bucket(Bucket=self._bucket)
+        except NotFound:
+            raise StoreUnreachable(f"There is no bucket {self._bucket}") from None
+
+    def open_for_write(self, *, limit_bytes: int) -> S3BlobWriter:
+        """Begin a blob of at most ``limit_bytes``."""
+        return S3BlobWriter(self, limit_bytes)
+
+    def send(self, file: BinaryIO, sha256: str) -> None:
+        """Store what ``file`` holds from its position on, as of now."""
+        with _answering():
+            self._client.upload_fileobj(file, self._bucket, self._key(sha256))
+
+    def open(self, sha256: str) -> BinaryIO:
+        """Open a blob for reading: a connection follows the position, nothing is copied to the disk."""
+        for key in (self._key(sha256), self._trash(sha256)):
+            facts = self._head(key)
+            if facts is not None:
+                raw = S3BlobReader(self._client, self._bucket, key, facts["ContentLength"])
+                return io.BufferedReader(raw, CHUNK_BYTES)
+        raise NotFound("blob")
+
+    def stored_before(self, moment_s: float) -> list[str]:
+        """Name old blobs, those too that lie in the trash."""
+        moment = _time(moment_s)
+        found = {
+            str(entry["Key"]).rpartition("/")[2]
+            for place in ("blobs", "trash")
+            for entry in self._listed("list_objects_v2", "Contents", f"{self._prefix}{place}/")
+            if entry["LastModified"] < moment
+        }
+        return sorted(found)
+
+    def delete_if_stored_before(self, sha256: str, moment_s: float) -> bool:
+        """Move an old blob to the trash, and out of it when it has been there since before the moment."""
+        moment = _time(moment_s)
+        key, trash = self._key(sha256), self._trash(sha256)
+        facts = self._head(key)
+        if facts is not None:
+            if facts["LastModified"] >= moment:
+                return False
+            with _answering():
+                self._client.copy({"Bucket": self._bucket, "Key": key}, self._bucket, trash)
+                self._client.delete_object(Bucket=self._bucket, Key=key)
+        facts = self._head(trash)
+        if facts is None or facts["LastModified"] >= moment:
+            return False
+        self._delete(trash)
+        return True
+
+    def delete_abandoned(self, *, older_than_s: float) -> int:
+        """Delete parts of uploads that never ended, and trash whose blob has been stored again since."""
+        horizon = _time(time.time() - older_than_s)
+        deleted = 0
+        for upload in self._listed("list_multipart_uploads", "Uploads", f"{self._prefix}blobs/"):
+            if upload["Initiated"] < horizon:
+                with _answering():
+                    self._client.abort_multipart_upload(
+                        Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                    )
+                deleted += 1
+        for entry in self._listed("list_objects_v2", "Contents", f"{self._prefix}trash/"):
+            sha256 = str(entry["Key"]).rpartition("/")[2]
+            if entry["LastModified"] < horizon and self._head(self._key(sha256)) is not None:
+                self._delete(entry["Key"])
+                deleted += 1
+        return deleted
+
+    def _key(self, sha256: str) -> str:
+        return f"{self._prefix}blobs/{sha256}"
+
+    def _trash(self, sha256: str) -> str:
+        return f"{self._prefix}trash/{sha256}"
+
+    def _head(self, key: str) -> dict[str, Any] | None:
+        try:
+            with _answering():
+                return dict(self._client.head_object(Bucket=self._bucket, Key=key))
+        except NotFound:
+            return None
+
+    def _delete(self, key: str) -> None:
+        with _answering():
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def _listed(self, operation: str, kind: str, prefix: str) -> Iterator[dict[str, Any]]:
+        with _answering():
+            for page in self._client.get_paginator(operation).paginate(Bucket=self._bucket, Prefix=prefix):
+                yield from page.get(kind, [])
+
+
+class S3BlobReader(io.RawIOBase):
+    """One object as a seekable file; it is asked for from the position on, when it is read."""
+
+    def __init__(self, client: Any, bucket: str, key: str, size_bytes: int) -> None:
+        """Ask for nothing yet."""
+        self._client = client
+        self._object = {"Bucket": bucket, "Key": key}
+        self._size_bytes = size_bytes
+        self._position = 0
+        self._stream: Any = None
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def tell(self) -> int:
+        """Give the position."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go elsewhere; the connection is given up if that is another place."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}[whence]
+        if start + offset != self._position:
+            self._hang_up()
+            self._position = start + offset
+        return self._position
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read what comes next, at most a buffer full."""
+        view = memoryview(buffer).cast("B")
+        if self._position >= self._size_bytes or not view:
+            return 0
+        with _answering():
+            if self._stream is None:
+                part = f"bytes={self._position}-"
+                self._stream = self._client.get_object(**self._object, Range=part)["Body"]
+            chunk = self._stream.read(len(view))
+        if not chunk:
+            raise StoreUnreachable("The blob store sent less than the whole object.")
+        view[: len(chunk)] = chunk
+        self._position += len(chunk)
+        return len(chunk)
+
+    def close(self) -> None:
+        """Give up the connection."""
+        self._hang_up()
+        super().close()
+
+    def _hang_up(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+def _time(moment_s: float) -> datetime:
+    """Say seconds since the epoch as S3 does; infinity is the end of time."""
+    if moment_s == math.inf:
+        return datetime.max.replace(tzinfo=UTC)
+    return datetime.fromtimestamp(moment_s, UTC)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Turn what the SDK raises into what a store raises."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in {"404", "NoSuchKey"}:
+            raise NotFound("blob") from None
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.INSUFFICIENT_STORAGE:
+            raise Unavailable("storage_full", "There is no space left to store the file.") from error
+        raise StoreUnreachable(f"The blob store refuses: {code}") from error
+    except (BotoCoreError, Boto3Error) as error:
+        raise StoreUnreachable(f"The blob store does not answer: {type(error).__name__}") from error

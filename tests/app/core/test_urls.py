@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from app.core.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "mysql://user:secret@host/proctor"),
+        ("DATABASE_URL", "postgresql+asyncpg://user:secret@host/proctor"),
+        ("BROKER_URL", "ftp://user:secret@host"),
+        ("BROKER_URL", "secret"),
+        ("BLOB_URL", "ftp://user:secret@host/folder"),
+        ("BLOB_URL", "file://secret/folder"),
+        ("BLOB_URL", "file:secret"),
+        ("BLOB_URL", "s3:///secret"),
+        ("BLOB_URL", "s3://key:secret@bucket/prefix"),
+        ("BLOB_URL", "s3://bucket?key=secret"),
+        ("BLOB_URL", "s3://bucket#secret"),
+    ],
+)
+def test_a_url_that_nothing_here_speaks_is_refused_before_the_start(
+    name: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, url)
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    error = caught.value.errors()[0]
+    assert error["loc"] == (f"PROCTOR_{name}",)
+    assert "must be" in error["msg"]
+    assert "secret" not in error["msg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "postgresql+psycopg://user:password@host/proctor"),
+        ("DATABASE_URL", "postgres://host/proctor"),
+        ("BROKER_URL", "amqp://user:password@host//"),
+        ("BROKER_URL", "sentinel://one:26379;sentinel://two:26379"),
+        ("BLOB_URL", "s3://bucket"),
+        ("BLOB_URL", "file:///a%20folder"),
+    ],
+)
+def test_urls_are_handed_on_as_they_are(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, url)
+    assert getattr(Settings(), name.lower()) == url
