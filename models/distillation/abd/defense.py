@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models.architectures import StagedClassifier
+from models.distillation.abd.image_pool import ImagePool
 from models.distillation.abd.self_retrospection import SelfRetrospection
 from models.distillation.abd.shuffling_vaccine import ShuffledEnsemble, ShufflingVaccine
 from models.distillation.abd.vaccine_selection import select_shuffle
@@ -47,7 +48,8 @@ class AbdDefense:
         self.vaccine = ShufflingVaccine(self.ensemble, vaccine, 0.0 if self.decide_at else vaccine.weight)
         self.retrospection = SelfRetrospection(teacher, student, recipe.retrospection, seed=seed)
         self.retrospecting = False
-        self.pool: list[Tensor] = []
+        self.skip = min(vaccine.selection_skip, self.decide_at // 2)
+        self.pool = self._new_pool()
         self.decisions: list[Decision] = []
 
     @property
@@ -60,11 +62,11 @@ class AbdDefense:
         del teacher_logits
         if index >= self.decide_at:
             return
-        if index >= min(self.recipe.vaccine.selection_skip, self.decide_at // 2):
-            self.pool.append(x.detach())
+        if index >= self.skip:
+            self.pool.add(x)
         if index == self.decide_at - 1:
-            pool = torch.cat(self.pool)
-            self.pool = []
+            pool = self.pool.images()
+            self.pool = self._new_pool()
             selection = select_shuffle(
                 self.ensemble, self.teacher, pool, self.recipe.vaccine, seed=self.seed, step=index + 1
             )
@@ -99,7 +101,7 @@ class AbdDefense:
         return {
             "ensemble": self.ensemble.state_dict(),
             "weight": self.vaccine.weight,
-            "pool": list(self.pool),
+            "pool": self.pool.state_dict(),
             "retrospection": self.retrospection.state_dict(),
             "retrospecting": self.retrospecting,
             "suspicious": self.vaccine.masked_share,
@@ -110,9 +112,12 @@ class AbdDefense:
         """Take up a state from ``state_dict``."""
         self.ensemble.load_state_dict(state["ensemble"])
         self.vaccine.weight = state["weight"]
-        self.pool = [x.to(self.ensemble.device) for x in state["pool"]]
+        self.pool.load_state_dict(state["pool"], self.ensemble.device)
         self.retrospection.load_state_dict(state["retrospection"])
         self.retrospecting = state["retrospecting"]
         # Not every step of every method asks the vaccine, and each tells what it last said.
         self.vaccine.masked_share = state["suspicious"]
         self.decisions = [Decision(*fields) for fields in state["decisions"]]
+
+    def _new_pool(self) -> ImagePool:
+        return ImagePool(self.decide_at - self.skip, self.recipe.vaccine.selection_images, self.seed)

@@ -71,13 +71,12 @@ def select_shuffle(
     Args:
         ensemble: Already shuffled; left with the accepted shuffle, or the last one tried.
         teacher: Intact, in eval mode.
-        pool: Data-free images, normalized (N, 3, H, W).
+        pool: Data-free images to judge by, normalized (N, 3, H, W).
         recipe: Trials, ratio and weight.
-        seed: Of the further shuffles and of the choice of images.
+        seed: Of the further shuffles.
         step: When, for the record.
     """
-    order = torch.randperm(len(pool), generator=make_generator(seed, "vaccine pool"))
-    batches = torch.split(pool[order[: recipe.selection_images]], _BATCH)
+    batches = torch.split(pool, _BATCH)
     ratios: list[float] = []
     class_shares: list[float] = []
     accepted = False

@@ -50,9 +50,8 @@ def choose(ratio: float, max_class_share: float = 1.0):
         selection_ratio=ratio,
         selection_max_class_share=max_class_share,
         selection_trials=3,
-        selection_images=40,
     )
-    pool = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    pool = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     return select_shuffle(ensemble, teacher, pool, recipe, seed=0, step=12)
 
 
