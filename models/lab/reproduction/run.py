@@ -13,6 +13,7 @@ from models.data.bundle import AuditData
 from models.data.labelled import LabelledImages
 from models.distillation.students import StudentOrder, train_student
 from models.engine.monitor import Monitor, ResumeState
+from models.lab.fine_tuned import FINE_TUNED
 from models.lab.recipe_digest import digest, document
 from models.lab.reproduction.cell import Cell, Measured, PublicTeacher
 from models.lab.reproduction.machine import machine
@@ -20,6 +21,7 @@ from models.lab.reproduction.protection import ProtectionCell, measure_students
 from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import Table
 from models.lab.reproduction.teachers import Folders, Suspect, lab_suspect, public_suspect
+from models.lab.teachers import matched_clean
 from models.lab.watcher import Watch
 from models.lab.workshop import fitted
 from models.metrics import accuracy, attack_success, clean_target_rate
@@ -89,6 +91,9 @@ def _suspect(
 ) -> Suspect:
     if isinstance(teacher, PublicTeacher):
         return public_suspect(teacher, test, folders, device=device)
+    if teacher.attack.kind in FINE_TUNED:
+        # Made first and kept: several attacks start from it.
+        _suspect(matched_clean(teacher), training, test, folders, watch=watch, device=device)
     monitor, resume = watch(f"teacher-{digest(teacher)}")
     return lab_suspect(teacher, training, test, folders, monitor=monitor, resume=resume, device=device)
 

@@ -94,7 +94,7 @@ def lab_suspect(
 ) -> Suspect:
     """Make a teacher of the lab, or read the one that was made of the same recipe and images before.
 
-    An attack that fine-tunes a clean teacher gets the table's own, if it was made already.
+    An attack that fine-tunes a clean teacher gets the one of the matched recipe, if that was made already.
     """
     folder = _folder(recipe, folders)
     if not _made_of(recipe, folders):

@@ -14,14 +14,15 @@ from safetensors.torch import load_file, save_file
 from models.data.labelled import LabelledImages
 from models.engine.monitor import Monitor, ResumeState, SilentMonitor
 from models.errors import Interrupted
-from models.lab.recipe_digest import document
+from models.lab.recipe_digest import digest, document
 from models.lab.reproduction.cell import Cell
 from models.lab.reproduction.run import run_table
 from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import Table
 from models.lab.reproduction.teachers import Folders, lab_suspect
+from models.lab.teachers import matched_clean
 from models.recipes.job import Recipe
-from models.recipes.lab import AttackRecipe, TeacherRecipe
+from models.recipes.lab import AttackRecipe, FineTuneRecipe, TeacherRecipe
 from models.recipes.ood import OodRecipe
 from tests.models.distillation.small import SIZE, StoppingMonitor, images
 
@@ -165,3 +166,27 @@ def test_no_cell_is_begun_after_the_deadline(tmp_path: Path) -> None:
     )
     assert not whole
     assert store.cells == {}
+
+
+def test_attacks_that_fine_tune_share_their_clean_teacher(tmp_path: Path) -> None:
+    attacks = [AttackRecipe(kind="under_clipping", trigger=name) for name in ("badnets_grid", "ring")]
+    short = FineTuneRecipe(epochs=1, batch_size=16)
+    teachers = [replace(TEACHER, attack=replace(attack, fine_tune=short)) for attack in attacks]
+    cells = tuple(Cell("x", teacher, "ood", "none", "wrn-10-1", RECIPE) for teacher in teachers)
+    arguments = {"photographs": [], "device": torch.device("cpu"), "watch": watch}
+    run_table(
+        replace(TABLE, cells=cells),
+        DATA,
+        DATA,
+        Store(tmp_path / "cells.jsonl"),
+        Folders(tmp_path),
+        **arguments,
+    )
+    clean = digest(matched_clean(teachers[0]))
+    assert len(list((tmp_path / "teachers").iterdir())) == 3
+    made = safetensors_of(tmp_path, clean).stat().st_mtime_ns
+    assert all(made < safetensors_of(tmp_path, digest(teacher)).stat().st_mtime_ns for teacher in teachers)
+
+
+def safetensors_of(work: Path, name: str) -> Path:
+    return work / "teachers" / name / "teacher.safetensors"
