@@ -173,15 +173,9 @@ def test_attacks_that_fine_tune_share_their_clean_teacher(tmp_path: Path) -> Non
     short = FineTuneRecipe(epochs=1, batch_size=16)
     teachers = [replace(TEACHER, attack=replace(attack, fine_tune=short)) for attack in attacks]
     cells = tuple(Cell("x", teacher, "ood", "none", "wrn-10-1", RECIPE) for teacher in teachers)
-    arguments = {"photographs": [], "device": torch.device("cpu"), "watch": watch}
-    run_table(
-        replace(TABLE, cells=cells),
-        DATA,
-        DATA,
-        Store(tmp_path / "cells.jsonl"),
-        Folders(tmp_path),
-        **arguments,
-    )
+    table, store = replace(TABLE, cells=cells), Store(tmp_path / "cells.jsonl")
+    device = torch.device("cpu")
+    run_table(table, DATA, DATA, store, Folders(tmp_path), photographs=[], device=device, watch=silently)
     clean = digest(matched_clean(teachers[0]))
     assert len(list((tmp_path / "teachers").iterdir())) == 3
     made = safetensors_of(tmp_path, clean).stat().st_mtime_ns
