@@ -13,7 +13,7 @@ whom they learned from. The thief is assumed to have the owner's images and labe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -58,7 +58,7 @@ def student_loss(
 
 
 class StolenStudentsTask:
-    """One repetition after the other of three students in step."""
+    """One repetition after the other of the students in step."""
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class StolenStudentsTask:
         recipe: ProtectRecipe,
         *,
         seed: int,
+        sources: Sequence[Source] = SOURCES,
     ) -> None:
         """Plan the run.
 
@@ -77,8 +78,12 @@ class StolenStudentsTask:
             split: Images to train on, and those that finished students answer on.
             recipe: Of the protection and of its students.
             seed: Of first weights, order and augmentation; each repetition has its own from it.
+            sources: Which students to train; leaving some out changes nothing for the others.
         """
-        self.teachers = {"original": original.network, "nasty": nasty.network}
+        self.sources = tuple(sources)
+        known: dict[Source, StagedClassifier] = {"original": original.network, "nasty": nasty.network}
+        self.teachers = {source: network for source, network in known.items() if source in self.sources}
+        self.device = original.device
         self.recipe, self.harm, self.seed = recipe, recipe.harm, seed
         self.classifier, self.split = original.pixel_classifier(), split
         self.spec = ArchitectureSpec(
@@ -94,7 +99,7 @@ class StolenStudentsTask:
         self.steps = self.each * self.harm.repetitions
 
     def step(self, index: int) -> Mapping[str, Tensor]:
-        """Show one batch to all three students; returns their mean ``loss`` and each one's accuracy on it."""
+        """Show one batch to all students; returns their mean ``loss`` and each one's accuracy on it."""
         repetition, place = divmod(index, self.each)
         if place == 0:
             self._begin(repetition)
@@ -102,7 +107,7 @@ class StolenStudentsTask:
         with torch.no_grad(), autocast(x.device, self.fast):
             targets = {name: network(x) for name, network in self.teachers.items()}
         losses, right = [], {}
-        for source in SOURCES:
+        for source in self.sources:
             student, optimizer = self.students[source], self.optimizers[source]
             student.train()
             with autocast(x.device, self.fast):
@@ -128,8 +133,8 @@ class StolenStudentsTask:
     def state_dict(self) -> dict[str, Any]:
         """Return the students at work, their optimizers, and what finished ones answered."""
         return {
-            "students": {source: self.students[source].state_dict() for source in SOURCES},
-            "optimizers": {source: self.optimizers[source].state_dict() for source in SOURCES},
+            "students": {source: self.students[source].state_dict() for source in self.sources},
+            "optimizers": {source: self.optimizers[source].state_dict() for source in self.sources},
             "answers": self.answers,
             "repetition": self.repetition,
         }
@@ -137,7 +142,7 @@ class StolenStudentsTask:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state from ``state_dict``."""
         self._begin(state["repetition"])
-        for source in SOURCES:
+        for source in self.sources:
             self.students[source].load_state_dict(state["students"][source])
             self.optimizers[source].load_state_dict(state["optimizers"][source])
         self.answers = dict(state["answers"])
@@ -158,8 +163,7 @@ class StolenStudentsTask:
             horizontal_flip=self.recipe.horizontal_flip,
             seed=seed,
         )
-        device = next(self.teachers["original"].parameters()).device
-        self.students = {source: _new(self.spec, seed).to(device) for source in SOURCES}
+        self.students = {source: _new(self.spec, seed).to(self.device) for source in self.sources}
         for student in self.students.values():
             to_channels_last(student)
         self.optimizers = {source: self._optimizer(student) for source, student in self.students.items()}

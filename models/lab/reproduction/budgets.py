@@ -17,6 +17,7 @@ from models.recipes.fast import FastRecipe
 from models.recipes.feature import FeatureRecipe
 from models.recipes.job import Recipe
 from models.recipes.lab import TeacherRecipe, digits_recipe
+from models.recipes.nasty_tables import NASTY_EXPERIMENTS
 from models.recipes.ood import OodRecipe
 from models.recipes.pool_learning import PoolLearningRecipe
 from models.recipes.protect import HarmRecipe, ProtectRecipe
@@ -91,12 +92,19 @@ def features(budget: Budget) -> Recipe:
 
 
 def protection(budget: Budget, omega: float) -> ProtectRecipe:
-    """Return how a CIFAR-10 network is made nasty, and its students: 160 and 100 epochs in the paper."""
-    epochs, student_epochs = {"small": (6, 6), "medium": (40, 30), "paper": (160, 100)}[budget]
+    """Return how a CIFAR-10 network is made nasty, and its students; ``paper`` is the paper's first row.
+
+    The twin starts from new weights and trains as long as the network: from the network's own weights it
+    trained twice as long, and taught better than it (measured: .843 against .795 of 600 test images).
+    """
+    if budget == "paper":
+        return replace(NASTY_EXPERIMENTS[0].recipe, omega=omega)
+    epochs = cifar_teacher(budget).epochs
+    student_epochs = {"small": 6, "medium": 30}[budget]
     students = HarmRecipe(epochs=student_epochs, max_images=student_epochs * 50_000, batch_size=128)
     return ProtectRecipe(
         omega=omega,
-        start="scratch" if budget == "paper" else "original",
+        start="scratch",
         epochs=epochs,
         max_images=epochs * 50_000,
         batch_size=128,

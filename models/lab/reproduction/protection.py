@@ -1,33 +1,36 @@
 """The nasty teacher's table: one network, its nasty twins, and students of the labels, of it and of them.
 
-A cell is one kind of student; the three kinds that belong to one twin and seed are trained together, so
-measuring one of them measures all. Everything is measured on the test images.
+A cell is one student. Those of the labels and of the network itself do not depend on omega: they are trained
+once a seed, together with the student of the first twin; a further twin's student sees the same batches from
+the same first weights. Everything is measured on the test images.
 """
 
 from __future__ import annotations
 
 import copy
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from models.architectures import PixelClassifier
 from models.data.labelled import LabelledImages
 from models.distillation.nasty.owner_images import ProtectionSplit
-from models.distillation.nasty.protection import measure_protection, protect
+from models.distillation.nasty.protection import protect
+from models.distillation.nasty.stolen_students import SOURCES, StolenStudentsTask
+from models.engine.frozen import frozen
+from models.engine.loop import run_loop
 from models.engine.monitor import Monitor, ResumeState
+from models.engine.seed import derive_seed
 from models.lab.phases import Phases
 from models.lab.recipe_digest import digest, document
 from models.lab.reproduction.cell import Measured
 from models.lab.reproduction.machine import machine
 from models.lab.reproduction.teachers import Suspect
-from models.metrics import accuracy
+from models.metrics import accuracy, wilson
 from models.recipes.lab import TeacherRecipe
 from models.recipes.protect import ProtectRecipe
 from models.results.protection import Source
 from models.results.rate import Rate
-
-SOURCES: tuple[Source, ...] = ("labels", "original", "nasty")
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,17 @@ class ProtectionCell:
     source: Source
     """What the student learns from."""
     recipe: ProtectRecipe
+    """Of the twin and of the student."""
     seed: int
 
     @property
     def row(self) -> str:
         """How the table calls what the student learns from."""
-        return f"nasty, omega {self.recipe.omega:g}, and its {self.source} student"
+        return {
+            "labels": "the labels alone",
+            "original": "the network itself",
+            "nasty": f"its nasty twin, omega {self.recipe.omega:g}",
+        }[self.source]
 
     @property
     def column(self) -> str:
@@ -54,17 +62,18 @@ class ProtectionCell:
     @property
     def key(self) -> str:
         """A name that changes with everything that could change the number, but for the code."""
-        return f"protection-{self.source}-{self.seed}-{self.shared}"
-
-    @property
-    def shared(self) -> str:
-        """What the three students of one twin have in common."""
-        return digest(self.used)
+        return f"protection-{self.source}-{self.seed}-{digest(self.used)}"
 
     @property
     def used(self) -> dict[str, Any]:
-        """What could change the numbers of the three."""
-        return {"teacher": self.teacher, "recipe": self.recipe, "seed": self.seed}
+        """What could change the number."""
+        recipe = self.recipe if self.source == "nasty" else replace(self.recipe, omega=ProtectRecipe().omega)
+        return {"teacher": self.teacher, "recipe": recipe, "seed": self.seed}
+
+    @property
+    def together(self) -> tuple[Source, ...]:
+        """Which students are trained when this one is."""
+        return ("nasty",) if self.source == "nasty" else SOURCES
 
 
 def measure_students(
@@ -76,10 +85,10 @@ def measure_students(
     monitor: Monitor,
     resume: ResumeState | None,
 ) -> list[Measured]:
-    """Make the twin, train the three students, and measure them.
+    """Make the twin, train the students, and measure them.
 
     Args:
-        cell: Any of the three.
+        cell: One of them; says who is trained with it.
         suspect: The owner's network.
         training: Clean images, at its input size.
         test: Clean images, at its input size.
@@ -98,25 +107,32 @@ def measure_students(
     twin = copy.deepcopy(original.network)
     twin.load_state_dict(phases.run("twin", make)["weights"])
 
-    def measure(inner: Monitor, state: ResumeState | None) -> dict[str, object]:
-        found = measure_protection(
-            original, twin, data, cell.recipe, seed=cell.seed, monitor=inner, resume=state
-        )
-        (triple,) = found.students
-        return {source: asdict(getattr(triple, source)) for source in SOURCES}
+    def learn(inner: Monitor, state: ResumeState | None) -> dict[str, object]:
+        with frozen(original.network), frozen(twin):
+            task = StolenStudentsTask(
+                original,
+                replace(original, network=twin),
+                data,
+                cell.recipe,
+                seed=cell.seed,
+                sources=cell.together,
+            )
+            stream = derive_seed(cell.seed, "stolen dropout")
+            run_loop(task, steps=task.steps, monitor=inner, resume=state, seed=stream)
+        return {source: task.answers[f"0 {source}"] for source in cell.together}
 
-    found = phases.run("students", measure)
+    answers = phases.run("students", learn)
     nasty = accuracy(PixelClassifier(twin, original.normalization), test.images, test.labels)
-    seconds = (time.monotonic() - began) / len(SOURCES)
+    seconds = (time.monotonic() - began) / len(cell.together)
     return [
         _measured(
             replace(cell, source=source),
-            Rate(**found[source]),
+            wilson(int((answers[source] == test.labels).sum()), len(test)),
             teacher=nasty if source == "nasty" else suspect.clean_accuracy,
             seconds=seconds,
             where=machine(original.device),
         )
-        for source in SOURCES
+        for source in cell.together
     ]
 
 
