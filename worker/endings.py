@@ -8,15 +8,19 @@ from typing import Any, Literal
 from sqlalchemy.orm import Session
 
 from app.core.states import JobStatus
+from app.infra.blobs import StoreUnreachable
 from app.services import leases, publication
 from app.services.leases import CANCELED, Lease
 
-How = Literal["done", "failed", "canceled", "stopped"]
+How = Literal["done", "failed", "canceled", "stopped", "postponed"]
 
 
 @dataclass(frozen=True)
 class Ending:
-    """``stopped`` means that the worker was told to stop: the job goes back to its queue."""
+    """``stopped`` means that the worker was told to stop: the job goes back to its queue.
+
+    ``postponed`` means that what it needs is away: it goes back too, and is tried again a while later.
+    """
 
     how: How
     error: dict[str, Any] | None = None
@@ -36,11 +40,18 @@ class Ending:
                 leases.end(session, lease, JobStatus.CANCELED, error=CANCELED)
             case "stopped":
                 leases.release(session, lease)
+            case "postponed":
+                leases.release(session, lease, error=self.error)
 
 
 def failed(code: str, detail: str, hint: str) -> Ending:
     """Make the ending of a job that cannot be done; it is not tried again."""
     return Ending("failed", {"code": code, "detail": detail, "hint": hint})
+
+
+def postponed(error: StoreUnreachable) -> Ending:
+    """Make the ending of an attempt for which the blob store was away."""
+    return Ending("postponed", {"code": "blob_store_unreachable", "detail": str(error), "hint": ""})
 
 
 def crashed(status: int) -> Ending:

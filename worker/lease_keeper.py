@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -40,6 +42,33 @@ class LeaseKeeper:
         settings = self._context.settings
         if time.monotonic() - self._renewed_at >= settings.heartbeat_s:
             self.write(lambda session: leases.renew(session, self.lease, settings.lease_s))
+            self._renewed_at = time.monotonic()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Renew the lease from beside for as long as the caller moves bytes, which may take minutes.
+
+        Whether it was lost meanwhile, the next write finds out.
+        """
+        done = threading.Event()
+        beside = threading.Thread(target=self._renew_until, args=(done,), name="lease")
+        beside.start()
+        try:
+            yield
+        finally:
+            done.set()
+            beside.join()
+
+    def _renew_until(self, done: threading.Event) -> None:
+        settings = self._context.settings
+        while not done.wait(settings.heartbeat_s):
+            try:
+                with self._context.sessions.begin() as session:
+                    leases.renew(session, self.lease, settings.lease_s)
+            except LeaseLost:
+                return
+            except (OperationalError, InterfaceError):
+                continue
             self._renewed_at = time.monotonic()
 
     def canceled(self) -> bool:

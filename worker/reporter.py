@@ -71,12 +71,13 @@ class Reporter:
             Invalid: A file is not there, or is not one.
         """
         self.flush(force=True)
-        files = publication.store_files(
-            self._context.blobs,
-            self._folder,
-            message.files,
-            limit_bytes=self._context.settings.max_artifact_bytes,
-        )
+        with self._keeper.kept():
+            files = publication.store_files(
+                self._context.blobs,
+                self._folder,
+                message.files,
+                limit_bytes=self._context.settings.max_artifact_bytes,
+            )
         self._keeper.write(
             lambda session: stages.finish(session, self._keeper.lease, message.stage, message.result, files)
         )

@@ -8,9 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
+from app.core.states import JobStatus
+from app.db.tables import Job
 from app.infra.blobs import BlobStore
 from app.services.leases import Lease
 from worker.child_job import DESCRIPTION, INPUTS, OUTPUTS, RESUME
+from worker.worker_context import WorkerContext
 
 
 def prepare(
@@ -49,6 +54,18 @@ def delete(root: Path, job_id: str) -> None:
     shutil.rmtree(root / job_id, ignore_errors=True)
 
 
-def jobs_with_folders(root: Path) -> list[str]:
-    """Name the jobs that have folders."""
-    return [folder.name for folder in root.iterdir()] if root.exists() else []
+def delete_ended(context: WorkerContext) -> None:
+    """Delete the scratch folders of jobs that are over, or that nobody knows.
+
+    Folders are listed before it is asked which jobs live: the other way round, a job that was submitted and
+    begun in between would lose its folder.
+    """
+    root = context.settings.scratch_folder
+    found = [folder.name for folder in root.iterdir()] if root.exists() else []
+    with context.readers() as session:
+        live = set(
+            session.scalars(select(Job.id).where(Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))))
+        )
+    for job_id in found:
+        if job_id not in live:
+            delete(root, job_id)

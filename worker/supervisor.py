@@ -10,13 +10,14 @@ import signal
 import time
 from collections.abc import Sequence
 
-from app.core.errors import Invalid, LeaseLost, ServiceError
+from app.core.errors import Invalid, LeaseLost, ServiceError, Unavailable
 from app.core.states import Stage
+from app.infra.blobs import StoreUnreachable
 from app.processes import tail
 from app.services import leases
 from models.errors import Interrupted
 from worker import scratch
-from worker.endings import Ending, crashed, failed, timed_out
+from worker.endings import Ending, crashed, failed, postponed, timed_out
 from worker.lease_keeper import LeaseKeeper
 from worker.pipeline import Plan, make_plan
 from worker.reporter import Reporter
@@ -43,23 +44,31 @@ def run_job(context: WorkerContext, job_id: str) -> None:
     logger.info("%s: attempt %d", job_id, lease.attempt)
     keeper = LeaseKeeper(context, lease)
     try:
-        ending = _attempt(context, keeper)
+        try:
+            ending = _attempt(context, keeper)
+        except StoreUnreachable as error:
+            ending = postponed(error)
         keeper.write(lambda session: ending.write(session, lease))
     except LeaseLost:
         logger.warning("%s: the lease was lost; nothing more is written", job_id)
         return
     logger.info("%s: %s %s", job_id, ending.how, ending.error or "")
-    if ending.how != "stopped":
+    if ending.how not in {"stopped", "postponed"}:
         scratch.delete(settings.scratch_folder, job_id)
 
 
 def _attempt(context: WorkerContext, keeper: LeaseKeeper) -> Ending:
     lease, settings = keeper.lease, context.settings
+    # Here too: a host may have no upkeep, and what was begun on it may have been ended on another.
+    scratch.delete_ended(context)
     try:
         with context.readers() as session:
             plan = make_plan(session, lease.job_id, context)
             spent_s = leases.spent_s(session, lease)
-        folder = scratch.prepare(settings.scratch_folder, lease, plan.description, plan.inputs, context.blobs)
+        with keeper.kept():
+            folder = scratch.prepare(
+                settings.scratch_folder, lease, plan.description, plan.inputs, context.blobs
+            )
         if not plan.stages:
             return Ending("done")
         log = folder / "stderr.log"
@@ -173,7 +182,7 @@ class _Watch:
                     if isinstance(message, StageDone):
                         self._expect(message.stage)
                         self._reporter.stage_done(message)
-            except (ProtocolError, Invalid):
+            except (ProtocolError, Invalid, Unavailable, StoreUnreachable):
                 break
         self._child.kill()
         return ending

@@ -6,10 +6,6 @@ import logging
 import time
 from pathlib import Path
 
-from sqlalchemy import select
-
-from app.core.states import JobStatus
-from app.db.tables import Job
 from app.services import blob_references, idempotency, leases
 from worker import scratch
 from worker.worker_context import WorkerContext
@@ -20,6 +16,8 @@ RINGS_AT_ONCE = 8
 ABANDONED_S = 3600.0
 #: Between two looks at all blobs.
 SWEEP_S = 600.0
+#: What is left then waits for the next tick.
+SWEEP_AT_MOST_S = 20.0
 
 logger = logging.getLogger(__name__)
 
@@ -33,50 +31,39 @@ def tick(context: WorkerContext) -> None:
         idempotency.expire(session)
     if reaped or rung:
         logger.info("took back %s; rang again for %s", list(reaped), list(rung))
-    _delete_folders(context)
+    scratch.delete_ended(context)
     for name in ("processed", "messages"):
         _empty(settings.broker_folder / name, all_files=name == "processed")
-    # Last: the store may be away.
-    context.blobs.delete_abandoned(older_than_s=ABANDONED_S)
-    if _due(settings.home / "swept", SWEEP_S):
-        sweep(context)
+    if _due(settings.home / "swept", SWEEP_S):  # last: the store may be slow, or away
+        context.blobs.delete_abandoned(older_than_s=ABANDONED_S)
+        if not sweep(context):
+            (settings.home / "swept").unlink()  # go on at the next tick
 
 
-def _delete_folders(context: WorkerContext) -> None:
-    """Delete the scratch folders of jobs that are over, or that nobody knows.
-
-    Folders are listed before it is asked which jobs live: the other way round, a job that was submitted and
-    begun in between would lose its folder.
-    """
-    root = context.settings.scratch_folder
-    found = scratch.jobs_with_folders(root)
-    with context.readers() as session:
-        live = set(
-            session.scalars(select(Job.id).where(Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))))
-        )
-    for job_id in found:
-        if job_id not in live:
-            scratch.delete(root, job_id)
-
-
-def sweep(context: WorkerContext) -> None:
+def sweep(context: WorkerContext) -> bool:
     """Delete the blobs to which no row refers, but none that was stored within the last hour.
 
     Bytes are stored before their row is committed, and equal bytes are one blob: deleting one together with
     its last row could take the bytes that somebody else's upload had put in place a moment before. What was
     stored an hour ago has its row by now, or its writer died before it could write one.
+
+    Returns:
+        Whether all were looked at; expired leases wait behind this, so it ends after a while.
     """
     horizon = time.time() - ABANDONED_S
+    until = time.monotonic() + SWEEP_AT_MOST_S
     old = context.blobs.stored_before(horizon)
     with context.readers() as session:
         needed = blob_references.referenced(session)
-    gone = [
-        sha256
-        for sha256 in old
-        if sha256 not in needed and context.blobs.delete_if_stored_before(sha256, horizon)
-    ]
+    rubbish = [sha256 for sha256 in old if sha256 not in needed]
+    gone = 0
+    while rubbish:
+        gone += context.blobs.delete_if_stored_before(rubbish.pop(), horizon)
+        if time.monotonic() > until:
+            break
     if gone:
-        logger.info("deleted %d blobs that nothing refers to", len(gone))
+        logger.info("deleted %d blobs that nothing refers to", gone)
+    return not rubbish
 
 
 def _due(marker: Path, every_s: float) -> bool:

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from app.api import wire
-from app.api.deps import EdgeDep, Reader, ReadingSession
+from app.api.deps import Edge, EdgeDep, Reader, ReadingSession
 from app.api.files import send_artifact
 from app.api.jobs import Id as JobPath
 from app.api.openapi import COMMON, Responses, link, problems
 from app.schemas.artifacts import Artifact
 from app.schemas.base import ArtifactId, Page
 from app.services import artifacts, jobs
+from app.services.principal import Principal
 
 router = APIRouter(prefix="/v1", tags=["artifacts"])
 
@@ -64,11 +65,9 @@ def list_job_artifacts(session: ReadingSession, caller: Reader, job_id: JobPath)
     response_class=Response,
     responses=_CONTENT,
 )
-def get_artifact_content(
-    request: Request, session: ReadingSession, edge: EdgeDep, caller: Reader, artifact_id: Id
-) -> Response:
+def get_artifact_content(request: Request, edge: EdgeDep, caller: Reader, artifact_id: Id) -> Response:
     """Return the bytes. ``Range`` with one range resumes a download; ``If-Range`` guards it."""
-    return send_artifact(request, edge.blobs, artifacts.get(session, caller.tenant, artifact_id))
+    return _send(request, edge, caller, artifact_id)
 
 
 @router.head(
@@ -78,8 +77,13 @@ def get_artifact_content(
     response_class=Response,
     responses={status: response for status, response in _CONTENT.items() if status not in {206, 416}},
 )
-def head_artifact_content(
-    request: Request, session: ReadingSession, edge: EdgeDep, caller: Reader, artifact_id: Id
-) -> Response:
+def head_artifact_content(request: Request, edge: EdgeDep, caller: Reader, artifact_id: Id) -> Response:
     """Return the headers of the download without the bytes."""
-    return send_artifact(request, edge.blobs, artifacts.get(session, caller.tenant, artifact_id))
+    return _send(request, edge, caller, artifact_id)
+
+
+def _send(request: Request, edge: Edge, caller: Principal, artifact_id: str) -> Response:
+    # A session of its own: none may be open while the blob store is asked.
+    with edge.reading() as session:
+        artifact = artifacts.get(session, caller.tenant, artifact_id)
+    return send_artifact(request, edge.blobs, artifact)

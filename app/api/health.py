@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.api.deps import EdgeDep, ReadingSession
+from app.api.deps import EdgeDep
 from app.api.openapi import problems
 from app.core.errors import Unavailable
 from app.schemas.health import Alive, Ready, SandboxState, Version
@@ -29,20 +29,21 @@ async def get_livez() -> Alive:
     summary="Can it serve?",
     responses=problems("service_unavailable", "internal_error"),
 )
-def get_readyz(edge: EdgeDep, session: ReadingSession) -> Ready:
-    """Ask the database and write to the blob store. Needs no key.
+def get_readyz(edge: EdgeDep) -> Ready:
+    """Ask the database and the blob store: the folder is written to, a bucket must exist. Needs no key.
 
     The sandbox is that of the machine which answers; workers elsewhere check their own before they start.
     The broker is not asked: a job posted while it is away is kept in the database and runs when it is back.
     """
     try:
-        session.execute(text("SELECT 1"))
+        with edge.reading() as session:
+            session.execute(text("SELECT 1"))
     except DBAPIError:
         raise Unavailable("service_unavailable", "The database does not answer.") from None
     try:
         edge.blobs.check()
-    except OSError:
-        raise Unavailable("service_unavailable", "The blob store cannot be written to.") from None
+    except (OSError, Unavailable):
+        raise Unavailable("service_unavailable", "The blob store cannot be used.") from None
     found = sandbox_level()
     sandbox = SandboxState(level=found.level, missing=list(found.missing), mode=edge.settings.sandbox)
     return Ready(sandbox=sandbox)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.api import wire
-from app.api.deps import EdgeDep, Reader, ReadingSession
+from app.api.deps import EdgeDep, Reader
 from app.api.files import send_artifact
 from app.api.jobs import Id
 from app.api.negotiation import choose
@@ -49,21 +49,21 @@ _NAMES = {"text/html": REPORT_HTML, "application/json": REPORT_JSON, SARIF: REPO
         304: {"description": "Not modified"},
     },
 )
-def get_job_report(
-    request: Request, session: ReadingSession, edge: EdgeDep, caller: Reader, job_id: Id
-) -> Response:
+def get_job_report(request: Request, edge: EdgeDep, caller: Reader, job_id: Id) -> Response:
     """Return the report as HTML, with ``Accept: application/json`` as JSON, or an audit's findings as SARIF.
 
     SARIF 2.1.0 comes with ``Accept: application/sarif+json`` and of jobs that audit: kinds audit and clean.
     """
-    job = jobs.get(session, caller.tenant, job_id)
-    media_type = choose(request.headers.get("accept"), _offered(job.kind))
+    # A session of its own: none may be open while the blob store is asked.
+    with edge.reading() as session:
+        job = jobs.get(session, caller.tenant, job_id)
+        media_type = choose(request.headers.get("accept"), _offered(job.kind))
+        report = artifacts.named(session, caller.tenant, job_id, _NAMES[media_type])
     if not job.status.terminal:
         headers = {"Retry-After": str(wire.retry_after_s(job))}
         return problem_response(
             request, "job_not_finished", detail=f"The job is {job.status}.", headers=headers
         )
-    report = artifacts.named(session, caller.tenant, job_id, _NAMES[media_type])
     if report is None:
         raise ServiceError(
             "report_not_available", f"The job has {job.status} and left no report as {media_type}."

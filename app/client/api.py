@@ -38,6 +38,8 @@ Document = dict[str, Any]
 
 # The server sends a keep-alive comment every 15 s; four missing in a row mean that the connection is dead.
 _TIMEOUT = httpx.Timeout(connect=5.0, read=60.0, write=60.0, pool=5.0)
+# After the last byte of an upload the server sends it to its store and waits for the inspection.
+_UPLOAD_TIMEOUT = httpx.Timeout(connect=5.0, read=300.0, write=60.0, pool=5.0)
 
 
 @dataclass
@@ -107,7 +109,11 @@ class ProctorClient:
 
             try:
                 response = self._http.put(
-                    url, params=params, headers=headers, content=read_chunks(path, count)
+                    url,
+                    params=params,
+                    headers=headers,
+                    content=read_chunks(path, count),
+                    timeout=_UPLOAD_TIMEOUT,
                 )
             except httpx.TransportError:
                 on_bytes(-sent)

@@ -53,7 +53,12 @@ class Settings(BaseSettings):
     """Everything a deployment may change. With nothing set, all state lies in one folder, ``home``."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PROCTOR_", extra="ignore", frozen=True, validate_by_name=True, validate_by_alias=True
+        env_prefix="PROCTOR_",
+        extra="ignore",
+        frozen=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        hide_input_in_errors=True,
     )
 
     home: Annotated[Path, AfterValidator(_absolute)] = Field(

@@ -49,8 +49,12 @@ def checked_blob_url(url: str) -> str:
 
 
 def _of_scheme(url: str, known: Sequence[str], expected: str) -> str:
-    # Nothing of the URL is repeated: it may hold a password.
-    if urlsplit(url).scheme not in known:
+    # Nothing of the URL is repeated, by us or by what reads it: it may hold a password.
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        scheme = ""
+    if scheme not in known:
         msg = f"must be {expected}"
         raise ValueError(msg)
     return url

@@ -1,24 +1,31 @@
 """Blobs in a bucket of S3, or of what speaks its protocol (MinIO, Ceph, Garage).
 
-Credentials, region and endpoint are found as every AWS program finds them: ``AWS_ACCESS_KEY_ID``,
-``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION``, ``AWS_ENDPOINT_URL_S3``, the shared files, the machine's role.
+Credentials and endpoint are found as every AWS program finds them: ``AWS_ACCESS_KEY_ID``,
+``AWS_SECRET_ACCESS_KEY``, ``AWS_ENDPOINT_URL_S3``, the shared files, the machine's role; the region in
+``AWS_REGION`` or ``AWS_DEFAULT_REGION``.
 
 S3 has no lock that could keep bytes from being stored again between a look at their age and their end. So a
 blob is deleted in two steps: it is copied to ``trash/`` and its first place is emptied; a sweep that finds it
-there an hour later, and still no row that refers to it, deletes it. Reading looks into both places, so bytes
-that were stored again in between are never lost.
+there an hour later, and still no row that refers to it, deletes it. Reading looks into both places, and what
+is in the trash is deleted only where nobody needs the blob, so bytes that were stored again in between are
+never lost. Of such bytes the copy stays in the trash for as long as they are needed.
+
+Nothing is sent in parts: one request takes 5 GB, which no file of ours reaches, and a part that was sent
+before its sender died would be kept and billed for ever.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
+import os
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import boto3
@@ -28,18 +35,26 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from app.core.errors import NotFound, Unavailable
 from app.infra.blob_store import CHUNK_BYTES, BlobStore, StoredBlob, StoreUnreachable
-from app.infra.measured_file import MeasuredFile, ignored_storage_errors
+from app.infra.measured_file import MeasuredFile, ignored_storage_errors, storage_errors
 
-_CONFIG = Config(
-    connect_timeout=5,
-    read_timeout=60,
-    retries={"mode": "standard", "max_attempts": 5},
-    max_pool_connections=32,
-)
+#: What a full store says that does not say it with status 507.
+_FULL = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
+
+
+def _config(read_timeout_s: float) -> Config:
+    return Config(
+        connect_timeout=5,
+        read_timeout=read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=32,
+        # Stores other than Amazon's refuse the checksums that the SDK adds by itself since 1.36.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
 
 
 class S3BlobWriter:
-    """Writes to a temporary file without a name; ``finish`` sends it, in parts where it is large."""
+    """Writes to a temporary file without a name (in ``TMPDIR``); ``finish`` sends it."""
 
     def __init__(self, store: S3BlobStore, limit_bytes: int) -> None:
         """Open a file that is gone with its last descriptor, however this process ends."""
@@ -59,7 +74,8 @@ class S3BlobWriter:
         """Send the bytes, and return their hash and size."""
         stored = self._measured.stored()
         try:
-            self._measured.file.seek(0)
+            with storage_errors():
+                self._measured.file.flush()
             self._store.send(self._measured.file, stored.sha256)
         finally:
             self.discard()
@@ -84,7 +100,11 @@ class S3BlobStore(BlobStore):
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         with _answering():
-            self._client = boto3.session.Session().client("s3", config=_CONFIG)
+            region = os.environ.get("AWS_REGION") or None  # which the SDK for Python does not read
+            session = boto3.session.Session(region_name=region)
+            self._client = session.client("s3", config=_config(10))
+            #: For what moves bytes, after which the server may think for a while.
+            self._mover = session.client("s3", config=_config(60))
 
     def check(self) -> None:
         """Ask for the bucket."""
@@ -94,14 +114,22 @@ class S3BlobStore(BlobStore):
         except NotFound:
             raise StoreUnreachable(f"There is no bucket {self._bucket}") from None
 
+    def put_file(self, path: Path) -> StoredBlob:
+        """Hash a file, then send it."""
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            self.send(file, sha256)
+            return StoredBlob(sha256, file.tell())
+
     def open_for_write(self, *, limit_bytes: int) -> S3BlobWriter:
         """Begin a blob of at most ``limit_bytes``."""
         return S3BlobWriter(self, limit_bytes)
 
     def send(self, file: BinaryIO, sha256: str) -> None:
-        """Store what ``file`` holds from its position on, as of now."""
+        """Store all that ``file`` holds, as of now."""
+        file.seek(0)
         with _answering():
-            self._client.upload_fileobj(file, self._bucket, self._key(sha256))
+            self._mover.put_object(Bucket=self._bucket, Key=self._key(sha256), Body=file)
 
     def open(self, sha256: str) -> BinaryIO:
         """Open a blob for reading: a connection follows the position, nothing is copied to the disk."""
@@ -110,6 +138,7 @@ class S3BlobStore(BlobStore):
             if facts is not None:
                 raw = S3BlobReader(self._client, self._bucket, key, facts["ContentLength"])
                 return io.BufferedReader(raw, CHUNK_BYTES)
+        self.check()  # a missing bucket must not read as a missing blob
         raise NotFound("blob")
 
     def stored_before(self, moment_s: float) -> list[str]:
@@ -118,7 +147,7 @@ class S3BlobStore(BlobStore):
         found = {
             str(entry["Key"]).rpartition("/")[2]
             for place in ("blobs", "trash")
-            for entry in self._listed("list_objects_v2", "Contents", f"{self._prefix}{place}/")
+            for entry in self._listed(f"{self._prefix}{place}/")
             if entry["LastModified"] < moment
         }
         return sorted(found)
@@ -131,9 +160,9 @@ class S3BlobStore(BlobStore):
         if facts is not None:
             if facts["LastModified"] >= moment:
                 return False
-            with _answering():
-                self._client.copy({"Bucket": self._bucket, "Key": key}, self._bucket, trash)
-                self._client.delete_object(Bucket=self._bucket, Key=key)
+            if not self._copied(key, trash):  # another upkeep was faster
+                return False
+            self._delete(key)
         facts = self._head(trash)
         if facts is None or facts["LastModified"] >= moment:
             return False
@@ -141,22 +170,9 @@ class S3BlobStore(BlobStore):
         return True
 
     def delete_abandoned(self, *, older_than_s: float) -> int:
-        """Delete parts of uploads that never ended, and trash whose blob has been stored again since."""
-        horizon = _time(time.time() - older_than_s)
-        deleted = 0
-        for upload in self._listed("list_multipart_uploads", "Uploads", f"{self._prefix}blobs/"):
-            if upload["Initiated"] < horizon:
-                with _answering():
-                    self._client.abort_multipart_upload(
-                        Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-                    )
-                deleted += 1
-        for entry in self._listed("list_objects_v2", "Contents", f"{self._prefix}trash/"):
-            sha256 = str(entry["Key"]).rpartition("/")[2]
-            if entry["LastModified"] < horizon and self._head(self._key(sha256)) is not None:
-                self._delete(entry["Key"])
-                deleted += 1
-        return deleted
+        """Find nothing: what a writer that died had not sent went with it."""
+        del older_than_s
+        return 0
 
     def _key(self, sha256: str) -> str:
         return f"{self._prefix}blobs/{sha256}"
@@ -171,18 +187,31 @@ class S3BlobStore(BlobStore):
         except NotFound:
             return None
 
+    def _copied(self, key: str, other: str) -> bool:
+        source = {"Bucket": self._bucket, "Key": key}
+        try:
+            with _answering():
+                self._mover.copy_object(Bucket=self._bucket, Key=other, CopySource=source)
+        except NotFound:
+            return False
+        return True
+
     def _delete(self, key: str) -> None:
         with _answering():
             self._client.delete_object(Bucket=self._bucket, Key=key)
 
-    def _listed(self, operation: str, kind: str, prefix: str) -> Iterator[dict[str, Any]]:
+    def _listed(self, prefix: str) -> Iterator[dict[str, Any]]:
         with _answering():
-            for page in self._client.get_paginator(operation).paginate(Bucket=self._bucket, Prefix=prefix):
-                yield from page.get(kind, [])
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            for page in pages:
+                yield from page.get("Contents", [])
 
 
 class S3BlobReader(io.RawIOBase):
-    """One object as a seekable file; it is asked for from the position on, when it is read."""
+    """One object as a seekable file; it is asked for from the position on, when it is read.
+
+    A connection that breaks is taken up once more where it broke.
+    """
 
     def __init__(self, client: Any, bucket: str, key: str, size_bytes: int) -> None:
         """Ask for nothing yet."""
@@ -217,16 +246,24 @@ class S3BlobReader(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         if self._position >= self._size_bytes or not view:
             return 0
+        try:
+            chunk = self._next(len(view))
+        except StoreUnreachable:
+            self._hang_up()
+            chunk = self._next(len(view))
+        view[: len(chunk)] = chunk
+        self._position += len(chunk)
+        return len(chunk)
+
+    def _next(self, most: int) -> bytes:
         with _answering():
             if self._stream is None:
                 part = f"bytes={self._position}-"
                 self._stream = self._client.get_object(**self._object, Range=part)["Body"]
-            chunk = self._stream.read(len(view))
+            chunk: bytes = self._stream.read(most)
         if not chunk:
             raise StoreUnreachable("The blob store sent less than the whole object.")
-        view[: len(chunk)] = chunk
-        self._position += len(chunk)
-        return len(chunk)
+        return chunk
 
     def close(self) -> None:
         """Give up the connection."""
@@ -255,7 +292,8 @@ def _answering() -> Iterator[None]:
         code = error.response["Error"]["Code"]
         if code in {"404", "NoSuchKey"}:
             raise NotFound("blob") from None
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.INSUFFICIENT_STORAGE:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        if status == HTTPStatus.INSUFFICIENT_STORAGE or code in _FULL:
             raise Unavailable("storage_full", "There is no space left to store the file.") from error
         raise StoreUnreachable(f"The blob store refuses: {code}") from error
     except (BotoCoreError, Boto3Error) as error:

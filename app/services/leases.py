@@ -127,8 +127,13 @@ def end(
     endings.tell(session, lease.job_id)
 
 
-def release(session: Session, lease: Lease) -> None:
-    """Put the job back, because this worker was told to stop. The attempt does not count.
+def release(session: Session, lease: Lease, *, error: dict[str, Any] | None = None) -> None:
+    """Put the job back: this worker was told to stop, or what it needs is away. The attempt does not count.
+
+    Args:
+        session: The caller's transaction.
+        lease: The hold on the job.
+        error: What is away. The job is rung for by upkeep then, a while later, and not at once.
 
     Raises:
         LeaseLost: The job is not this worker's any more.
@@ -141,8 +146,8 @@ def release(session: Session, lease: Lease) -> None:
         lease,
         {"status": JobStatus.QUEUED, "lease_token": None, "lease_until": None, "attempt": Job.attempt - 1},
     )
-    _close_attempt(session, lease.token, Outcome.RELEASED, None)
-    _queue_again(session, lease.job_id)
+    _close_attempt(session, lease.token, Outcome.RELEASED, error)
+    _queue_again(session, lease.job_id, ring=error is None)
 
 
 def reap(session: Session, *, max_attempts: int) -> Sequence[str]:
@@ -228,10 +233,11 @@ def _close_attempt(
     )
 
 
-def _queue_again(session: Session, job_id: str) -> None:
+def _queue_again(session: Session, job_id: str, *, ring: bool = True) -> None:
     job = session.get_one(Job, job_id, populate_existing=True)
     events.append(session, job_id, EventKind.STATUS, {"status": JobStatus.QUEUED, "attempt": job.attempt})
-    queue.ring(session, job)
+    if ring:
+        queue.ring(session, job)
 
 
 def _infrastructure(attempts: int) -> dict[str, Any]:

@@ -73,7 +73,10 @@ def test_every_queue_has_a_worker() -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_environment_names_are_settings(name: str) -> None:
     fields = {f"PROCTOR_{field.upper()}" for field in Settings.model_fields}
-    sdk = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL_S3"}
+    sdk = {
+        f"AWS_{name}"
+        for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION", "ENDPOINT_URL_S3")
+    }
     assert set(OURS[name]["environment"]) <= fields | sdk
 
 

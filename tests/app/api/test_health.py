@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.core.errors import Unavailable
 from app.core.states import JobKind
 from models.sandbox.level import level_of
 
@@ -34,6 +35,36 @@ def test_it_is_not_ready_without_its_blob_store(api):
     folder.rename(folder.with_name("gone"))
     answer = api("GET", "/readyz", key=None)
     assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
+
+
+def test_it_is_not_ready_when_its_blob_store_is_full(api, monkeypatch):
+    def full():
+        raise Unavailable("storage_full", "There is no space left to store the file.")
+
+    monkeypatch.setattr(api.edge.blobs, "check", full)
+    answer = api("GET", "/readyz", key=None)
+    assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
+
+
+def test_no_connection_is_held_while_the_blob_store_is_asked(api, monkeypatch):
+    """Fifteen requests that wait for a store once left no connection for all others."""
+    job_id = api.job("audit")
+    api.finish(job_id)
+    held = []
+
+    def ask(method, ask_for_real):
+        def asked(*arguments):
+            held.append(api.edge.engine.pool.checkedout())
+            return ask_for_real(*arguments)
+
+        monkeypatch.setattr(api.edge.blobs, method, asked)
+
+    content = f"/v1/artifacts/{api.publish(job_id, 'report.html', b'<p>')}/content"
+    ask("check", api.edge.blobs.check)
+    ask("open", api.edge.blobs.open)
+    for path in ("/readyz", content, f"/v1/jobs/{job_id}/report"):
+        assert api("GET", path).status_code == 200
+    assert held == [0, 0, 0]
 
 
 def test_metrics_count_jobs_and_requests_by_route(api):

@@ -13,6 +13,7 @@ from app.core.settings import Settings
         ("DATABASE_URL", "postgresql+asyncpg://user:secret@host/proctor"),
         ("BROKER_URL", "ftp://user:secret@host"),
         ("BROKER_URL", "secret"),
+        ("BROKER_URL", "redis://user:secret℀@host"),
         ("BLOB_URL", "ftp://user:secret@host/folder"),
         ("BLOB_URL", "file://secret/folder"),
         ("BLOB_URL", "file:secret"),
@@ -32,6 +33,7 @@ def test_a_url_that_nothing_here_speaks_is_refused_before_the_start(
     assert error["loc"] == (f"PROCTOR_{name}",)
     assert "must be" in error["msg"]
     assert "secret" not in error["msg"]
+    assert "secret" not in str(caught.value), "a worker that starts by itself prints it"
 
 
 @pytest.mark.parametrize(

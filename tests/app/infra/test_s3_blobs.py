@@ -68,36 +68,52 @@ def test_a_blob_stored_again_while_it_is_deleted_is_not_lost(
     sha256 = put(store, b"same")
     start = time.time()
     age(2 * HOUR_S)
-    copied = store._client.copy
+    copied = store._mover.copy_object
 
-    def copy_and_lose_the_race(*arguments: Any) -> None:
-        copied(*arguments)
+    def copy_and_lose_the_race(**arguments: Any) -> None:
+        copied(**arguments)
         put(store, b"same")
 
-    monkeypatch.setattr(store._client, "copy", copy_and_lose_the_race)
+    monkeypatch.setattr(store._mover, "copy_object", copy_and_lose_the_race)
     assert not delete_old(store, sha256, now_s=start + 2 * HOUR_S)
     with store.open(sha256) as file:
         assert file.read() == b"same"
     assert store.delete_abandoned(older_than_s=-9 * HOUR_S) == 0, "the only copy is no rubbish"
 
 
-def test_trash_whose_blob_is_back_is_cleared_away(store: S3BlobStore, age: Callable[[float], None]) -> None:
-    sha256 = put(store, b"back")
+def test_of_two_upkeeps_one_is_faster(
+    store: S3BlobStore, age: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha256 = put(store, b"old")
+    now_s = time.time() + 2 * HOUR_S
     age(2 * HOUR_S)
-    delete_old(store, sha256, now_s=time.time() + 2 * HOUR_S)
-    put(store, b"back")
-    assert len(keys(store)) == 2
-    assert store.delete_abandoned(older_than_s=-HOUR_S) == 0, "not yet an hour"
-    assert store.delete_abandoned(older_than_s=-9 * HOUR_S) == 1
-    assert keys(store) == [f"some/prefix/blobs/{sha256}"]
+    copied = store._mover.copy_object
+
+    def lose_the_race(**arguments: Any) -> None:
+        monkeypatch.setattr(store._mover, "copy_object", copied)
+        delete_old(store, sha256, now_s=now_s)
+        copied(**arguments)
+
+    monkeypatch.setattr(store._mover, "copy_object", lose_the_race)
+    assert not delete_old(store, sha256, now_s=now_s)
+    assert keys(store) == [f"some/prefix/trash/{sha256}"]
 
 
-def test_parts_of_uploads_that_never_ended_are_cleared_away(store: S3BlobStore) -> None:
-    store._client.create_multipart_upload(Bucket=store._bucket, Key="some/prefix/blobs/half")
-    # This server says that every upload began in 2010.
-    assert store.delete_abandoned(older_than_s=40 * 365 * 24 * HOUR_S) == 0
-    assert store.delete_abandoned(older_than_s=HOUR_S) == 1
-    assert store.delete_abandoned(older_than_s=HOUR_S) == 0
+def test_a_blob_that_came_back_is_deleted_with_its_copy(
+    store: S3BlobStore, age: Callable[[float], None]
+) -> None:
+    sha256 = put(store, b"back")
+    start = time.time()
+    for hours in (2, 4):
+        age(hours * HOUR_S)
+        assert not delete_old(store, sha256, now_s=start + hours * HOUR_S)
+        if hours == 2:
+            put(store, b"back")
+            assert len(keys(store)) == 2
+            assert not store.delete_if_stored_before(sha256, start + HOUR_S), "young again"
+    age(6 * HOUR_S)
+    assert delete_old(store, sha256, now_s=start + 6 * HOUR_S)
+    assert keys(store) == []
 
 
 def test_other_keys_of_the_bucket_are_not_ours(store: S3BlobStore) -> None:
@@ -112,25 +128,44 @@ def test_a_missing_bucket_is_said_so(s3_url: str) -> None:
     store = make_blob_store("s3://there-is-none")
     with pytest.raises(StoreUnreachable, match="there-is-none"):
         store.check()
+    with pytest.raises(StoreUnreachable, match="there-is-none"):
+        store.open("0" * 64)
     with pytest.raises(StoreUnreachable, match="NoSuchBucket"):
         put(store, b"x")
 
 
 def test_a_store_that_is_away_is_said_so(monkeypatch: pytest.MonkeyPatch, s3_url: str) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     store = make_blob_store(s3_url)
     for reach in (store.check, lambda: store.open("0" * 64), lambda: everything(store)):
         with pytest.raises(StoreUnreachable, match="EndpointConnectionError"):
             reach()
 
 
-def test_a_full_store_is_said_so(store: S3BlobStore) -> None:
-    with Stubber(store._client) as stub:
-        stub.add_client_error("put_object", "XMinioStorageFull", http_status_code=507)
+@pytest.mark.parametrize(("code", "status"), [("Whatever", 507), ("QuotaExceeded", 403)])
+def test_a_full_store_is_said_so(store: S3BlobStore, code: str, status: int) -> None:
+    with Stubber(store._mover) as stub:
+        stub.add_client_error("put_object", code, http_status_code=status)
         with pytest.raises(Unavailable) as caught:
             put(store, b"x")
     assert caught.value.code == "storage_full"
+
+
+@pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_the_region_is_found_by_either_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv(name, "eu-central-1")
+    assert S3BlobStore("bucket")._client.meta.region_name == "eu-central-1"
+
+
+def test_a_connection_that_breaks_once_is_taken_up_where_it_broke(store: S3BlobStore) -> None:
+    content = bytes(range(256)) * 40
+    sha256 = put(store, content)
+    reader = S3BlobReader(store._client, store._bucket, store._key(sha256), len(content))
+    assert reader.read(1000) == content[:1000]
+    reader._stream = _Breaking(ReadTimeoutError(endpoint_url="x"))
+    assert reader.read() == content[1000:]
 
 
 class _Breaking:
