@@ -69,8 +69,9 @@ def cli() -> None:
     proctor calibrate --help        what clean networks score, for a verdict with a false-positive rate
 
     \b
-    Exit codes: 0 accepted, 1 backdoor found or result not accepted, 2 error, 3 unsupported file,
-    4 usage, 130 canceled.
+    Exit codes: 0 the student was accepted, whatever the verdict on the teacher, or an audit ended
+    in not_detected; 1 otherwise; 2 error, 3 unsupported file, 4 usage, 130 canceled.
+    To gate on the teacher: proctor run teacher.pt --kind audit.
     """
 
 
