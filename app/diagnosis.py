@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import math
+import os
 import platform
 import secrets
 import shutil
@@ -20,13 +21,15 @@ from kombu.utils.url import maybe_sanitize_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.errors import ServiceError
-from app.core.settings import Settings
+from app.core.settings import OTHER_VARIABLES, Settings
 from app.db.base import make_engine, make_session_factory, parse_url
 from app.embedded import compute_threads, usable_cores
 from app.home import read_key, read_server
 from app.infra.blobs import make_blob_store
 from app.infra.queue import make_celery
 from app.services import keys
+from models.errors import DataRejected
+from models.probes.calibration.read_set import read_set
 from models.sandbox.level import sandbox_level
 from models.sandbox.profiles import SandboxUnavailable
 
@@ -52,6 +55,19 @@ class Finding:
         return asdict(self)
 
 
+#: Check -> what to do if it fails in a way of which it says nothing itself.
+_HINTS = {
+    "torch": "See whether `python -c 'import torch'` ends; install Proctor again if not.",
+    "home": "Choose a folder that this user may write to with PROCTOR_HOME.",
+    "database": "Start the database, or correct DATABASE_URL; unset, it is a file in the home.",
+    "queue": "Start the broker, or correct BROKER_URL; unset, it is a folder in the home.",
+    "blobs": "See that the folder or bucket is there and may be written to, or correct BLOB_URL.",
+    "key": "Put the database right first: the key is looked up there.",
+    "sandbox": "See docs/threat-model.md for what the sandbox needs.",
+    "references": "Correct PROCTOR_CALIBRATION_DIR, or let this user read the folder.",
+}
+_REPORT = "Report it with the output of `proctor doctor --json`."
+
 Check = Callable[[Settings], tuple[State, str, str]]
 
 
@@ -62,7 +78,7 @@ def examine(check: tuple[str, Check], settings: Settings) -> Finding:
         return Finding(name, *function(settings))
     except (OSError, ServiceError, SQLAlchemyError, OperationalError, subprocess.SubprocessError) as error:
         first_line = (str(error).splitlines() or [""])[0]
-        return Finding(name, "failed", f"{type(error).__name__}: {first_line}", "See the detail.")
+        return Finding(name, "failed", f"{type(error).__name__}: {first_line}", _HINTS.get(name, _REPORT))
 
 
 def check_python(settings: Settings) -> tuple[State, str, str]:
@@ -169,14 +185,49 @@ def check_threads(settings: Settings) -> tuple[State, str, str]:
     return "ok", f"{cores} usable cores; a job takes {compute_threads()} of them, everything else one", ""
 
 
+def check_references(settings: Settings) -> tuple[State, str, str]:
+    """Count the installation's own reference sets; those that come with Proctor are always there."""
+    folder = settings.calibration_dir
+    if folder is None:
+        return "ok", "the sets that come with Proctor; PROCTOR_CALIBRATION_DIR is not set", ""
+    if not folder.is_dir():
+        return "warning", f"there is no folder {folder}", _HINTS["references"]
+    taken = unusable = 0
+    for path in sorted(folder.glob("*.json")):
+        try:
+            read_set(path.read_bytes())
+            taken += 1
+        except DataRejected:
+            unusable += 1
+    detail = f"{taken} sets in {folder}, beside those that come with Proctor"
+    if unusable:
+        hint = "Jobs skip them; their logs say why. `proctor calibrate` writes sets."
+        return "warning", f"{detail}; {unusable} files are no sets", hint
+    if not taken:
+        return "warning", detail, "Write sets into it with `proctor calibrate`, or leave the setting out."
+    return "ok", detail, ""
+
+
+def check_settings(settings: Settings) -> tuple[State, str, str]:
+    """Look for variables that are named like settings and are none: a misspelt one changes nothing."""
+    del settings
+    known = {f"PROCTOR_{name.upper()}" for name in Settings.model_fields} | OTHER_VARIABLES
+    unknown = sorted(name for name in os.environ if name.startswith("PROCTOR_") and name not in known)
+    if unknown:
+        return "warning", f"not a setting: {', '.join(unknown)}", "docs/settings.md lists them all."
+    return "ok", "every PROCTOR_ variable is one that Proctor reads", ""
+
+
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("python", check_python),
     ("torch", check_torch),
+    ("settings", check_settings),
     ("home", check_home),
     ("database", check_database),
     ("queue", check_broker),
     ("blobs", check_blobs),
     ("key", check_key),
     ("sandbox", check_sandbox),
+    ("references", check_references),
     ("threads", check_threads),
 )

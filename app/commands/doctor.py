@@ -16,7 +16,10 @@ _MARKS = {"ok": "[green]ok", "warning": "[yellow]warning", "failed": "[red]faile
 @proctor_command("doctor")
 @home_option
 def command(*, output: Output, home: Path | None) -> int:
-    """Check Python, torch, database, queue, blobs, key, sandbox and threads; say what to do about faults."""
+    """Check Python, torch, settings, database, queue, blobs, key, sandbox, references and threads.
+
+    Says what to do about faults.
+    """
     settings = settings_of(home=home)
     findings = [examine(check, settings) for check in CHECKS]
     output.emit([finding.document() for finding in findings], _table(findings))

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import platformdirs
-from pydantic import AfterValidator, AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.urls import checked_blob_url, checked_broker_url, checked_database_url
 from models.sandbox.profiles import Mode
 
 MIB = 1024 * 1024
+
+#: What else is read by a name like those of settings: by the command line, and by tests and benchmarks.
+OTHER_VARIABLES = frozenset({"PROCTOR_URL", "PROCTOR_API_KEY", "PROCTOR_SHARED_DATA"})
 
 
 def _url(name: str) -> AliasChoices:
@@ -86,11 +89,14 @@ class Settings(BaseSettings):
 
     lease_s: float = Field(default=60.0, gt=0)
     """A running job whose worker was silent for so long is given to another attempt."""
-    heartbeat_s: float = Field(default=10.0, gt=0)
+    heartbeat_s: float = Field(default=10.0, gt=0, validate_default=True)
+    """How often a worker extends its lease; shorter than the lease."""
     upkeep_s: float = Field(default=15.0, gt=0)
+    """How often the scheduler has lost and abandoned jobs looked for."""
     rering_s: float = Field(default=30.0, gt=0)
     """A queued job nobody claimed for so long is rung again."""
     max_attempts: int = Field(default=3, ge=1)
+    """Of a job whose worker dies; then it fails with ``infrastructure``."""
     checkpoint_s: float = Field(default=30.0, gt=0)
     """At most so much training is lost when a worker dies."""
     cancel_grace_s: float = Field(default=3.0, gt=0)
@@ -118,6 +124,15 @@ class Settings(BaseSettings):
 
     calibration_dir: Annotated[Path, AfterValidator(_absolute)] | None = None
     """Folder of reference sets (``*.json`` of `proctor calibrate`) for audits, beside the shipped ones."""
+
+    @field_validator("heartbeat_s")
+    @classmethod
+    def _before_the_lease_ends(cls, heartbeat_s: float, given: ValidationInfo) -> float:
+        """Refuse a heartbeat that comes too late: each job would be given away while it runs."""
+        lease_s = given.data.get("lease_s")  # missing if it is not possible itself
+        if lease_s is not None and heartbeat_s >= lease_s:
+            raise ValueError(f"{heartbeat_s:g} s is not shorter than PROCTOR_LEASE_S, {lease_s:g} s")
+        return heartbeat_s
 
     @property
     def broker_folder(self) -> Path:

@@ -1,4 +1,6 @@
+import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -10,12 +12,16 @@ from app.diagnosis import (
     check_broker,
     check_database,
     check_key,
+    check_references,
     check_sandbox,
+    check_settings,
     examine,
 )
 from app.home import write_private
 from app.preparation import ensure_key, prepare_database
 from models.sandbox.level import level_of
+
+SHIPPED = Path(__file__).parents[2] / "models/probes/calibration/sets/digits-wrn-10-2-quick-patches.json"
 
 
 @pytest.fixture
@@ -74,6 +80,49 @@ def test_the_sandbox_is_judged_by_what_is_required(
     state, detail, hint = check_sandbox(settings.model_copy(update={"sandbox": mode}))
     assert (state, all(name in detail for name in missing)) == (expected, True)
     assert bool(hint) == bool(missing)
+
+
+def test_every_failure_has_a_hint_of_its_own(tmp_path: Path, free_port: int) -> None:
+    url = f"postgresql://proctor:secret@127.0.0.1:{free_port}/proctor"
+    settings = Settings(home=tmp_path, database_url=url, broker_url=f"redis://127.0.0.1:{free_port}/0")
+    assert "DATABASE_URL" in examine(("database", check_database), settings).hint
+    assert "BROKER_URL" in examine(("queue", check_broker), settings).hint
+
+
+def test_a_failure_that_no_check_foresees_is_to_be_reported(settings: Settings) -> None:
+    def fail(settings: Settings) -> NoReturn:
+        raise OSError("surprise")
+
+    finding = examine(("threads", fail), settings)
+    assert (finding.state, "report" in finding.hint.lower()) == ("failed", True)
+
+
+def test_the_references_are_counted(settings: Settings, tmp_path: Path) -> None:
+    assert check_references(settings)[0] == "ok"
+    folder = tmp_path / "sets"
+    settings = settings.model_copy(update={"calibration_dir": folder})
+    assert check_references(settings)[0] == "warning"
+    folder.mkdir()
+    assert check_references(settings)[:2] == (
+        "warning",
+        f"0 sets in {folder}, beside those that come with Proctor",
+    )
+    shutil.copy(SHIPPED, folder)
+    assert check_references(settings)[:2] == (
+        "ok",
+        f"1 sets in {folder}, beside those that come with Proctor",
+    )
+    (folder / "other.json").write_text("{}")
+    state, detail, _ = check_references(settings)
+    assert (state, "1 files are no sets" in detail) == ("warning", True)
+
+
+def test_a_misspelt_setting_is_noticed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROCTOR_PORT", "9000")
+    monkeypatch.setenv("PROCTOR_URL", "http://proctor")
+    assert check_settings(settings)[0] == "ok"
+    monkeypatch.setenv("PROCTOR_SANDBOX_MODE", "required")
+    assert check_settings(settings)[:2] == ("warning", "not a setting: PROCTOR_SANDBOX_MODE")
 
 
 def test_a_key_is_kept_as_long_as_it_is_valid(settings: Settings) -> None:
