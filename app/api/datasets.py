@@ -95,5 +95,5 @@ def get_dataset(request: Request, session: ReadingSession, caller: Reader, datas
     responses={**COMMON, **problems("not_found", "upload_in_use")},
 )
 def delete_dataset(session: WritingSession, caller: Submitter, dataset_id: Id) -> None:
-    """Delete the dataset, and its files within two hours. Jobs that used it keep their results."""
+    """Delete the dataset, and its files within three hours. Jobs that used it keep their results."""
     datasets.delete(session, caller.tenant, dataset_id)

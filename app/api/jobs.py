@@ -18,6 +18,7 @@ from app.api.deps import Edge, EdgeDep, KeyFirst, Reader, ReadingSession, Submit
 from app.api.idempotency import Answer, KeyHeader, fingerprint, once
 from app.api.openapi import COMMON, job_links, problems
 from app.api.paging import PageQuery, next_after
+from app.api.problems import DATABASE_AWAY
 from app.api.waiting import poll, preferred_wait_s
 from app.core.states import Device, JobKind, JobStatus
 from app.db import tables
@@ -91,7 +92,8 @@ async def create_job(
 ) -> Response:
     """Queue a job. With an Idempotency-Key, repeating the request cannot make a second one.
 
-    A repetition gets the status and body of the first answer, as of the moment the job was made.
+    A repetition gets the status and body of the first answer, as of the moment the job was made. So does a
+    request whose database is lost while it waits: the job is there, and an error would say that it is not.
     """
     _check_recipe(asked)
     answer, repeated = await run_in_threadpool(_submit, edge, caller, asked, idempotency_key)
@@ -99,7 +101,10 @@ async def create_job(
     if repeated or wait_s == 0:
         return answer.response()
     job_id = answer.headers["Location"].rpartition("/")[2]
-    row, student = await _wait(request, edge, caller, job_id, wait_s)
+    try:
+        row, student = await _wait(request, edge, caller, job_id, wait_s)
+    except DATABASE_AWAY:
+        return answer.response()
     waited = _accepted(wire.job(row, student), row)
     return Answer(202, waited.body, {**waited.headers, "Preference-Applied": f"wait={wait_s:.0f}"}).response()
 

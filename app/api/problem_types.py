@@ -93,7 +93,9 @@ _OWN = {
     "upload_in_use": ProblemType(
         409, "A job that has not finished uses it", "Cancel that job, or wait until it ends."
     ),
-    "job_not_cancelable": ProblemType(409, "The job cannot be canceled", "Delete the upload instead."),
+    "job_not_cancelable": ProblemType(
+        409, "The job cannot be canceled", "Wait until it ends, then delete the upload."
+    ),
     "job_not_retryable": ProblemType(409, "The job cannot be retried", "Submit a new job."),
     # The recipe.
     "recipe_invalid": ProblemType(
@@ -123,7 +125,7 @@ _OWN = {
     "storage_full": ProblemType(
         507,
         "No space left",
-        "Delete teachers or datasets, which frees space within two hours, or ask the operator.",
+        "Delete teachers or datasets, which frees space within three hours, or ask the operator.",
     ),
 }
 

@@ -22,6 +22,9 @@ from app.infra.blobs import StoreUnreachable
 from app.schemas.problem import FieldError, Problem
 from models.errors import ProctorError
 
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
+"""What a session raises when its database does not answer."""
+
 MEDIA_TYPE = "application/problem+json"
 MAX_FIELD_ERRORS = 20
 """A body with thousands of wrong fields gets an answer of bounded size."""
@@ -190,9 +193,7 @@ def install(application: FastAPI) -> None:
         ProctorError: _on_library_error,
         RequestValidationError: _on_validation_error,
         HTTPException: _on_http_exception,
-        OperationalError: _on_database_unreachable,
-        InterfaceError: _on_database_unreachable,
-        PoolTimeoutError: _on_database_unreachable,
+        **dict.fromkeys(DATABASE_AWAY, _on_database_unreachable),
         StoreUnreachable: _on_blobs_unreachable,
         OSError: _on_os_error,
         ClientDisconnect: _on_client_disconnect,

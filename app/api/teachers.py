@@ -96,5 +96,5 @@ def get_teacher(request: Request, session: ReadingSession, caller: Reader, teach
     responses={**COMMON, **problems("not_found", "upload_in_use")},
 )
 def delete_teacher(session: WritingSession, caller: Submitter, teacher_id: Id) -> None:
-    """Delete the teacher, and its files within two hours. Jobs that used it keep their results."""
+    """Delete the teacher, and its files within three hours. Jobs that used it keep their results."""
     teachers.delete(session, caller.tenant, teacher_id)

@@ -54,7 +54,8 @@ class JobRequest(Wire):
     """Triggers that you know or suspect, each under a name of its own; they are measured on teacher and
     students."""
     recipe: Recipe = Field(default_factory=Recipe)
-    """See ``GET /v1/recipes``; an empty one is a good one."""
+    """See ``GET /v1/recipes``; an empty one is complete: every field has a default, sized for minutes on two
+    cores."""
     device: Device = "cpu"
     """Which workers may take it."""
     timeout_s: int | None = Field(None, ge=10, le=7 * 24 * 3600)

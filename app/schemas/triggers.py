@@ -36,7 +36,8 @@ class Trigger(Wire):
     target_label: int = Field(ge=0, le=999)
     """The class that the attacker wants."""
     catalog: str | None = Field(None, pattern=r"^[a-z0-9_]{1,64}$")
-    """Name of a built-in trigger, such as ``badnets_square`` or ``ring``. Give this or ``png``."""
+    """Name of a built-in trigger, such as ``badnets_square`` or ``ring``; docs/http.md lists them. Give this
+    or ``png``."""
     png: str | None = Field(None, max_length=(MAX_PNG_BYTES + 2) // 3 * 4)
     """A PNG of up to 256 KiB in base64; its alpha channel is the mask."""
     kind: TriggerKind = "replace"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import case, select, update
@@ -18,6 +19,7 @@ from app.services import endings, events, uploads
 from app.services.job_request import JobRequest
 from app.services.pages import Page, newest_first
 from app.services.principal import Principal
+from models.recipes.trigger_names import TRIGGER_NAMES
 
 ROLES = {
     "labelled": DatasetRole.CLEAN_LABELLED,
@@ -129,7 +131,8 @@ def cancel(session: Session, tenant: str, job_id: str) -> Job:
         Conflict: ``job_not_cancelable``, for inspections.
     """
     if get(session, tenant, job_id).kind == JobKind.INSPECT:
-        raise Conflict("job_not_cancelable", "Inspections cannot be canceled.", "Delete the upload instead.")
+        hint = "Wait until it ends, then delete the upload."
+        raise Conflict("job_not_cancelable", "Inspections cannot be canceled.", hint)
     queued = Job.status == JobStatus.QUEUED
     status = session.execute(
         update(Job)
@@ -212,8 +215,7 @@ def _check(session: Session, tenant: str, request: JobRequest, data: dict[str, s
                 FieldError(f"/data/{use}", f"the dataset's role is {dataset.role}, not {ROLES[use]}")
             )
         waiting = waiting or (dataset is not None and dataset.status == UploadStatus.INSPECTING)
-    if teacher is not None and teacher.num_classes is not None:
-        errors += _trigger_faults(request.triggers, teacher.num_classes)
+    errors += _trigger_faults(request.triggers, None if teacher is None else teacher.num_classes)
     if errors:
         raise Invalid(
             "invalid_request", "The job names things that are missing or do not fit.", errors=errors
@@ -232,9 +234,15 @@ def _faults(pointer: str, what: str, upload: Teacher | Dataset | None) -> list[F
     return []
 
 
-def _trigger_faults(triggers: Any, num_classes: int) -> list[FieldError]:
-    return [
-        FieldError(f"/triggers/{index}/target_label", f"the teacher has the classes 0 to {num_classes - 1}")
-        for index, trigger in enumerate(triggers)
-        if not 0 <= trigger["target_label"] < num_classes
-    ]
+def _trigger_faults(triggers: Sequence[Mapping[str, Any]], num_classes: int | None) -> list[FieldError]:
+    """Say which triggers are unknown, or lead to no class of the teacher where its classes are known."""
+    errors = []
+    for index, trigger in enumerate(triggers):
+        name = trigger.get("catalog")
+        if name is not None and name not in TRIGGER_NAMES:
+            told = f"there is no built-in trigger {name!r}; there are {', '.join(TRIGGER_NAMES)}"
+            errors.append(FieldError(f"/triggers/{index}/catalog", told))
+        if num_classes is not None and not 0 <= trigger["target_label"] < num_classes:
+            told = f"the teacher has the classes 0 to {num_classes - 1}"
+            errors.append(FieldError(f"/triggers/{index}/target_label", told))
+    return errors

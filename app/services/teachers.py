@@ -91,7 +91,7 @@ def page(session: Session, tenant: str, after: str | None = None, limit: int = 2
 
 
 def delete(session: Session, tenant: str, teacher_id: str) -> None:
-    """Delete a teacher, and its files within two hours; jobs that used it keep their results.
+    """Delete a teacher, and its files within three hours; jobs that used it keep their results.
 
     Raises:
         NotFound: There is none of that identifier for this tenant.

@@ -88,7 +88,7 @@ CODES: dict[str, Refusal] = {
     ),
     "state_dict_key_not_found": Refusal(
         "The declared state_dict_key is not in the file, or is not a state dict.",
-        "Leave state_dict_key out, or set it to one of the names in the detail.",
+        "Set state_dict_key to one of the names in the detail; leave it out only if there is a single one.",
     ),
     "architecture_unknown": Refusal(
         "Names and shapes of the weights fit no architecture in the registry.",

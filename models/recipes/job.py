@@ -27,7 +27,8 @@ Defense = Literal["auto", "none", "abd", "clip", "abd_clip"]
 
 @recipe
 class Recipe:
-    """Everything a job may be told. Every field has a default; an empty recipe is a good one."""
+    """Everything a job may be told. An empty one is complete: every field has a default, sized for minutes on
+    two cores."""
 
     method: Method = "auto"
     """How the student learns. ``auto`` takes RobustKD when labelled clean images are given, else ``ood``."""

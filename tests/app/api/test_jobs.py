@@ -5,6 +5,7 @@ import json
 import threading
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from app.core.ids import new_id
 from app.core.states import JobStatus, Stage
@@ -63,6 +64,7 @@ def test_a_picture_of_a_trigger_is_kept_but_not_repeated(api):
         ({"triggers": [{"name": "t", "target_label": 1, "catalog": "ring"}] * 9}, "/triggers"),
         ({"triggers": [{"name": "t", "target_label": 1, "catalog": "ring"}] * 2}, "/triggers"),
         ({"triggers": [{"name": "t", "target_label": 10, "catalog": "ring"}]}, "/triggers/0/target_label"),
+        ({"triggers": [{"name": "t", "target_label": 1, "catalog": "bogus"}]}, "/triggers/0/catalog"),
         ({"teacher": new_id("tch")}, "/teacher"),
         ({"data": {"labelled": new_id("ds")}}, "/data/labelled"),
     ],
@@ -219,6 +221,17 @@ def test_waiting_ends_when_its_time_is_over(api):
     answer = post_waiting(api, "wait=1")
     assert (answer.status_code, answer.json()["status"]) == (202, "queued")
     assert answer.headers["preference-applied"] == "wait=1"
+
+
+def test_a_job_whose_database_is_lost_while_it_is_waited_for_is_accepted_all_the_same(api, monkeypatch):
+    def lost(*_arguments):
+        raise OperationalError("SELECT", {}, Exception("gone"))
+
+    monkeypatch.setattr("app.api.jobs.jobs.status_of", lost)
+    answer = post_waiting(api, "wait=30")
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    assert "preference-applied" not in answer.headers
+    assert api("GET", answer.headers["Location"]).json()["id"] == answer.json()["id"]
 
 
 def post_waiting(api, prefer):

@@ -53,15 +53,17 @@ def test_all_faults_are_told_at_once(room: ServiceRoom) -> None:
         teacher.id,
         labelled_id=dataset.id,
         unlabelled_id="ds_missing",
-        triggers=[{"target_label": 0}, {"target_label": 10}],
+        triggers=[{"target_label": 0, "catalog": "rin"}, {"target_label": 10, "catalog": "ring"}],
     )
     with pytest.raises(Invalid) as caught:
         submit(room, request)
     assert [error.pointer for error in caught.value.errors] == [
         "/data/labelled",
         "/data/unlabelled",
+        "/triggers/0/catalog",
         "/triggers/1/target_label",
     ]
+    assert "badnets_square" in caught.value.errors[2].detail
 
 
 def test_a_teacher_that_is_being_inspected_has_to_be_waited_for(room: ServiceRoom) -> None:

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from models.errors import RecipeError
+from models.recipes.trigger_names import TRIGGER_NAMES
 from models.triggers import known_triggers, make_trigger
 
 
@@ -101,6 +102,10 @@ def test_the_ring_is_gray_and_leaves_the_middle_of_itself_free():
 
 def test_stand_ins_for_published_triggers_say_so_in_their_name():
     assert {"blend", "trojan_wm", "trojan_8x8", "l2_inv", "smooth"}.isdisjoint(known_triggers())
+
+
+def test_requests_are_checked_by_the_same_names():
+    assert known_triggers() == TRIGGER_NAMES
 
 
 def test_an_unknown_name_lists_the_known_ones():
