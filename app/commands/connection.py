@@ -18,8 +18,12 @@ from app.home import read_key, read_server
 def with_client(function: Callable[..., int]) -> Callable[..., int]:
     """Add ``--url``, ``--key`` and ``--home``; the callback gets a connected ``client`` instead of them."""
 
-    @click.option("--url", envvar="PROCTOR_URL", help="Server.  [default: the one running on the home]")
-    @click.option("--key", envvar="PROCTOR_API_KEY", help="API key.  [default: the one in the home]")
+    @click.option(
+        "--url", envvar="PROCTOR_URL", show_envvar=True, help="Server; without it the one on the home."
+    )
+    @click.option(
+        "--key", envvar="PROCTOR_API_KEY", show_envvar=True, help="API key; without it the one in the home."
+    )
     @home_option
     @wraps(function)
     def connected(*, url: str | None, key: str | None, home: Path | None, **given: object) -> int:

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -207,12 +208,17 @@ def _problems() -> Iterator[None]:
     try:
         yield
     except (ServiceError, ProctorError) as error:
-        document = {"code": error.code, "detail": error.detail, "hint": error.hint}
+        errors = [asdict(fault) for fault in error.errors] if isinstance(error, ServiceError) else []
+        document = {"code": error.code, "detail": error.detail, "hint": error.hint, "errors": errors}
         raise ProblemError(422, document) from error
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        document = {"code": "invalid_request", "detail": f"{place}: {first['msg']}"}
+        raised = error.errors(include_url=False, include_input=False)
+        errors = [
+            {"pointer": "".join(f"/{part}" for part in entry["loc"]), "detail": str(entry["msg"])}
+            for entry in raised
+        ]
+        detail = f"{errors[0]['pointer']}: {errors[0]['detail']}"
+        document = {"code": "invalid_request", "detail": detail, "errors": errors}
         raise ProblemError(422, document) from error
 
 

@@ -17,6 +17,7 @@ from app.client.api import Document
 from app.commands.places import put_all
 from app.core.settings import Settings
 from models.recipes.layer_list.limits import MAX_TEXT_BYTES
+from models.recipes.trigger_names import TRIGGER_NAMES
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -24,6 +25,12 @@ home_option = click.option(
     "--home",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that everything is kept in.  [default: PROCTOR_HOME]",
+)
+
+passing_home_option = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to keep job and uploads in.  [default: one that is removed at the end]",
 )
 
 #: What a job may use images for -> the role in which they are uploaded.
@@ -71,7 +78,11 @@ _TEACHER_OPTIONS = (
     ),
 )
 _TRIGGER_OPTIONS = (
-    click.option("--trigger", metavar="PNG|NAME", help="A trigger you know: a PNG or a built-in name."),
+    click.option(
+        "--trigger",
+        metavar="PNG|NAME",
+        help=f"A trigger you know: a PNG, or the name of a built-in one: {', '.join(TRIGGER_NAMES)}.",
+    ),
     click.option("--trigger-target", type=int, metavar="LABEL", help="The class the trigger leads to."),
     click.option(
         "--trigger-kind",

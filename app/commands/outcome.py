@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 import click
 from rich.console import Console, RenderableType
 
-from app.client.errors import ClientError
+from app.client.errors import ClientError, ProblemError
+from app.commands.hints import in_words_of_options
 from app.core.errors import ServiceError
 
 Document = Mapping[str, Any]
@@ -90,13 +91,25 @@ class Output:
         """Write a line for people; leaves stdout alone."""
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def fail(self, code: str, detail: str, hint: str) -> None:
-        """Write an error in the form that was asked for."""
+    def fail(self, code: str, detail: str, hint: str, errors: Iterable[Mapping[str, str]] = ()) -> None:
+        """Write an error in the form that was asked for.
+
+        Args:
+            code: Its stable name.
+            detail: What happened.
+            hint: What to do. Where it speaks of HTTP, it is said in the words of options.
+            errors: The fields of the request that are wrong, each with ``pointer`` and ``detail``.
+        """
+        hint, fields = in_words_of_options(hint), [dict(entry) for entry in errors]
         if self.as_json:
-            error = {"code": code, "detail": detail, "hint": hint}
+            error = {"code": code, "detail": detail, "hint": hint, **({"errors": fields} if fields else {})}
             print(json.dumps({"error": error}, indent=2))  # noqa: T201
             return
         self.remark(f"Error: {detail}")
+        for entry in fields:
+            told = f"{entry['pointer'].removeprefix('/')}: {entry['detail']}"
+            if told not in detail:
+                self.remark(f"       {told}")
         if hint:
             self.remark(f"Hint:  {hint}")
 
@@ -121,7 +134,7 @@ class ProctorCommand(click.Command):
             output.fail(error.code, error.detail, error.hint)
             return error.exit_code
         except (ClientError, ServiceError) as error:
-            output.fail(error.code, error.detail, error.hint)
+            output.fail(error.code, error.detail, error.hint, wrong_fields(error))
             return ExitCode.ERROR
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
@@ -130,6 +143,18 @@ class ProctorCommand(click.Command):
         except KeyboardInterrupt:
             output.remark("Interrupted.")
             return ExitCode.CANCELED
+
+
+def wrong_fields(error: ClientError | ServiceError) -> list[dict[str, str]]:
+    """Return the fields of a refused request that its error names, whatever the server sent as such."""
+    if isinstance(error, ServiceError):
+        return [{"pointer": fault.pointer, "detail": fault.detail} for fault in error.errors]
+    named = error.document.get("errors") if isinstance(error, ProblemError) else None
+    return [
+        {"pointer": str(entry.get("pointer", "")), "detail": str(entry.get("detail", ""))}
+        for entry in (named if isinstance(named, list) else [])
+        if isinstance(entry, dict)
+    ]
 
 
 def proctor_command(name: str) -> Callable[[Callable[..., int]], click.Command]:

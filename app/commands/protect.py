@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from app.commands.options import JobOptions, home_option, teacher_options
+from app.commands.options import JobOptions, passing_home_option, teacher_options
 from app.commands.outcome import Output, proctor_command
 from app.commands.run import run_here
 
@@ -52,7 +52,7 @@ _HARM = {"student": "architecture", "repetitions": "repetitions"}
     show_default=True,
     help="Protected network, measurements and report go here.",
 )
-@home_option
+@passing_home_option
 def command(*, output: Output, teacher: str, folder: Path, home: Path | None, **given: Any) -> int:
     """Train a twin of TEACHER that is as accurate, but from whose answers a student learns badly.
 

@@ -14,7 +14,7 @@ import click
 
 from app.commands import journey
 from app.commands.local import LocalService, open_engine
-from app.commands.options import JobOptions, home_option, job_options, settings_of
+from app.commands.options import JobOptions, job_options, passing_home_option, settings_of
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
 from app.commands.sandbox import require_sandbox
 from app.core.settings import Settings, embedded_urls
@@ -38,7 +38,7 @@ CANCEL_S = 8.0
     show_default=True,
     help="Student, report and other files go here.",
 )
-@home_option
+@passing_home_option
 def command(*, output: Output, teacher: str, folder: Path, home: Path | None, **given: Any) -> int:
     """Audit TEACHER, distill a defended student, verify it, and save student and report.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,13 @@ from app.commands.outcome import ExitCode, Output, proctor_command
 @click.option(
     "--output", "folder", type=click.Path(path_type=Path), help="Follow it, then download its files here."
 )
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A mark of your own; `proctor list --label KEY:VALUE` finds the job by it. Repeatable.",
+)
 @with_client
 def command(
     *,
@@ -29,6 +38,7 @@ def command(
     teacher: str,
     watch: bool,
     folder: Path | None,
+    labels: tuple[str, ...],
     **given: Any,
 ) -> int:
     """Upload TEACHER (a file, or the id of one uploaded before) and queue a job.
@@ -36,9 +46,29 @@ def command(
     Prints the job's id at once; with --watch or --output it stays until the job is over. Ctrl-C then leaves
     the job running.
     """
-    job = journey.submit(client, output, teacher, JobOptions.of(given))
+    options = JobOptions.of(given)
+    if labels:
+        options = replace(options, request={**options.request, "labels": read_labels(labels)})
+    job = journey.submit(client, output, teacher, options)
     if not watch and folder is None:
         output.emit(job, str(job["id"]))
         return ExitCode.ACCEPTED
     output.remark(f"Job {job['id']}")
     return journey.finish(client, output, str(job["id"]), folder)
+
+
+def read_labels(labels: Iterable[str]) -> dict[str, str]:
+    """Read ``KEY=VALUE``, once for each; the service checks what may stand in either.
+
+    Raises:
+        click.UsageError: If one has no key or no equals sign, or a key is given twice.
+    """
+    found: dict[str, str] = {}
+    for label in labels:
+        key, equals, value = label.partition("=")
+        if not key or not equals:
+            raise click.UsageError(f"--label takes KEY=VALUE, not {label!r}.")
+        if key in found:
+            raise click.UsageError(f"--label {key} is given twice.")
+        found[key] = value
+    return found

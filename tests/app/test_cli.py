@@ -122,6 +122,18 @@ def test_submit_prints_the_jobs_id(server: dict, tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().out == "job_1\n"
 
 
+def test_labels_go_with_the_job(server: dict, capsys: pytest.CaptureFixture[str]) -> None:
+    sent: list[dict] = []
+
+    def accept(request: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(request.content))
+        return httpx.Response(202, json=JOB)
+
+    server["POST", "/v1/jobs"] = accept
+    assert run(["submit", "tch_1", "--label", "team=vision", "--label", "run=7"]) == 0
+    assert sent[0]["labels"] == {"team": "vision", "run": "7"}
+
+
 def test_submitting_a_refused_file_is_3(
     server: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -118,9 +118,19 @@ def test_a_refused_upload_raises_what_http_would(
 
 
 def test_nonsense_about_the_teacher_is_an_invalid_request(service: LocalService, teacher: Path) -> None:
-    with pytest.raises(ProblemError, match="mean") as caught:
-        service.upload_teacher(teacher, {"mean": "gray"})
+    with pytest.raises(ProblemError, match="num_classes") as caught:
+        service.upload_teacher(teacher, {"mean": "gray", "num_classes": "0"})
     assert caught.value.code == "invalid_request"
+    assert [entry["pointer"] for entry in caught.value.document["errors"]] == ["/num_classes", "/mean"]
+
+
+def test_what_a_job_names_and_is_not_there_is_told_by_its_place(service: LocalService, teacher: Path) -> None:
+    teacher_id = service.upload_teacher(teacher, {})["id"]
+    trigger = {"name": "t", "target_label": 11, "catalog": "bogus"}
+    with pytest.raises(ProblemError) as caught:
+        service.submit({"kind": "audit", "teacher": teacher_id, "triggers": [trigger]})
+    pointers = [entry["pointer"] for entry in caught.value.document["errors"]]
+    assert pointers == ["/triggers/0/catalog", "/triggers/0/target_label"]
 
 
 def test_a_job_is_followed_to_its_end(service: LocalService, teacher: Path) -> None:

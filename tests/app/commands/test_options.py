@@ -8,6 +8,7 @@ import pytest
 
 from app.commands.options import JobOptions, job_options, settings_of
 from app.commands.outcome import CommandError, ExitCode
+from app.commands.submit import read_labels
 from models.recipes.probe import Channel
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
@@ -136,6 +137,22 @@ def test_data_may_be_a_file_or_an_id(png: Path) -> None:
 def test_what_is_said_about_the_teacher_becomes_its_query() -> None:
     found = options("--architecture", "wrn-10-2", "--num-classes", "10", "--mean", "0.1,0.2,0.3")
     assert found.teacher == {"architecture": "wrn-10-2", "num_classes": "10", "mean": "0.1,0.2,0.3"}
+
+
+def test_labels_are_pairs() -> None:
+    assert read_labels(["team=vision", "run=a=b"]) == {"team": "vision", "run": "a=b"}
+
+
+@pytest.mark.parametrize("labels", [["team"], ["=vision"], ["team=a", "team=b"]])
+def test_what_is_no_label_is_a_usage_error(labels: list[str]) -> None:
+    with pytest.raises(click.UsageError):
+        read_labels(labels)
+
+
+def test_settings_that_contradict_each_other_are_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROCTOR_LEASE_S", "5")
+    with pytest.raises(click.UsageError, match="PROCTOR_HEARTBEAT_S is not possible: 10 s is not shorter"):
+        settings_of()
 
 
 def test_settings_take_what_was_given_and_the_environment_for_the_rest(

@@ -3,7 +3,7 @@ import json
 import click
 import pytest
 
-from app.client.errors import UnreachableError
+from app.client.errors import ProblemError, UnreachableError
 from app.commands.outcome import CommandError, ExitCode, Output, exit_code_of, proctor_command
 
 
@@ -59,6 +59,12 @@ def test_text_is_written_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 def broken(*, output: Output, how: str) -> int:
     if how == "interrupted":
         raise KeyboardInterrupt
+    if how == "refused":
+        first = {"pointer": "/triggers/0/target_label", "detail": "the teacher has the classes 0 to 9"}
+        errors = [first, {"pointer": "/teacher", "detail": "there is no such teacher"}]
+        raise ProblemError(
+            422, {"code": "invalid_request", "detail": "Two things do not fit.", "errors": errors}
+        )
     if how == "unreachable":
         raise UnreachableError("Nobody answers.", hint="Start it.")
     raise CommandError(
@@ -80,6 +86,21 @@ def test_an_error_as_json_is_on_stdout(capsys: pytest.CaptureFixture[str]) -> No
     assert invoke("--json") == 3
     expected = {"code": "thing_missing", "detail": "No such thing.", "hint": "Look again."}
     assert json.loads(capsys.readouterr().out) == {"error": expected}
+
+
+def test_every_wrong_field_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke("--how", "refused") == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "Error: Two things do not fit.",
+        "       triggers/0/target_label: the teacher has the classes 0 to 9",
+        "       teacher: there is no such teacher",
+    ]
+
+
+def test_wrong_fields_are_part_of_the_json(capsys: pytest.CaptureFixture[str]) -> None:
+    invoke("--how", "refused", "--json")
+    errors = json.loads(capsys.readouterr().out)["error"]["errors"]
+    assert [entry["pointer"] for entry in errors] == ["/triggers/0/target_label", "/teacher"]
 
 
 def test_an_unreachable_server_is_an_error() -> None:

@@ -1,0 +1,28 @@
+"""Hints for users of options stand for those for users of HTTP, as long as these are worded as they are."""
+
+import pytest
+
+from app.api.problem_types import PROBLEM_TYPES
+from app.commands.hints import IN_WORDS_OF_OPTIONS, in_words_of_options
+from models.errors import RecipeError
+from models.recipes.job import Method, Recipe
+from models.recipes.plan import plan
+
+
+def of_the_plan(method: Method) -> str:
+    with pytest.raises(RecipeError) as caught:
+        plan(Recipe(method=method), labelled=False, unlabelled=False)
+    return caught.value.hint
+
+
+def test_every_hint_is_still_worded_so_by_the_service() -> None:
+    worded = {kind.hint for kind in PROBLEM_TYPES.values()} | {
+        of_the_plan("robustkd"),
+        of_the_plan("vanilla"),
+    }
+    assert set(IN_WORDS_OF_OPTIONS) <= worded
+
+
+def test_a_hint_of_its_own_stays() -> None:
+    assert in_words_of_options("Known triggers: ring.") == "Known triggers: ring."
+    assert "--state-dict-key" in in_words_of_options(PROBLEM_TYPES["state_dict_ambiguous"].hint)
