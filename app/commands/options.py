@@ -118,7 +118,7 @@ _RECIPE_OPTIONS = (
         "settings",
         multiple=True,
         metavar="PLACE=VALUE",
-        help="Any other field of the recipe, as probe.budget=quick or probe.task=cifar10; repeatable.",
+        help="Any other field of the recipe (docs/recipe.md), as probe.budget=quick or ood.images=200000; repeatable.",
     ),
 )
 _DATA_OPTIONS = (
