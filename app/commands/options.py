@@ -118,7 +118,8 @@ _RECIPE_OPTIONS = (
         "settings",
         multiple=True,
         metavar="PLACE=VALUE",
-        help="Any other field of the recipe (docs/recipe.md), as probe.budget=quick or ood.images=200000; repeatable.",
+        help="Any other field of the recipe (docs/recipe.md), as probe.task=cifar10 or ood.images=200000; "
+        "repeatable.",
     ),
 )
 _DATA_OPTIONS = (

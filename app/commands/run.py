@@ -44,6 +44,9 @@ def command(*, output: Output, teacher: str, folder: Path, home: Path | None, **
 
     Needs no server and leaves none: everything runs on this machine, in a folder that is removed at the end
     unless --home names one. Ctrl-C cancels.
+
+    The exit code tells whether the student was accepted, whatever TEACHER is; to gate on TEACHER, give
+    --kind audit: 0 only if the audit ends in not_detected.
     """
     return run_here(output, teacher, JobOptions.of(given), folder, home)
 

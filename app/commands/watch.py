@@ -16,6 +16,7 @@ from app.commands.outcome import Output, proctor_command
 def command(*, output: Output, client: ProctorClient, job_id: str) -> int:
     """Follow JOB until it is over, whatever happens to the connection; Ctrl-C leaves the job running.
 
-    The exit code is the job's: 0 accepted, 1 not accepted, 2 failed, 130 canceled.
+    The exit code is the job's: 0 if the student was accepted, or an audit ended in not_detected; 1 otherwise;
+    2 failed, 130 canceled.
     """
     return journey.finish(client, output, job_id, folder=None)
