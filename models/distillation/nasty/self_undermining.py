@@ -113,8 +113,8 @@ class SelfUnderminingTask:
         """Learn from one batch; returns ``loss``, its parts and the accuracy on the batch.
 
         Raises:
-            TrainingFailed: ``nasty_diverged`` if the running mean of the cross-entropy is above its limit; on a
-                GPU it is read as seldom as the loop reads the loss, and at the last step.
+            TrainingFailed: ``nasty_diverged`` if the running mean of the cross-entropy is above its limit; on
+                a GPU it is read as seldom as the loop reads the loss, and at the last step.
         """
         x, labels = self.batches(index)
         self.nasty.train()
