@@ -88,8 +88,8 @@ def measure(
 ) -> Candidate:
     """Measure one detoxified teacher.
 
-    In the number format in which masks and student are trained, because what the student will be shown is
-    compared, nothing is published from it.
+    In the number format in which masks and student are trained: what the student would be shown is compared
+    with what it would be shown unedited, and both are rounded alike.
 
     Args:
         teacher: The original, on pixels.
