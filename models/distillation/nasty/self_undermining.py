@@ -35,6 +35,7 @@ from models.architectures import StagedClassifier
 from models.checkpoints.load import Teacher
 from models.distillation.labelled_batches import LabelledBatches
 from models.distillation.losses import batch_divergence
+from models.engine.loop import GPU_READS_EVERY
 from models.engine.precision import autocast, bfloat16_pays, to_channels_last
 from models.engine.schedule import milestone_rate, scheduled_rate
 from models.errors import TrainingFailed
@@ -101,7 +102,9 @@ class SelfUnderminingTask:
             nasty.parameters(), lr=recipe.learning_rate, momentum=0.9, weight_decay=recipe.weight_decay
         )
         self.limit = DIVERGED * math.log(original.spec.num_classes)
-        self.mean_label_loss = 0.0
+        # Where the losses are: reading it there at every step would wait for the GPU at every step.
+        self.mean_label_loss = torch.zeros((), device=original.device)
+        self.reads_every = 1 if original.device.type == "cpu" else GPU_READS_EVERY
         self.fast = bfloat16_pays(original.device)
         to_channels_last(nasty)
         to_channels_last(self.original)
@@ -110,7 +113,8 @@ class SelfUnderminingTask:
         """Learn from one batch; returns ``loss``, its parts and the accuracy on the batch.
 
         Raises:
-            TrainingFailed: ``nasty_diverged`` if the running mean of the cross-entropy passed its limit.
+            TrainingFailed: ``nasty_diverged`` if the running mean of the cross-entropy is above its limit; on
+                a GPU it is read as seldom as the loop reads the loss, and at the last step.
         """
         x, labels = self.batches(index)
         self.nasty.train()
@@ -125,7 +129,7 @@ class SelfUnderminingTask:
         self.optimizer.zero_grad(set_to_none=True)
         parts["loss"].backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        self._watch(index, parts["label_loss"].item())
+        self._watch(index, parts["label_loss"].detach())
         accuracy = (logits.argmax(dim=1) == labels).float().mean()
         return {**{name: part.detach() for name, part in parts.items()}, "batch_accuracy": accuracy}
 
@@ -134,22 +138,25 @@ class SelfUnderminingTask:
         return {
             "nasty": self.nasty.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "mean_label_loss": self.mean_label_loss,
+            "mean_label_loss": self.mean_label_loss.item(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state from ``state_dict``."""
         self.nasty.load_state_dict(state["nasty"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.mean_label_loss = state["mean_label_loss"]
+        self.mean_label_loss.fill_(state["mean_label_loss"])
 
-    def _watch(self, index: int, label_loss: float) -> None:
-        share = 1.0 / min(index + 1, _MEMORY)
-        self.mean_label_loss += share * (label_loss - self.mean_label_loss)
-        if index + 1 >= _FIRST_CHECK and self.mean_label_loss > self.limit:
+    def _watch(self, index: int, label_loss: Tensor) -> None:
+        done = index + 1
+        self.mean_label_loss.lerp_(label_loss, 1.0 / min(done, _MEMORY))
+        if done < _FIRST_CHECK or (done % self.reads_every and done != self.steps):
+            return
+        mean = self.mean_label_loss.item()
+        if mean > self.limit:
             raise TrainingFailed(
-                f"The cross-entropy is {self.mean_label_loss:.2f} at step {index + 1}: the network forgets "
-                f"its task (limit {self.limit:.2f}).",
+                f"The cross-entropy is {mean:.2f} at step {done}: the network forgets its task (limit "
+                f"{self.limit:.2f}).",
                 code="nasty_diverged",
                 hint="Lower protect.omega, or protect.learning_rate.",
             )

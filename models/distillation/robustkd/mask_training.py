@@ -28,6 +28,11 @@ class MaskTraining:
     ) -> None:
         """Divide the images and draw the canaries.
 
+        The images that judge are kept from the masks, not from the suspect: where it was itself trained on
+        the given images, it knows them, and an edit loses that knowledge together with the accuracy that
+        counts. The limit ``max_accuracy_drop`` then also charges the suspect's generalization gap, and a
+        large bound may be refused for it. Images that the suspect has never seen judge fairly.
+
         Args:
             teacher: The suspect, frozen and in eval mode.
             images: Clean, uint8 (N, 3, H, W).

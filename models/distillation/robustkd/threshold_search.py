@@ -11,6 +11,7 @@ accuracy decides alone. Of algorithms.md 4.6, these are not measured: accuracy o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from models.architectures import PixelClassifier
 from models.distillation.robustkd.feature_mask import FeatureMask
 from models.distillation.robustkd.feature_variance import image_variance
+from models.engine.precision import autocast, bfloat16_pays
 from models.metrics import accuracy, attack_success, clean_target_rate
 from models.metrics.prediction import evaluation_mode, to_pixels
 from models.recipes.robustkd import RobustKDRecipe
@@ -81,8 +83,13 @@ def measure(
     images: Tensor,
     labels: Tensor,
     triggers: Sequence[Trigger],
+    *,
+    before: float,
 ) -> Candidate:
     """Measure one detoxified teacher.
+
+    In the number format in which masks and student are trained: what the student would be shown is compared
+    with what it would be shown unedited, and both are rounded alike.
 
     Args:
         teacher: The original, on pixels.
@@ -90,15 +97,22 @@ def measure(
         images: Held-out clean images, uint8 (N, 3, H, W).
         labels: int64 (N,).
         triggers: Recovered ones only; a trigger that only an attacker knows must not come here.
+        before: ``clean_accuracy`` of the original; no threshold changes it.
     """
     edited = DetoxifiedTeacher(teacher, mask)
-    success = [attack_success(edited, images, labels, trigger).value for trigger in triggers]
+    success = [rate for _, rate in _successes(edited, images, labels, triggers)]
     return Candidate(
         threshold=mask.threshold,
-        accuracy_drop=accuracy(teacher, images, labels).value - accuracy(edited, images, labels).value,
+        accuracy_drop=before - clean_accuracy(edited, images, labels),
         trigger_success=max(success, default=None),
         variance_ratio=_variance_ratio(teacher, mask, images[:100]),
     )
+
+
+def clean_accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Return the accuracy of a teacher, edited or not, in the number format of ``measure``."""
+    with _fast(network):
+        return accuracy(network, images, labels).value
 
 
 def measure_planting(
@@ -122,6 +136,8 @@ def measure_canaries(
     images: Tensor,
     labels: Tensor,
     canaries: Sequence[Trigger],
+    *,
+    before: float,
 ) -> tuple[dict[str, float], float]:
     """Return what a threshold did to the copy: each canary's success, and the clean accuracy that was lost.
 
@@ -131,11 +147,23 @@ def measure_canaries(
         images: Held-out clean images, uint8 (N, 3, H, W).
         labels: int64 (N,).
         canaries: Those that had taken.
+        before: ``clean_accuracy`` of the copy.
     """
     edited = DetoxifiedTeacher(copy, mask)
-    drop = accuracy(copy, images, labels).value - accuracy(edited, images, labels).value
-    success = {one.name: attack_success(edited, images, labels, one).value for one in canaries}
-    return success, drop
+    drop = before - clean_accuracy(edited, images, labels)
+    return dict(_successes(edited, images, labels, canaries)), drop
+
+
+def _successes(
+    network: nn.Module, images: Tensor, labels: Tensor, triggers: Sequence[Trigger]
+) -> list[tuple[str, float]]:
+    with _fast(network):
+        return [(one.name, attack_success(network, images, labels, one).value) for one in triggers]
+
+
+def _fast(network: nn.Module) -> AbstractContextManager[None]:
+    device = next(network.parameters()).device
+    return autocast(device, bfloat16_pays(device))
 
 
 def _variance_ratio(teacher: PixelClassifier, mask: FeatureMask, images: Tensor) -> float:

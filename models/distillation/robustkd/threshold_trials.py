@@ -17,6 +17,7 @@ from models.distillation.robustkd.mask_training import MaskTraining
 from models.distillation.robustkd.phases import PhaseMonitor, Search, state_of
 from models.distillation.robustkd.threshold_search import (
     acceptable,
+    clean_accuracy,
     measure,
     measure_canaries,
     measure_planting,
@@ -76,6 +77,8 @@ class ThresholdTrials:
         search, training = self.search, self.training
         copy = self._planted_copy() if training.canaries else None
         taken = [one for one in training.canaries if search.planted[one.name] >= TAKEN]
+        before = self._clean_accuracy(training.teacher)
+        before_of_copy = 0.0 if copy is None else self._clean_accuracy(copy)
         while not search.finished:
             threshold = self.recipe.thresholds[len(search.candidates)]
             if not search.mask:
@@ -86,14 +89,20 @@ class ThresholdTrials:
                 training.images,
                 training.labels,
                 triggers,
+                before=before,
             )
             if copy is not None:
                 edited = self._mask(copy, threshold)
-                success, drop = measure_canaries(copy, edited, training.images, training.labels, taken)
+                success, drop = measure_canaries(
+                    copy, edited, training.images, training.labels, taken, before=before_of_copy
+                )
                 candidate = replace(candidate, canaries=success, copy_accuracy_drop=drop)
             search.add(candidate)
             last = len(search.candidates) == len(self.recipe.thresholds)
             search.finished = last or acceptable(candidate, self.recipe)
+
+    def _clean_accuracy(self, classifier: PixelClassifier) -> float:
+        return clean_accuracy(classifier, self.training.images, self.training.labels)
 
     def _planted_copy(self) -> PixelClassifier:
         training, search = self.training, self.search

@@ -16,7 +16,7 @@ from models.recipes.cmi import CmiRecipe
 from models.recipes.fast import FastRecipe
 from models.recipes.feature import FeatureRecipe
 from models.recipes.job import Recipe
-from models.recipes.lab import TeacherRecipe, digits_recipe
+from models.recipes.lab import AttackRecipe, FineTuneRecipe, TeacherRecipe, digits_recipe
 from models.recipes.nasty_tables import NASTY_EXPERIMENTS
 from models.recipes.ood import OodRecipe
 from models.recipes.pool_learning import PoolLearningRecipe
@@ -82,13 +82,23 @@ def cifar(budget: Budget) -> Recipe:
 
 
 def features(budget: Budget) -> Recipe:
-    """Return feature distillation and RobustKD on CIFAR-10, both decays of the learning rate kept."""
+    """Return feature distillation and RobustKD on CIFAR-10, both decays of the learning rate kept.
+
+    ``paper`` takes the paper's one threshold, and nothing is searched.
+    """
     epochs = {"small": 8, "medium": 60, "paper": 300}[budget]
     feature = FeatureRecipe(epochs=epochs, max_images=epochs * 50_000, batch_size=128, horizontal_flip=True)
-    robust = RobustKDRecipe(feature=feature)
+    masks = {"small": 60_000, "medium": 500_000, "paper": 40 * 50_000}[budget]
+    robust = RobustKDRecipe(feature=feature, max_images=masks)
     if budget == "paper":
-        robust = replace(robust, rounds=40, max_images=40 * 50_000, mask_learning_rate=1e-3)
+        robust = replace(robust, thresholds=(0.2,), rounds=40, mask_learning_rate=1e-3)
     return Recipe(robustkd=robust)
+
+
+def feature_attack(kind: Literal["cheat_kd", "latent"], budget: Budget) -> AttackRecipe:
+    """Return an attack on feature distillation; ``paper`` fine-tunes as long as RobustKD's repository."""
+    fine_tune = FineTuneRecipe(epochs=30) if budget == "paper" else FineTuneRecipe()
+    return AttackRecipe(kind=kind, poison_rate=0.02, fine_tune=fine_tune)
 
 
 def protection(budget: Budget, omega: float) -> ProtectRecipe:

@@ -14,8 +14,6 @@ from models.results.rate import Rate
 
 StudentMethod = Literal["vanilla", "feature", "robustkd", "ood", "zskt", "cmi", "fast"]
 
-
-_METHOD_PARTS: Mapping[str, tuple[str, ...]] = {"feature": ("robustkd",)}
 #: The clipped teacher is bounded on patches, whatever the student learns from.
 _DEFENSE_PARTS: Mapping[AppliedDefense, tuple[str, ...]] = {
     "none": (),
@@ -50,6 +48,9 @@ class Cell:
     """Architecture of the student."""
     recipe: Recipe
     """Lengths and rates; its seed is the student's."""
+    trigger_of: TeacherRecipe | None = None
+    """Measure with this teacher's trigger, which ``teacher`` never saw: a control of a searched trigger. None
+    takes the teacher's own."""
 
     @property
     def column(self) -> str:
@@ -69,10 +70,17 @@ class Cell:
     @property
     def used(self) -> dict[str, Any]:
         """What could change the number: of the recipe only the parts that this student's training reads."""
-        parts = {*_METHOD_PARTS.get(self.method, (self.method,)), *_DEFENSE_PARTS[self.defense]}
-        read = {name: getattr(self.recipe, name) for name in sorted(parts)}
+        parts = {self.method, *_DEFENSE_PARTS[self.defense]}
+        read = {name: _part(self.recipe, name) for name in sorted(parts)}
         whole = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "recipe"}
+        if self.trigger_of is None:  # as cells were named before there were controls
+            del whole["trigger_of"]
         return {**whole, "seed": self.recipe.seed, "deterministic": self.recipe.deterministic, **read}
+
+
+def _part(recipe: Recipe, name: str) -> object:
+    """Return what a method reads: feature distillation alone nothing of the masks beside it."""
+    return recipe.robustkd.feature if name == "feature" else getattr(recipe, name)
 
 
 @dataclass(frozen=True)
@@ -96,3 +104,5 @@ class Measured:
     machine: str
     made_of: Mapping[str, Any] = field(default_factory=dict)
     """What the cell used, as it was then, with every default."""
+    clean_teacher_success: Rate | None = None
+    """What the trigger does to the clean teacher that the attack started from, if it did and was measured."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import fmean, pstdev
 
-from models.lab.reproduction.cell import Measured
+from models.lab.reproduction.cell import Cell, Measured
 from models.lab.reproduction.paper import paper_cell
 from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import Table
+from models.results.rate import Rate
 
 _EMPTY = "—"
+#: From which attack success of the undefended student on a backdoor counts as moved.
+_MOVED, _MOVED_BY_FEATURES = 0.8, 0.5
 
 
 def render_table(table: Table, store: Store, command: str) -> str:
@@ -18,7 +21,7 @@ def render_table(table: Table, store: Store, command: str) -> str:
 
     Accuracy / attack success / clean target rate: how many of the same images go to the target class without
     the trigger. A weak student sends many there anyway, and only what is above it is the trigger's doing. Of
-    several seeds: means, and the spread of the attack success.
+    several seeds: means, and the spread of the attack success, or of the accuracy where there is none.
 
     Args:
         table: Gives rows and columns in their order.
@@ -44,7 +47,9 @@ def render_table(table: Table, store: Store, command: str) -> str:
         lines += ["", *_paper(table, rows)]
     if table.note:
         lines += ["", table.note]
-    return "\n".join([*lines, "", *_means(cells, columns)]).rstrip() + "\n"
+    controls = {cell.row for cell in table.cells if isinstance(cell, Cell) and cell.trigger_of is not None}
+    compared = [cell for cell in cells if cell.row not in controls]
+    return "\n".join([*lines, "", *_means(compared, columns)]).rstrip() + "\n"
 
 
 def _facts(table: Table, cells: Sequence[Measured], command: str) -> list[str]:
@@ -65,6 +70,10 @@ def _facts(table: Table, cells: Sequence[Measured], command: str) -> list[str]:
             " ACC / ASR / CTR: CTR is the share of the images that ASR is measured on that go to the target "
             "class without the trigger; only what ASR has above it is the trigger's doing."
         )
+    if any(cell.clean_teacher_success is not None for cell in cells):
+        facts += (
+            " In brackets: what a teacher's trigger does to the clean teacher that its attack began with."
+        )
     return [facts]
 
 
@@ -83,22 +92,31 @@ def _seeds(cells: Sequence[Measured]) -> str:
 
 
 def _teacher(cells: Sequence[Measured], row: str) -> str:
-    found = next((cell for cell in cells if cell.row == row), None)
-    if found is None:
+    """Write the teacher of a row, or the mean of them where every seed has its own."""
+    found = {cell.seed: cell for cell in reversed(cells) if cell.row == row}.values()
+    if not found:
         return _EMPTY
-    success = found.teacher_attack_success
-    return f"{_share(found.teacher_accuracy.value)} / {_EMPTY if success is None else _share(success.value)}"
+    text = f"{_mean(cell.teacher_accuracy for cell in found)} / "
+    text += _mean(cell.teacher_attack_success for cell in found)
+    before = _mean(cell.clean_teacher_success for cell in found)
+    return text if before == _EMPTY else f"{text} (clean {before})"
+
+
+def _mean(rates: Iterable[Rate | None]) -> str:
+    values = [rate.value for rate in rates if rate is not None]
+    return _share(fmean(values)) if values else _EMPTY
 
 
 def _cell(cells: Sequence[Measured], row: str, column: str) -> str:
     found = [cell for cell in cells if (cell.row, cell.column) == (row, column)]
     if not found:
         return _EMPTY
-    text = _rates(found)
-    successes = [cell.attack_success.value for cell in found if cell.attack_success is not None]
-    if len(successes) < 2:
-        return text
-    return f"{text} (ASR ± {_share(pstdev(successes))}, {len(found)})"
+    name, values = "ASR", [cell.attack_success.value for cell in found if cell.attack_success is not None]
+    if not values:
+        name, values = "ACC", [cell.clean_accuracy.value for cell in found]
+    if len(values) < 2:
+        return _rates(found)
+    return f"{_rates(found)} ({name} ± {_share(pstdev(values))}, {len(found)})"
 
 
 def _rates(cells: Sequence[Measured]) -> str:
@@ -126,27 +144,38 @@ def _paper(table: Table, rows: Sequence[str]) -> list[str]:
 def _means(cells: Sequence[Measured], columns: Sequence[str]) -> list[str]:
     """Compare the defenses of a method where its undefended student took the backdoor over."""
     lines = []
-    for method in dict.fromkeys(column.partition("/")[0] for column in columns):
+    for method in dict.fromkeys(map(_undefended, columns)):
+        least = _MOVED_BY_FEATURES if method == "feature" else _MOVED
         moved = {
             (cell.row, cell.seed)
             for cell in cells
             if cell.column == f"{method}/none"
             and cell.attack_success is not None
-            and cell.attack_success.value >= 0.8
+            and cell.attack_success.value >= least
         }
         if not moved:
             continue
         parts = []
-        for column in (column for column in columns if column.partition("/")[0] == method):
+        for column in (column for column in columns if _undefended(column) == method):
             found = [cell for cell in cells if cell.column == column and (cell.row, cell.seed) in moved]
             rates = [cell.attack_success.value for cell in found if cell.attack_success is not None]
             if rates:
                 parts.append(f"{_column_title(column)} {_rates(found)} (highest ASR {_share(max(rates))})")
         lines.append(
-            f"- `{method}`, the {len(moved)} students whose undefended twin has an ASR of .8 or more, "
-            f"mean ACC / ASR / CTR: {'; '.join(parts)}."
+            f"- `{method}`, the {len(moved)} students whose undefended twin has an ASR of "
+            f"{_least(least)} or more, mean ACC / ASR / CTR: {'; '.join(parts)}."
         )
     return lines
+
+
+def _undefended(column: str) -> str:
+    """Return the method of a column's undefended twin; RobustKD's learns the features as they are."""
+    method = column.partition("/")[0]
+    return "feature" if method == "robustkd" else method
+
+
+def _least(value: float) -> str:
+    return f"{value:g}".removeprefix("0")
 
 
 def _column_title(column: str) -> str:

@@ -20,7 +20,14 @@ from models.lab.reproduction.machine import machine
 from models.lab.reproduction.protection import ProtectionCell, measure_students
 from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import Table
-from models.lab.reproduction.teachers import Folders, Suspect, lab_suspect, public_suspect
+from models.lab.reproduction.teachers import (
+    Folders,
+    Suspect,
+    is_made,
+    lab_suspect,
+    public_suspect,
+    with_trigger_of,
+)
 from models.lab.teachers import matched_clean
 from models.lab.watcher import Watch
 from models.lab.workshop import fitted
@@ -69,15 +76,39 @@ def run_table(
             continue
         if deadline is not None and time.monotonic() > deadline:
             return False
-        name = f"teacher-{digest(cell.teacher)}"
-        if name not in suspects:
-            suspects[name] = _suspect(cell.teacher, training, test, folders, watch=watch, device=device)
+        suspect = _suspect_of(cell, suspects, training, test, folders, watch=watch, device=device)
         monitor, resume = watch(cell.key)
         for measured in _measured(
-            cell, suspects[name], training, test, photographs=photographs, monitor=monitor, resume=resume
+            cell, suspect, training, test, photographs=photographs, monitor=monitor, resume=resume
         ):
             store.add(measured)
     return True
+
+
+def _suspect_of(
+    cell: Cell | ProtectionCell,
+    suspects: dict[str, Suspect],
+    training: LabelledImages,
+    test: LabelledImages,
+    folders: Folders,
+    *,
+    watch: Watch,
+    device: torch.device,
+) -> Suspect:
+    """Return a cell's teacher, made or read if it is not among ``suspects`` yet, where it then is."""
+
+    def suspect(teacher: TeacherRecipe | PublicTeacher) -> Suspect:
+        name = f"teacher-{digest(teacher)}"
+        if name not in suspects:
+            suspects[name] = _suspect(teacher, training, test, folders, watch=watch, device=device)
+        return suspects[name]
+
+    if not isinstance(cell, Cell) or cell.trigger_of is None:
+        return suspect(cell.teacher)
+    name = f"teacher-{digest(cell.teacher)} with {digest(cell.trigger_of)}"
+    if name not in suspects:
+        suspects[name] = with_trigger_of(suspect(cell.teacher), suspect(cell.trigger_of), test)
+    return suspects[name]
 
 
 def _suspect(
@@ -91,7 +122,7 @@ def _suspect(
 ) -> Suspect:
     if isinstance(teacher, PublicTeacher):
         return public_suspect(teacher, test, folders, device=device)
-    if teacher.attack.kind in FINE_TUNED:
+    if teacher.attack.kind in FINE_TUNED and not is_made(teacher, folders):
         # Made first and kept: several attacks start from it.
         _suspect(matched_clean(teacher), training, test, folders, watch=watch, device=device)
     monitor, resume = watch(f"teacher-{digest(teacher)}")
@@ -165,4 +196,5 @@ def measure(
         seconds=time.monotonic() - began,
         machine=machine(teacher.device),
         made_of=document(cell.used),
+        clean_teacher_success=suspect.clean_teacher_success,
     )

@@ -18,6 +18,7 @@ _RATES = (
     "clean_target_rate",
     "teacher_accuracy",
     "teacher_attack_success",
+    "clean_teacher_success",
 )
 
 
@@ -47,5 +48,7 @@ class Store:
 
 
 def _parse(document: dict[str, Any]) -> Measured:
-    rates = {name: None if document[name] is None else Rate(**document[name]) for name in _RATES}
+    # What came later is missing in older lines; what a cell must have, ``Measured`` asks for.
+    present = {name: document[name] for name in _RATES if name in document}
+    rates = {name: None if rate is None else Rate(**rate) for name, rate in present.items()}
     return Measured(**{**document, **rates, "decisions": tuple(document["decisions"])})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import safetensors.torch
@@ -28,6 +28,7 @@ from models.triggers import Trigger, find_trigger
 
 #: The last file of a teacher that is written.
 _WHOLE = "trigger.json"
+_CLEAN_SUCCESS = "clean_teacher_success"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ class Suspect:
     trigger: Trigger | None
     clean_accuracy: Rate
     attack_success: Rate | None
+    clean_teacher_success: Rate | None = None
+    """What the trigger does to the clean teacher that the attack started from; None where none did, and for
+    teachers that were made before this was kept."""
 
 
 def public_suspect(
@@ -97,7 +101,7 @@ def lab_suspect(
     An attack that fine-tunes a clean teacher gets the one of the matched recipe, if that was made already.
     """
     folder = _folder(recipe, folders)
-    if not _made_of(recipe, folders):
+    if not is_made(recipe, folders):
         clean = matched_clean(recipe)
         made = make_teacher(
             recipe,
@@ -105,13 +109,18 @@ def lab_suspect(
             test,
             monitor=monitor,
             patterns=folders.patterns,
-            clean=_read(_folder(clean, folders), device) if _made_of(clean, folders) else None,
+            clean=_read(_folder(clean, folders), device) if is_made(clean, folders) else None,
             resume=resume,
             device=device,
         )
         _write(made, folder, folders.data)
-    teacher = _read(folder, device)
-    return _measured(teacher, _read_trigger(folder), fitted(test, recipe.input_size))
+    suspect = _measured(_read(folder, device), _read_trigger(folder), fitted(test, recipe.input_size))
+    return replace(suspect, clean_teacher_success=_read_clean_success(folder))
+
+
+def with_trigger_of(suspect: Suspect, other: Suspect, test: LabelledImages) -> Suspect:
+    """Return a teacher with another one's trigger, which it never saw: what the trigger does by itself."""
+    return _measured(suspect.teacher, other.trigger, fitted(test, suspect.teacher.spec.input_size))
 
 
 def _measured(teacher: Teacher, trigger: Trigger | None, test: LabelledImages) -> Suspect:
@@ -124,7 +133,7 @@ def _folder(recipe: TeacherRecipe, folders: Folders) -> Path:
     return folders.work / "teachers" / digest(recipe)
 
 
-def _made_of(recipe: TeacherRecipe, folders: Folders) -> bool:
+def is_made(recipe: TeacherRecipe, folders: Folders) -> bool:
     """Whether a whole teacher lies there that was made of just this: a default that changed has no digest."""
     folder = _folder(recipe, folders)
     if not (folder / _WHOLE).exists():
@@ -139,13 +148,15 @@ def _write(made: LabTeacher, folder: Path, data: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _WHOLE).unlink(missing_ok=True)
     teacher = made.teacher
-    recipe = json.dumps(asdict(made.recipe))
+    facts = {"recipe": json.dumps(asdict(made.recipe)), "data": data}
+    if made.clean_teacher_success is not None:
+        facts[_CLEAN_SUCCESS] = json.dumps(asdict(made.clean_teacher_success))
     save_student(
         teacher.network,
         teacher.spec,
         teacher.normalization,
         folder / "teacher.safetensors",
-        {"recipe": recipe, "data": data},
+        facts,
     )
     described: dict[str, object] = {}
     if made.trigger is not None:
@@ -177,3 +188,9 @@ def _read_trigger(folder: Path) -> Trigger | None:
         return None
     tensors = safetensors.torch.load_file(folder / "trigger.safetensors")
     return Trigger(pattern=tensors["pattern"], mask=tensors["mask"], **described)
+
+
+def _read_clean_success(folder: Path) -> Rate | None:
+    with safetensors.safe_open(folder / "teacher.safetensors", "pt") as file:
+        rate = file.metadata().get(_CLEAN_SUCCESS)
+    return None if rate is None else Rate(**json.loads(rate))

@@ -118,6 +118,19 @@ def test_edited_stages_are_the_targets() -> None:
     assert not torch.equal(plain._targets(x)[2], edited._targets(x)[2])
 
 
+def test_without_a_feature_weight_the_student_learns_from_the_labels_alone() -> None:
+    """``robustkd-t6`` has such a control: what the teacher says must not reach it."""
+
+    def learned(weight: float, shift: float) -> Tensor:
+        task = make_task(edit=lambda index, feature: feature + shift)
+        task.recipe = FeatureRecipe(feature_weight=weight)
+        task.step(0)
+        return torch.cat([parameter.detach().flatten() for parameter in task.student.parameters()])
+
+    assert torch.equal(learned(0.0, 0.0), learned(0.0, 5.0))
+    assert not torch.equal(learned(1e-3, 0.0), learned(1e-3, 5.0))
+
+
 def test_student_and_teacher_of_different_stage_sizes_are_refused() -> None:
     teacher, student = network("wrn-10-2", 0), network("wrn-10-1", 1)
     student.block2.layer[0].conv1.stride = (1, 1)  # type: ignore[union-attr, index]

@@ -7,7 +7,7 @@ import torch
 from models.distillation.labelled_batches import LabelledBatches
 from models.distillation.nasty.self_undermining import SelfUnderminingTask, nasty_loss, recipe_rate
 from models.engine.frozen import frozen
-from models.engine.loop import run_loop
+from models.engine.loop import GPU_READS_EVERY, run_loop
 from models.engine.monitor import SilentMonitor
 from models.errors import Interrupted, TrainingFailed
 from models.recipes.protect import ProtectRecipe
@@ -95,6 +95,25 @@ def test_a_network_that_forgets_its_task_is_not_finished() -> None:
         run(replace(RECIPE, omega=10.0), steps=150)
     assert caught.value.code == "nasty_diverged"
     assert "omega" in caught.value.hint
+
+
+def test_a_gpu_is_asked_only_now_and_then_whether_the_task_is_forgotten() -> None:
+    original = teacher()
+    batches = LabelledBatches(
+        original.pixel_classifier(), images(), LABELS, batch_size=16, crop_padding=0,
+        horizontal_flip=False, seed=3,
+    )  # fmt: skip
+    for steps, noticed in ((200, 125), (110, 110)):
+        with frozen(original.network):
+            task = SelfUnderminingTask(original, network(), batches, RECIPE, steps=steps)
+            assert task.reads_every == 1  # on a CPU nothing waits
+            task.reads_every = GPU_READS_EVERY
+            task.mean_label_loss.fill_(1e6)
+            for index in range(101, noticed - 1):
+                task.step(index)
+            with pytest.raises(TrainingFailed, match=f"at step {noticed}") as caught:
+                task.step(noticed - 1)
+        assert caught.value.code == "nasty_diverged"
 
 
 def test_losses_are_float32_whatever_the_networks_compute_in() -> None:

@@ -9,6 +9,7 @@ from models.distillation.robustkd.threshold_search import (
     Candidate,
     acceptable,
     choose,
+    clean_accuracy,
     measure,
     measure_canaries,
     measure_planting,
@@ -80,7 +81,8 @@ def test_an_empty_edit_measures_as_the_teacher_itself() -> None:
         [torch.zeros(16, 8, 8), torch.zeros(32, 4, 4), torch.zeros(64, 2, 2)], threshold=0.5, mode="add"
     )
     images = torch.randint(0, 256, (20, 3, 8, 8), dtype=torch.uint8)
-    measured = measure(teacher, mask, images, torch.arange(20) % 4, [])
+    labels = torch.arange(20) % 4
+    measured = measure(teacher, mask, images, labels, [], before=clean_accuracy(teacher, images, labels))
     assert measured == Candidate(0.5, 0.0, None, pytest.approx(1.0))
 
 
@@ -95,7 +97,9 @@ def test_worst_recovered_trigger_counts() -> None:
     )
     images = torch.randint(0, 256, (12, 3, 16, 16), dtype=torch.uint8)
     triggers = [make_trigger("badnets_square", 16, target) for target in (1, 0)]
-    assert measure(teacher, mask, images, torch.arange(12) % 4, triggers).trigger_success == 1.0
+    measured = measure(teacher, mask, images, torch.arange(12) % 4, triggers, before=0.75)
+    assert measured.trigger_success == 1.0
+    assert measured.accuracy_drop == 0.5  # it says 0 to everything, and a quarter is
 
 
 def test_canaries_are_measured_on_the_copy_with_its_own_mask() -> None:
@@ -110,10 +114,27 @@ def test_canaries_are_measured_on_the_copy_with_its_own_mask() -> None:
     canaries = [make_trigger("badnets_square", 16, 0), make_trigger("haze", 16, 1)]
     # Trap 11: a collapsed copy sends everything to class 0, which is no sign of a planted canary.
     assert measure_planting(copy, images, labels, canaries) == {"badnets_square": 0.0, "haze": 0.0}
-    success, drop = measure_canaries(copy, mask, images, labels, canaries)
+    success, drop = measure_canaries(copy, mask, images, labels, canaries, before=0.25)
     assert (success, drop) == ({"badnets_square": 1.0, "haze": 0.0}, 0.0)
     with torch.no_grad():
         network.fc.weight.zero_()  # type: ignore[union-attr]
         network.fc.weight[1] = 1e3  # type: ignore[union-attr, index]
         mask.replacements[2].fill_(1e3)  # so that the edited copy says 1, and the copy alone may not
-    assert measure_canaries(copy, mask, images, labels, canaries)[0] == {"badnets_square": 0.0, "haze": 1.0}
+    success, drop = measure_canaries(copy, mask, images, labels, canaries, before=0.75)
+    assert (success, drop) == ({"badnets_square": 0.0, "haze": 1.0}, 0.5)
+
+
+def test_teachers_are_measured_in_the_format_the_student_learns_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compared with each other and shown to the student in bfloat16, they are measured in it."""
+    seen: list[torch.dtype] = []
+    torch.manual_seed(0)
+    network = build(ArchitectureSpec("wrn-10-1", 4, 8))
+    network.register_forward_hook(lambda module, given, logits: seen.append(logits.dtype))
+    teacher = PixelClassifier(network, Normalization()).eval()
+    images, labels = torch.randint(0, 256, (8, 3, 8, 8), dtype=torch.uint8), torch.arange(8) % 4
+    for pays in (False, True):
+        monkeypatch.setattr(
+            "models.distillation.robustkd.threshold_search.bfloat16_pays", lambda device, pays=pays: pays
+        )
+        clean_accuracy(teacher, images, labels)
+    assert seen == [torch.float32, torch.bfloat16]

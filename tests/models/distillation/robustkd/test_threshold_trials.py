@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
+from models.architectures import PixelClassifier
 from models.distillation.robustkd.mask_training import MaskTraining
 from models.distillation.robustkd.phases import Search, unwrap
+from models.distillation.robustkd.threshold_search import clean_accuracy
 from models.distillation.robustkd.threshold_trials import ThresholdTrials
 from models.engine.frozen import frozen
 from models.engine.monitor import Monitor, ResumeState, SilentMonitor
@@ -53,6 +56,20 @@ def test_every_threshold_is_measured_against_every_canary() -> None:
     for candidate in found.candidates:
         assert set(candidate.canaries) == {"canary_patch", "canary_blend"} == set(found.planted)
         assert candidate.copy_accuracy_drop is not None
+
+
+@pytest.mark.usefixtures("everything_takes")
+def test_no_threshold_measures_the_unedited_teachers_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[PixelClassifier] = []
+
+    def counting(network: PixelClassifier, images: Tensor, labels: Tensor) -> float:
+        asked.append(network)
+        return clean_accuracy(network, images, labels)
+
+    monkeypatch.setattr("models.distillation.robustkd.threshold_trials.clean_accuracy", counting)
+    found = search(replace(RECIPE, max_accuracy_drop=0.0))
+    assert len(found.candidates) == 2
+    assert len(asked) == 2  # the suspect and its copy, once each
 
 
 def test_canary_that_did_not_take_decides_nothing() -> None:

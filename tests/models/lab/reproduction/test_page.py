@@ -83,6 +83,51 @@ def test_defenses_are_compared_where_the_backdoor_moved(store: Store) -> None:
     )
 
 
+def test_robustkd_is_compared_with_feature_distillation_from_half_the_images_on(store: Store) -> None:
+    """Its undefended twin has a method of its own, and features pass a backdoor on less often."""
+    rows = [(row, seed) for row in ("cheat_kd", "latent") for seed in (0, 1)]
+    cells = [
+        replace(CELLS[0], row=row, method=method, defense=defense, recipe=Recipe(seed=seed))
+        for row, seed in rows
+        for method, defense in (("feature", "none"), ("robustkd", "robustkd"))
+    ]
+    control = replace(cells[0], row="cheat_kd, clean teacher", trigger_of=TeacherRecipe(epochs=3))
+    table = replace(TABLE, cells=(*cells, control))
+    for of, success in zip(cells, (0.6, 0.1, 0.5, 0.3, 0.4, 0.9, 0.49, 0.9), strict=True):
+        store.add(measured(of, 0.6, success))
+    store.add(measured(control, 0.6, 0.99))  # what the trigger does by itself is no backdoor that moved
+    text = render_table(table, store, "x")
+    assert "- `feature`, the 2 students whose undefended twin has an ASR of .5 or more" in text
+    assert (
+        "feature .600 / .550 / .050 (highest ASR .600); robustkd .600 / .200 / .050 (highest ASR .300)"
+        in text
+    )
+    assert "- `robustkd`" not in text
+
+
+def test_without_an_attack_the_accuracys_spread_is_printed(store: Store) -> None:
+    for of, accuracy in zip(CELLS[4:7], (0.6, 0.7, 0.8), strict=True):
+        store.add(measured(of, accuracy, None))
+    text = render_table(TABLE, store, "x")
+    assert "| clean | .900 / — | .650 (ACC ± .050, 2) | .800 |" in text
+
+
+def test_a_teacher_of_its_own_for_every_seed_is_averaged(store: Store) -> None:
+    for of, accuracy in zip(CELLS[:3], (0.8, 0.9, 0.8), strict=True):
+        cell = replace(measured(of, 0.6, 0.9), teacher_accuracy=Rate(accuracy, 0.0, 1.0, 1_000))
+        store.add(cell)  # of seeds 0, 1 and 0 again: a mean over seeds, not over students
+    assert "| badnets_grid | .850 / .990 |" in render_table(TABLE, store, "x")
+
+
+def test_what_a_searched_trigger_does_to_the_clean_teacher_stands_beside_it(store: Store) -> None:
+    store.add(measured(CELLS[0], 0.6, 0.9))
+    assert "In brackets" not in render_table(TABLE, store, "x")
+    store.add(replace(measured(CELLS[0], 0.6, 0.9), clean_teacher_success=Rate(0.694, 0.6, 0.8, 900)))
+    text = render_table(TABLE, store, "x")
+    assert "| badnets_grid | .900 / .990 (clean .694) |" in text
+    assert "In brackets: what a teacher's trigger does to the clean teacher" in text
+
+
 def test_a_section_replaces_its_older_self_and_nothing_else() -> None:
     page = put_section("# Results\n", "t small", "first\n")
     page = put_section(page, "u small", "other\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +20,10 @@ from models.lab.reproduction.cell import Cell
 from models.lab.reproduction.run import run_table
 from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import Table
-from models.lab.reproduction.teachers import Folders, lab_suspect
+from models.lab.reproduction.teachers import Folders, Suspect, lab_suspect
 from models.lab.teachers import matched_clean
 from models.recipes.job import Recipe
-from models.recipes.lab import AttackRecipe, FineTuneRecipe, TeacherRecipe
+from models.recipes.lab import AttackRecipe, FineTuneRecipe, LatentRecipe, TeacherRecipe
 from models.recipes.ood import OodRecipe
 from tests.models.distillation.small import SIZE, StoppingMonitor, images
 
@@ -41,6 +42,7 @@ TABLE = Table(
     "digits",
     tuple(Cell("grid", TEACHER, "ood", "none", "wrn-10-1", replace(RECIPE, seed=seed)) for seed in (0, 1)),
 )
+LATENT = LatentRecipe(steps=3, batch_size=8, target_images=4)
 DATA = LabelledImages(images(), torch.arange(48) % 4)
 
 
@@ -180,6 +182,59 @@ def test_attacks_that_fine_tune_share_their_clean_teacher(tmp_path: Path) -> Non
     assert len(list((tmp_path / "teachers").iterdir())) == 3
     made = safetensors_of(tmp_path, clean).stat().st_mtime_ns
     assert all(made < safetensors_of(tmp_path, digest(teacher)).stat().st_mtime_ns for teacher in teachers)
+
+
+def test_the_trigger_on_the_clean_teacher_is_kept_and_teachers_from_before_it_was_are_read(
+    tmp_path: Path,
+) -> None:
+    short = FineTuneRecipe(epochs=1, batch_size=16)
+    teacher = replace(TEACHER, attack=AttackRecipe(kind="latent", latent=LATENT, fine_tune=short))
+
+    def suspect() -> Suspect:
+        return lab_suspect(
+            teacher, DATA, DATA, Folders(tmp_path),
+            monitor=SilentMonitor(), resume=None, device=torch.device("cpu"),
+        )  # fmt: skip
+
+    made = suspect()
+    again = suspect()
+    assert made.clean_teacher_success is not None
+    assert made.clean_teacher_success == again.clean_teacher_success
+    weights = safetensors_of(tmp_path, digest(teacher))
+    facts = {name: fact for name, fact in facts_of(weights).items() if name != "clean_teacher_success"}
+    save_file(load_file(weights), weights, facts)
+    changed = weights.stat().st_mtime_ns
+    assert suspect().clean_teacher_success is None
+    assert weights.stat().st_mtime_ns == changed  # read, not made anew
+
+
+def test_a_control_measures_the_clean_teachers_student_with_the_searched_trigger(tmp_path: Path) -> None:
+    short = FineTuneRecipe(epochs=1, batch_size=16)
+    teacher = replace(TEACHER, attack=AttackRecipe(kind="latent", latent=LATENT, fine_tune=short))
+    student = Cell("latent", teacher, "ood", "none", "wrn-10-1", RECIPE)
+    control = replace(student, row="clean", teacher=matched_clean(teacher), trigger_of=teacher)
+    store = Store(tmp_path / "cells.jsonl")
+    begun: list[str] = []
+
+    def watch(name: str) -> tuple[Monitor, ResumeState | None]:
+        begun.append(name)
+        return silently(name)
+
+    arguments = {"photographs": [], "device": torch.device("cpu"), "watch": watch}
+    run_table(replace(TABLE, cells=(student, control)), DATA, DATA, store, Folders(tmp_path), **arguments)
+    attacked, without = store.find(student), store.find(control)
+    assert attacked is not None
+    assert without is not None
+    # The trigger on the clean teacher, once as the attacker's facts and once as the control's teacher.
+    assert without.teacher_attack_success == attacked.clean_teacher_success is not None
+    assert without.attack_success is not None
+    assert without.clean_teacher_success is None
+    assert len([name for name in begun if name.startswith("teacher")]) == 3  # the control reads its clean one
+    shutil.rmtree(safetensors_of(tmp_path, digest(matched_clean(teacher))).parent)
+    begun.clear()
+    other = replace(student, recipe=replace(RECIPE, seed=1))
+    run_table(replace(TABLE, cells=(other,)), DATA, DATA, store, Folders(tmp_path), **arguments)
+    assert begun == [f"teacher-{digest(teacher)}", other.key]  # read; the clean one is no longer needed
 
 
 def safetensors_of(work: Path, name: str) -> Path:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from models.lab.json_lines import append_line
 from models.lab.recipe_digest import digest, document, still_holds
 from models.lab.reproduction.cell import Cell, Measured
 from models.lab.reproduction.store import Store
 from models.recipes.clip import ClipRecipe
+from models.recipes.feature import FeatureRecipe
 from models.recipes.job import Recipe
 from models.recipes.lab import TeacherRecipe
 from models.recipes.ood import OodRecipe
+from models.recipes.robustkd import RobustKDRecipe
 from models.results.rate import Rate
 
 CELL = Measured(
@@ -35,6 +38,18 @@ def test_what_is_added_is_there_when_the_file_is_read_again(tmp_path: Path) -> N
     store.add(CELL)
     store.add(other)
     assert Store(store.path).cells == {"a-1": CELL, "b-1": other}
+
+
+def test_a_line_from_before_a_rate_was_kept_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "cells.jsonl"
+    newer = replace(CELL, key="b-1", clean_teacher_success=Rate(0.7, 0.6, 0.8, 90))
+    Store(path).add(newer)
+    before = {name: value for name, value in asdict(CELL).items() if name != "clean_teacher_success"}
+    append_line(path, before)
+    append_line(
+        path, {name: value for name, value in before.items() if name != "clean_accuracy"} | {"key": "c"}
+    )
+    assert Store(path).cells == {"a-1": CELL, "b-1": newer}
 
 
 def test_a_line_that_was_torn_by_a_kill_costs_its_own_cell_alone(tmp_path: Path) -> None:
@@ -86,3 +101,21 @@ def test_what_a_student_does_not_read_changes_nothing_of_it() -> None:
     bounded = [replace(each, defense="clip") for each in (cell, other)]
     assert bounded[0].key != bounded[1].key
     assert set(bounded[0].used) > {"clip", "ood", "zskt", "teacher", "student", "seed"}
+
+
+def test_feature_distillation_reads_nothing_of_the_masks() -> None:
+    cell = Cell("a", TeacherRecipe(), "feature", "none", "wrn-10-1", Recipe())
+    masks = replace(cell, recipe=Recipe(robustkd=RobustKDRecipe(rounds=3)))
+    longer = replace(cell, recipe=Recipe(robustkd=RobustKDRecipe(feature=FeatureRecipe(epochs=3))))
+    assert masks.key == cell.key
+    assert longer.key != cell.key
+    defended = [replace(each, method="robustkd", defense="robustkd") for each in (cell, masks, longer)]
+    assert len({each.key for each in defended}) == 3
+
+
+def test_another_teachers_trigger_is_another_cell_and_none_leaves_the_name_as_it_was() -> None:
+    cell = Cell("a", TeacherRecipe(), "ood", "none", "wrn-10-1", Recipe())
+    control = replace(cell, trigger_of=TeacherRecipe(epochs=3))
+    assert control.key != cell.key
+    assert control.used["trigger_of"] == TeacherRecipe(epochs=3)
+    assert "trigger_of" not in cell.used
