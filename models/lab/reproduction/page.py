@@ -180,7 +180,7 @@ def _least(value: float) -> str:
 
 def _column_title(column: str) -> str:
     method, _, defense = column.partition("/")
-    if defense in {"none", method}:
+    if defense in {"", "none", method}:
         return method
     return f"{method} + {defense.replace('_', ' + ')}"
 

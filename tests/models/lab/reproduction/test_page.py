@@ -9,7 +9,7 @@ from models.lab.reproduction.cell import Cell, Measured
 from models.lab.reproduction.page import put_section, render_table
 from models.lab.reproduction.paper import ABD_ZSKT
 from models.lab.reproduction.store import Store
-from models.lab.reproduction.tables import Table
+from models.lab.reproduction.tables import Table, find_table
 from models.recipes.job import Recipe
 from models.recipes.lab import TeacherRecipe
 from models.results.rate import Rate
@@ -145,3 +145,9 @@ def test_a_key_changes_with_every_length() -> None:
     longer = replace(one, recipe=replace(one.recipe, zskt=replace(one.recipe.zskt, pseudo_batches=7)))
     assert longer.key != one.key
     assert replace(one, teacher=TeacherRecipe(epochs=31)).key != one.key
+
+
+def test_a_column_without_a_defense_has_no_plus(store: Store) -> None:
+    assert "| teacher | ACC / ASR | plain-cnn-w16 |" in render_table(
+        find_table("nasty-t1", "small"), store, "x"
+    )
