@@ -22,23 +22,17 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import boto3
-from boto3.exceptions import Boto3Error
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from app.core.errors import NotFound, Unavailable
+from app.core.errors import NotFound
 from app.infra.blob_store import CHUNK_BYTES, BlobStore, StoredBlob, StoreUnreachable
 from app.infra.measured_file import MeasuredFile, ignored_storage_errors, storage_errors
-
-#: What a full store says that does not say it with status 507.
-_FULL = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
+from app.infra.s3_reader import S3BlobReader, answering
 
 
 def _config(read_timeout_s: float) -> Config:
@@ -99,7 +93,7 @@ class S3BlobStore(BlobStore):
         """
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        with _answering():
+        with answering():
             region = os.environ.get("AWS_REGION") or None  # which the SDK for Python does not read
             session = boto3.session.Session(region_name=region)
             self._client = session.client("s3", config=_config(10))
@@ -109,7 +103,7 @@ class S3BlobStore(BlobStore):
     def check(self) -> None:
         """Ask for the bucket."""
         try:
-            with _answering():
+            with answering():
                 self._client.head_bucket(Bucket=self._bucket)
         except NotFound:
             raise StoreUnreachable(f"There is no bucket {self._bucket}") from None
@@ -128,7 +122,7 @@ class S3BlobStore(BlobStore):
     def send(self, file: BinaryIO, sha256: str) -> None:
         """Store all that ``file`` holds, as of now."""
         file.seek(0)
-        with _answering():
+        with answering():
             self._mover.put_object(Bucket=self._bucket, Key=self._key(sha256), Body=file)
 
     def open(self, sha256: str) -> BinaryIO:
@@ -182,7 +176,7 @@ class S3BlobStore(BlobStore):
 
     def _head(self, key: str) -> dict[str, Any] | None:
         try:
-            with _answering():
+            with answering():
                 return dict(self._client.head_object(Bucket=self._bucket, Key=key))
         except NotFound:
             return None
@@ -190,90 +184,21 @@ class S3BlobStore(BlobStore):
     def _copied(self, key: str, other: str) -> bool:
         source = {"Bucket": self._bucket, "Key": key}
         try:
-            with _answering():
+            with answering():
                 self._mover.copy_object(Bucket=self._bucket, Key=other, CopySource=source)
         except NotFound:
             return False
         return True
 
     def _delete(self, key: str) -> None:
-        with _answering():
+        with answering():
             self._client.delete_object(Bucket=self._bucket, Key=key)
 
     def _listed(self, prefix: str) -> Iterator[dict[str, Any]]:
-        with _answering():
+        with answering():
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
             for page in pages:
                 yield from page.get("Contents", [])
-
-
-class S3BlobReader(io.RawIOBase):
-    """One object as a seekable file; it is asked for from the position on, when it is read.
-
-    A connection that breaks is taken up once more where it broke.
-    """
-
-    def __init__(self, client: Any, bucket: str, key: str, size_bytes: int) -> None:
-        """Ask for nothing yet."""
-        self._client = client
-        self._object = {"Bucket": bucket, "Key": key}
-        self._size_bytes = size_bytes
-        self._position = 0
-        self._stream: Any = None
-
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def tell(self) -> int:
-        """Give the position."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go elsewhere; the connection is given up if that is another place."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}[whence]
-        if start + offset != self._position:
-            self._hang_up()
-            self._position = start + offset
-        return self._position
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Read what comes next, at most a buffer full."""
-        view = memoryview(buffer).cast("B")
-        if self._position >= self._size_bytes or not view:
-            return 0
-        try:
-            chunk = self._next(len(view))
-        except StoreUnreachable:
-            self._hang_up()
-            chunk = self._next(len(view))
-        view[: len(chunk)] = chunk
-        self._position += len(chunk)
-        return len(chunk)
-
-    def _next(self, most: int) -> bytes:
-        with _answering():
-            if self._stream is None:
-                part = f"bytes={self._position}-"
-                self._stream = self._client.get_object(**self._object, Range=part)["Body"]
-            chunk: bytes = self._stream.read(most)
-        if not chunk:
-            raise StoreUnreachable("The blob store sent less than the whole object.")
-        return chunk
-
-    def close(self) -> None:
-        """Give up the connection."""
-        self._hang_up()
-        super().close()
-
-    def _hang_up(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
 
 
 def _time(moment_s: float) -> datetime:
@@ -281,20 +206,3 @@ def _time(moment_s: float) -> datetime:
     if moment_s == math.inf:
         return datetime.max.replace(tzinfo=UTC)
     return datetime.fromtimestamp(moment_s, UTC)
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    """Turn what the SDK raises into what a store raises."""
-    try:
-        yield
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code in {"404", "NoSuchKey"}:
-            raise NotFound("blob") from None
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        if status == HTTPStatus.INSUFFICIENT_STORAGE or code in _FULL:
-            raise Unavailable("storage_full", "There is no space left to store the file.") from error
-        raise StoreUnreachable(f"The blob store refuses: {code}") from error
-    except (BotoCoreError, Boto3Error) as error:
-        raise StoreUnreachable(f"The blob store does not answer: {type(error).__name__}") from error

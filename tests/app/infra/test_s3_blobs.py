@@ -14,7 +14,8 @@ from botocore.stub import Stubber
 
 from app.core.errors import NotFound, Unavailable
 from app.infra.blobs import StoreUnreachable, make_blob_store
-from app.infra.s3_blobs import S3BlobReader, S3BlobStore
+from app.infra.s3_blobs import S3BlobStore
+from app.infra.s3_reader import S3BlobReader
 from tests.app.infra.test_blob_stores import everything, put
 
 HOUR_S = 3600.0
