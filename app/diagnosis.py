@@ -78,7 +78,10 @@ def examine(check: tuple[str, Check], settings: Settings) -> Finding:
         return Finding(name, *function(settings))
     except (OSError, ServiceError, SQLAlchemyError, OperationalError, subprocess.SubprocessError) as error:
         first_line = (str(error).splitlines() or [""])[0]
-        return Finding(name, "failed", f"{type(error).__name__}: {first_line}", _HINTS.get(name, _REPORT))
+        own = error.hint if isinstance(error, ServiceError) else ""
+        return Finding(
+            name, "failed", f"{type(error).__name__}: {first_line}", own or _HINTS.get(name, _REPORT)
+        )
 
 
 def check_python(settings: Settings) -> tuple[State, str, str]:

@@ -44,10 +44,7 @@ def run_job(context: WorkerContext, job_id: str) -> None:
     logger.info("%s: attempt %d", job_id, lease.attempt)
     keeper = LeaseKeeper(context, lease)
     try:
-        try:
-            ending = _attempt(context, keeper)
-        except StoreUnreachable as error:
-            ending = postponed(error)
+        ending = _attempt(context, keeper)
         keeper.write(lambda session: ending.write(session, lease))
     except LeaseLost:
         logger.warning("%s: the lease was lost; nothing more is written", job_id)
@@ -82,6 +79,8 @@ def _attempt(context: WorkerContext, keeper: LeaseKeeper) -> Ending:
             logger.warning("%s: the process said:\n%s", lease.job_id, complaint)
     except LeaseLost:
         raise
+    except StoreUnreachable as error:
+        return postponed(error)
     except ServiceError as error:
         return failed(error.code, error.detail, error.hint)
     return ending

@@ -37,7 +37,7 @@ def tick(context: WorkerContext) -> None:
     if _due(settings.home / "swept", SWEEP_S):  # last: the store may be slow, or away
         context.blobs.delete_abandoned(older_than_s=ABANDONED_S)
         if not sweep(context):
-            (settings.home / "swept").unlink()  # go on at the next tick
+            (settings.home / "swept").unlink(missing_ok=True)  # go on at the next tick
 
 
 def sweep(context: WorkerContext) -> bool:

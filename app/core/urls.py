@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 _DATABASES = ("sqlite", "postgresql", "postgresql+psycopg", "postgres")
@@ -34,7 +35,7 @@ def checked_blob_url(url: str) -> str:
     """Return a blob store's URL as it is.
 
     Raises:
-        ValueError: It names no folder and no bucket.
+        ValueError: It names no folder and no bucket, or a bucket while what reaches one is not installed.
     """
     expected = "file:///absolute/folder or s3://bucket/prefix"
     _of_scheme(url, _BLOBS, expected)
@@ -44,6 +45,9 @@ def checked_blob_url(url: str) -> str:
         raise ValueError(msg)
     if parts.scheme == "s3" and (not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment):
         msg = "must be s3://bucket/prefix; credentials belong in AWS_ACCESS_KEY_ID and its like"
+        raise ValueError(msg)
+    if parts.scheme == "s3" and find_spec("boto3") is None:
+        msg = "names a bucket, for which boto3 is missing: pip install proctor[s3]"
         raise ValueError(msg)
     return url
 

@@ -57,7 +57,10 @@ class BlobStore(Protocol):
         """Begin a blob of at most ``limit_bytes``."""
 
     def put_file(self, path: Path) -> StoredBlob:
-        """Store a copy of a file."""
+        """Store a copy of a file.
+
+        What is hashed is what is stored, whoever writes to the file meanwhile: a job's process still runs.
+        """
         writer = self.open_for_write(limit_bytes=path.stat().st_size)
         try:
             with path.open("rb") as source:

@@ -13,10 +13,10 @@ from typing import BinaryIO
 
 from app.core.errors import NotFound
 from app.infra.blob_store import BlobStore, StoredBlob
-from app.infra.measured_file import MeasuredFile, ignored_storage_errors, storage_errors
+from app.infra.measured_writer import MeasuredWriter, ignored_storage_errors, storage_errors
 
 
-class LocalBlobWriter:
+class LocalBlobWriter(MeasuredWriter):
     """Writes to a temporary file; ``finish`` syncs it and renames it to its hash."""
 
     def __init__(self, store: LocalBlobStore, limit_bytes: int) -> None:
@@ -25,25 +25,17 @@ class LocalBlobWriter:
         with storage_errors():
             descriptor, name = tempfile.mkstemp(prefix="writing-", dir=store.writing_folder)
         self._path: Path | None = Path(name)
-        self._measured = MeasuredFile(os.fdopen(descriptor, "wb"), limit_bytes)
-
-    def write(self, chunk: bytes) -> None:
-        """Add bytes; what was written is discarded when they do not fit."""
-        try:
-            self._measured.write(chunk)
-        except BaseException:
-            self.discard()
-            raise
+        super().__init__(os.fdopen(descriptor, "wb"), limit_bytes)
 
     def finish(self) -> StoredBlob:
         """Sync, rename, and return hash and size."""
         assert self._path is not None, "the writer was discarded"  # noqa: S101
-        file, stored = self._measured.file, self._measured.stored()
+        stored = self._measured()
         try:
             with storage_errors():
-                file.flush()
-                os.fsync(file.fileno())
-                file.close()
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._file.close()
                 self._store.adopt(self._path, stored.sha256)
         except BaseException:
             self.discard()
@@ -58,7 +50,7 @@ class LocalBlobWriter:
             self._path = None
             # Closing flushes what is buffered, and fails again on a full disk; the file is gone already.
             with ignored_storage_errors():
-                self._measured.file.close()
+                self._file.close()
 
 
 class LocalBlobStore(BlobStore):

@@ -16,14 +16,12 @@ before its sender died would be kept and billed for ever.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
 import os
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import boto3
@@ -31,7 +29,7 @@ from botocore.config import Config
 
 from app.core.errors import NotFound
 from app.infra.blob_store import CHUNK_BYTES, BlobStore, StoredBlob, StoreUnreachable
-from app.infra.measured_file import MeasuredFile, ignored_storage_errors, storage_errors
+from app.infra.measured_writer import MeasuredWriter, ignored_storage_errors, storage_errors
 from app.infra.s3_reader import S3BlobReader, answering
 
 
@@ -47,30 +45,22 @@ def _config(read_timeout_s: float) -> Config:
     )
 
 
-class S3BlobWriter:
+class S3BlobWriter(MeasuredWriter):
     """Writes to a temporary file without a name (in ``TMPDIR``); ``finish`` sends it."""
 
     def __init__(self, store: S3BlobStore, limit_bytes: int) -> None:
         """Open a file that is gone with its last descriptor, however this process ends."""
         self._store = store
         # Not a context: ``discard`` closes it.
-        self._measured = MeasuredFile(cast(BinaryIO, tempfile.TemporaryFile()), limit_bytes)  # noqa: SIM115
-
-    def write(self, chunk: bytes) -> None:
-        """Add bytes; what was written is discarded when they do not fit."""
-        try:
-            self._measured.write(chunk)
-        except BaseException:
-            self.discard()
-            raise
+        super().__init__(cast(BinaryIO, tempfile.TemporaryFile()), limit_bytes)  # noqa: SIM115
 
     def finish(self) -> StoredBlob:
         """Send the bytes, and return their hash and size."""
-        stored = self._measured.stored()
+        stored = self._measured()
         try:
             with storage_errors():
-                self._measured.file.flush()
-            self._store.send(self._measured.file, stored.sha256)
+                self._file.flush()
+            self._store.send(self._file, stored.sha256)
         finally:
             self.discard()
         return stored
@@ -78,7 +68,7 @@ class S3BlobWriter:
     def discard(self) -> None:
         """Close the temporary file, which deletes it."""
         with ignored_storage_errors():
-            self._measured.file.close()
+            self._file.close()
 
 
 class S3BlobStore(BlobStore):
@@ -107,13 +97,6 @@ class S3BlobStore(BlobStore):
                 self._client.head_bucket(Bucket=self._bucket)
         except NotFound:
             raise StoreUnreachable(f"There is no bucket {self._bucket}") from None
-
-    def put_file(self, path: Path) -> StoredBlob:
-        """Hash a file, then send it."""
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            self.send(file, sha256)
-            return StoredBlob(sha256, file.tell())
 
     def open_for_write(self, *, limit_bytes: int) -> S3BlobWriter:
         """Begin a blob of at most ``limit_bytes``."""

@@ -18,7 +18,7 @@ from models.distillation.labelled_batches import LabelledBatches
 from models.distillation.nasty.judgment import ProtectionAnswers, judge
 from models.distillation.nasty.owner_images import ProtectionSplit, split_images
 from models.distillation.nasty.self_undermining import SelfUnderminingTask
-from models.distillation.nasty.stolen_students import SOURCES, StolenStudentsTask
+from models.distillation.nasty.stolen_students import train_stolen_students
 from models.engine.frozen import frozen
 from models.engine.loop import run_loop
 from models.engine.monitor import Monitor, ResumeState
@@ -128,21 +128,17 @@ def measure_protection(
         Interrupted: If the monitor asks to stop.
     """
     split = split_images(original, data, recipe, seed=seed)
+    students = train_stolen_students(
+        original, nasty, split, recipe, seed=seed, monitor=monitor, resume=resume
+    )
     twin = replace(original, network=nasty)
-    with frozen(original.network), frozen(nasty):
-        task = StolenStudentsTask(original, twin, split, recipe, seed=seed)
-        stream = derive_seed(seed, "stolen dropout")
-        loop = run_loop(task, steps=task.steps, monitor=monitor, resume=resume, seed=stream)
-        answers = ProtectionAnswers(
-            labels=split.held_out_labels,
-            original=predict(original.pixel_classifier(), split.held_out_images),
-            nasty=predict(twin.pixel_classifier(), split.held_out_images),
-            students=tuple(
-                (task.seed_of(index), {source: task.answers[f"{index} {source}"] for source in SOURCES})
-                for index in range(recipe.harm.repetitions)
-            ),
-        )
-    return judge(answers, recipe, steps=task.each, seconds=loop.seconds)
+    answers = ProtectionAnswers(
+        labels=split.held_out_labels,
+        original=predict(original.pixel_classifier(), split.held_out_images),
+        nasty=predict(twin.pixel_classifier(), split.held_out_images),
+        students=students.answers,
+    )
+    return judge(answers, recipe, steps=students.steps, seconds=students.seconds)
 
 
 def _first_weights(

@@ -14,6 +14,7 @@ whom they learned from. The thief is assumed to have the owner's images and labe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -26,6 +27,9 @@ from models.distillation.labelled_batches import LabelledBatches
 from models.distillation.losses import batch_divergence
 from models.distillation.nasty.owner_images import ProtectionSplit
 from models.distillation.nasty.self_undermining import recipe_rate
+from models.engine.frozen import frozen
+from models.engine.loop import run_loop
+from models.engine.monitor import Monitor, ResumeState
 from models.engine.precision import autocast, bfloat16_pays, to_channels_last
 from models.engine.seed import derive_seed, seeded
 from models.metrics import predict
@@ -55,6 +59,57 @@ def student_loss(
     if target is None:
         return label_loss
     return weight * temperature**2 * batch_divergence(target, logits, temperature) + (1 - weight) * label_loss
+
+
+@dataclass(frozen=True, eq=False)
+class StolenStudents:
+    """What finished students answered."""
+
+    answers: tuple[tuple[int, dict[Source, Tensor]], ...]
+    """For each repetition its seed, and the classes (M,) named for the held-out images, by source."""
+    steps: int
+    """Of each student."""
+    seconds: float
+
+
+def train_stolen_students(
+    original: Teacher,
+    nasty: StagedClassifier,
+    split: ProtectionSplit,
+    recipe: ProtectRecipe,
+    *,
+    seed: int,
+    monitor: Monitor,
+    resume: ResumeState | None,
+    sources: Sequence[Source] = SOURCES,
+) -> StolenStudents:
+    """Train the students of a network and its nasty twin.
+
+    Args:
+        original: The network.
+        nasty: The twin, for images normalized as the network's.
+        split: Images to train on, and those that finished students answer on.
+        recipe: Of the protection and of its students.
+        seed: Of all that is drawn.
+        monitor: Told of every step.
+        resume: What the same call handed to ``monitor.checkpoint`` before it was interrupted.
+        sources: Which students to train; leaving some out changes nothing for the others.
+
+    Raises:
+        RecipeError: If the students' network does not take such images.
+        TrainingFailed: ``non_finite``.
+        Interrupted: If the monitor asks to stop.
+    """
+    twin = replace(original, network=nasty)
+    with frozen(original.network), frozen(nasty):
+        task = StolenStudentsTask(original, twin, split, recipe, seed=seed, sources=sources)
+        stream = derive_seed(seed, "stolen dropout")
+        loop = run_loop(task, steps=task.steps, monitor=monitor, resume=resume, seed=stream)
+    answers = tuple(
+        (task.seed_of(index), {source: task.answers[f"{index} {source}"] for source in task.sources})
+        for index in range(recipe.harm.repetitions)
+    )
+    return StolenStudents(answers, task.each, loop.seconds)
 
 
 class StolenStudentsTask:

@@ -16,11 +16,8 @@ from models.architectures import PixelClassifier
 from models.data.labelled import LabelledImages
 from models.distillation.nasty.owner_images import ProtectionSplit
 from models.distillation.nasty.protection import protect
-from models.distillation.nasty.stolen_students import SOURCES, StolenStudentsTask
-from models.engine.frozen import frozen
-from models.engine.loop import run_loop
+from models.distillation.nasty.stolen_students import SOURCES, train_stolen_students
 from models.engine.monitor import Monitor, ResumeState
-from models.engine.seed import derive_seed
 from models.lab.phases import Phases
 from models.lab.recipe_digest import digest, document
 from models.lab.reproduction.cell import Measured
@@ -108,18 +105,17 @@ def measure_students(
     twin.load_state_dict(phases.run("twin", make)["weights"])
 
     def learn(inner: Monitor, state: ResumeState | None) -> dict[str, object]:
-        with frozen(original.network), frozen(twin):
-            task = StolenStudentsTask(
-                original,
-                replace(original, network=twin),
-                data,
-                cell.recipe,
-                seed=cell.seed,
-                sources=cell.together,
-            )
-            stream = derive_seed(cell.seed, "stolen dropout")
-            run_loop(task, steps=task.steps, monitor=inner, resume=state, seed=stream)
-        return {source: task.answers[f"0 {source}"] for source in cell.together}
+        ((_, answers),) = train_stolen_students(
+            original,
+            twin,
+            data,
+            cell.recipe,
+            seed=cell.seed,
+            monitor=inner,
+            resume=state,
+            sources=cell.together,
+        ).answers
+        return {str(source): named for source, named in answers.items()}
 
     answers = phases.run("students", learn)
     nasty = accuracy(PixelClassifier(twin, original.normalization), test.images, test.labels)

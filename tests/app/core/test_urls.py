@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 from pydantic import ValidationError
 
@@ -50,3 +52,15 @@ def test_a_url_that_nothing_here_speaks_is_refused_before_the_start(
 def test_urls_are_handed_on_as_they_are(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, url)
     assert getattr(Settings(), name.lower()) == url
+
+
+def test_a_bucket_is_refused_before_the_start_where_nothing_reaches_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The API was once started again and again without the extra."""
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    monkeypatch.setenv("BLOB_URL", "s3://bucket")
+    with pytest.raises(ValidationError, match=r"proctor\[s3\]"):
+        Settings()
+    monkeypatch.setenv("BLOB_URL", "file:///folder")
+    assert Settings().blob_url == "file:///folder"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import NotFound, TooLarge
-from app.infra.blobs import BlobStore, make_blob_store
+from app.infra.blobs import BlobStore, BlobWriter, StoredBlob, make_blob_store
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -78,6 +78,32 @@ def test_a_file_is_copied_in_and_out(store: BlobStore, tmp_path: Path) -> None:
     (tmp_path / "copy").write_bytes(b"changed!")
     with store.open(stored.sha256) as file:
         assert file.read() == b"original"
+
+
+def test_a_file_that_changes_while_it_is_stored_is_stored_under_what_it_was(
+    store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a job's process could put its bytes under the hash of somebody else's."""
+    path = tmp_path / "output"
+    path.write_bytes(b"known bytes")
+    begin = store.open_for_write
+
+    def change_after_reading(*, limit_bytes: int) -> BlobWriter:
+        writer = begin(limit_bytes=limit_bytes)
+        finish = writer.finish
+
+        def late() -> StoredBlob:
+            path.write_bytes(b"other bytes")
+            return finish()
+
+        monkeypatch.setattr(writer, "finish", late)
+        return writer
+
+    monkeypatch.setattr(store, "open_for_write", change_after_reading)
+    stored = store.put_file(path)
+    assert path.read_bytes() == b"other bytes"
+    with store.open(stored.sha256) as file:
+        assert hashlib.sha256(file.read()).hexdigest() == stored.sha256
 
 
 def test_a_blob_can_be_read_from_anywhere(store: BlobStore) -> None:

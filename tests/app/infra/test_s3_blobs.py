@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -202,11 +201,3 @@ def test_a_blob_deleted_after_it_was_opened_is_not_found(store: S3BlobStore) -> 
         store.delete_if_stored_before(sha256, time.time() + HOUR_S)
         with pytest.raises(NotFound):
             file.read()
-
-
-def test_without_boto3_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "app.infra.s3_blobs")
-    monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(Unavailable) as caught:
-        make_blob_store("s3://bucket")
-    assert "proctor[s3]" in caught.value.hint

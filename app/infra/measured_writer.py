@@ -1,9 +1,10 @@
-"""A file on its way into a store: hashed and counted while it is written."""
+"""A blob on its way into a store: collected in a file, hashed and counted while it is written."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -12,12 +13,12 @@ from app.core.errors import TooLarge, Unavailable
 from app.infra.blob_store import StoredBlob
 
 
-class MeasuredFile:
-    """Takes no more than its limit."""
+class MeasuredWriter(ABC):
+    """What writers of all stores do alike; what was written is discarded when more comes than may."""
 
     def __init__(self, file: BinaryIO, limit_bytes: int) -> None:
         """Begin with an open and empty file."""
-        self.file = file
+        self._file = file
         self._limit_bytes = limit_bytes
         self._size_bytes = 0
         self._hash = hashlib.sha256()
@@ -26,21 +27,29 @@ class MeasuredFile:
         """Add bytes.
 
         Raises:
-            TooLarge: ``body_too_large``; nothing of the chunk was written.
+            TooLarge: ``body_too_large``.
             Unavailable: ``storage_full``.
         """
-        self._size_bytes += len(chunk)
-        if self._size_bytes > self._limit_bytes:
-            raise TooLarge(
-                "body_too_large",
-                f"The file has more than {self._limit_bytes} bytes.",
-                "Upload a smaller file.",
-            )
-        self._hash.update(chunk)
-        with storage_errors():
-            self.file.write(chunk)
+        try:
+            self._size_bytes += len(chunk)
+            if self._size_bytes > self._limit_bytes:
+                raise TooLarge(
+                    "body_too_large",
+                    f"The file has more than {self._limit_bytes} bytes.",
+                    "Upload a smaller file.",
+                )
+            self._hash.update(chunk)
+            with storage_errors():
+                self._file.write(chunk)
+        except BaseException:
+            self.discard()
+            raise
 
-    def stored(self) -> StoredBlob:
+    @abstractmethod
+    def discard(self) -> None:
+        """Leave nothing behind."""
+
+    def _measured(self) -> StoredBlob:
         """Describe what was written so far."""
         return StoredBlob(self._hash.hexdigest(), self._size_bytes)
 
