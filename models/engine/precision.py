@@ -23,8 +23,13 @@ def bfloat16_pays(device: torch.device) -> bool:
     if device.type != "cpu":
         return False
     processor = _cpu_capabilities()
-    of_amd = str(processor.get("cpu_name", "")).startswith("AMD")
+    of_amd = processor_name().startswith("AMD")
     return bool(processor.get("amx_tile") or (of_amd and processor.get("avx512_bf16")))
+
+
+def processor_name() -> str:
+    """Return the processor's name as its maker gives it; empty if torch is too old to tell."""
+    return str(_cpu_capabilities().get("cpu_name", "")).strip()
 
 
 def _cpu_capabilities() -> Mapping[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import fmean, pstdev
 
@@ -52,17 +53,22 @@ def render_table(table: Table, store: Store, command: str) -> str:
     return "\n".join([*lines, "", *_means(compared, columns)]).rstrip() + "\n"
 
 
+def _machines(cells: Sequence[Measured]) -> list[tuple[str, int]]:
+    """Return what made the students and how many each, most first: two number formats, two teachers."""
+    return Counter(cell.machine for cell in cells).most_common()
+
+
 def _facts(table: Table, cells: Sequence[Measured], command: str) -> list[str]:
     if not cells:
         return [f"`{command}`: nothing measured yet."]
     seconds = sum(cell.seconds for cell in cells)
-    machines = ", ".join(sorted({cell.machine for cell in cells}))
+    machines = "; ".join(f"{count} with {name}" for name, count in _machines(cells))
     n = cells[0].clean_accuracy.n
     attacked = {cell.attack_success.n for cell in cells if cell.attack_success is not None}
     spans = f"n = {n} for ACC" + (f", {_range(attacked)} for ASR" if attacked else "")
     facts = (
         f"`{command}`: {len(cells)} of {len(table.cells)} students, {seconds / 3600:.1f} h of training and "
-        f"measuring, {machines}. {spans}; seeds {_seeds(cells)}. "
+        f"measuring ({machines}). {spans}; seeds {_seeds(cells)}. "
         f"The 95 % interval of a single rate is within ± {_share(max(map(_half_width, cells)))}."
     )
     if attacked:

@@ -62,6 +62,13 @@ def test_seeds_are_averaged_and_missing_cells_are_dashes(store: Store) -> None:
     assert "CTR is the share" in text
 
 
+def test_machines_are_told_with_how_many_students_each_made(store: Store) -> None:
+    store.add(replace(measured(CELLS[0], 0.6, 0.8), machine="there"))
+    for made in CELLS[1:3]:
+        store.add(measured(made, 0.7, 1.0))
+    assert "(2 with here; 1 with there)" in render_table(TABLE, store, "x")
+
+
 def test_the_papers_numbers_stand_below_for_rows_it_has(store: Store) -> None:
     text = render_table(TABLE, store, "proctor reproduce t")
     assert "| badnets_grid | 92.1 / 99.9 | 71.9 / 96.9 | 68.3 / 0.7 |" in text
