@@ -96,7 +96,7 @@ def inspect_checkpoint(
         state_dict_key=scanned.state_dict_key,
         stripped_prefix=scanned.stripped_prefix,
         dropped=(*scanned.dropped, *inferred.dropped),
-        subnormals_flushed=scanned.subnormals_flushed,
+        subnormals=scanned.subnormals,
         warnings=(*scanned.warnings, *inferred.warnings, *remarks),
     )
     return inspection if options.layers is None else with_layers(inspection, options.layers)

@@ -28,11 +28,11 @@ class ScannedCheckpoint:
     sha256: str
     """Of the file's bytes."""
     tensors: dict[str, WeightTensor]
-    """In file order, names without wrapper prefixes; all finite, none subnormal."""
+    """In file order, names without wrapper prefixes; all finite."""
     state_dict_key: str | None
     stripped_prefix: str | None
     dropped: tuple[str, ...]
-    subnormals_flushed: int
+    subnormals: int
     warnings: tuple[str, ...]
     named: NamedInFile
     """What the file says of itself."""
@@ -77,11 +77,12 @@ def scan_checkpoint(
     opened = open_checkpoint(view, limits)
     selected = select_state_dict(opened.root, limits, key=state_dict_key)
     most_bytes = min(limits.materialized_bytes, EXPANSION_FLOOR + limits.expansion * size_bytes)
-    tensors, flushed = _read_weights(opened, selected, most_bytes)
+    tensors, subnormals = _read_weights(opened, selected, most_bytes)
     warnings = list(selected.warnings)
-    if flushed:
+    if subnormals:
         warnings.append(
-            f"{flushed:,} weights smaller than 1.2e-38 were set to zero; they only slow the network down."
+            f"{subnormals:,} weights are smaller than 1.2e-38. They are kept: they slow the network down, "
+            "and arithmetic that takes them for zero may compute another network."
         )
     return ScannedCheckpoint(
         format=opened.format,
@@ -91,7 +92,7 @@ def scan_checkpoint(
         state_dict_key=selected.key,
         stripped_prefix=selected.stripped_prefix,
         dropped=_shortened(selected.dropped + opened.inert),
-        subnormals_flushed=flushed,
+        subnormals=subnormals,
         warnings=tuple(warnings),
         named=named_in_file(opened.metadata),
     )

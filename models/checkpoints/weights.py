@@ -1,7 +1,9 @@
-"""Turning a tensor's bytes into weights safe to compute with: contiguous, finite, without subnormals.
+"""Turning a tensor's bytes into weights safe to compute with: contiguous and finite; subnormals are counted.
 
-Subnormal float32 weights make a convolution 14 to 73 times slower on common processors, so a file full of
-them is a denial of service. They are below 1.2e-38 and mean nothing to a network.
+Subnormal float32 weights (below 1.2e-38) make a convolution 14 to 73 times slower on common processors. They
+are kept all the same, where design/intake.md would set them to zero: behind a BatchNorm with a gain of 1e35
+they hold a whole backdoor, and whoever loads the file with PyTorch has it. What is audited must be what is
+loaded; a file full of them costs its own job's time limit.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ class WeightTensor:
 
     Attributes:
         dtype: As stored; never converted.
-        array: C-contiguous, read-only unless it had to be copied.
+        array: C-contiguous; read-only where it needed no copy.
     """
 
     dtype: DType
@@ -40,9 +42,9 @@ class Materialized:
 
 
 def materialize(spec: TensorSpec, storage_bytes: memoryview) -> Materialized:
-    """Write a checked tensor out, count what is not finite in float32, and flush what is subnormal in it.
+    """Write a checked tensor out, and count what is not finite and what is subnormal in float32.
 
-    float16 is left alone: its smallest values are normal numbers in float32, and common in any network.
+    float16 has none of the second: its smallest values are normal numbers in float32.
 
     Args:
         spec: From ``check_tensor``.
@@ -55,40 +57,24 @@ def materialize(spec: TensorSpec, storage_bytes: memoryview) -> Materialized:
     for start in range(0, flat.size, _CHUNK) if dtype.floating else ():
         bad, small = _examine(flat[start : start + _CHUNK], dtype)
         not_finite += bad
-        if small.size:
-            if not subnormals:
-                array = array.copy()
-                flat = array.reshape(-1)
-            subnormals += small.size
-            # At once: places kept to the end took eight bytes each, four times the tensor of a file full of
-            # subnormal bfloat16 (the fuzzer's peak of 405 MiB).
-            _flush(flat[start : start + _CHUNK], small, dtype)
+        subnormals += small
     return Materialized(WeightTensor(dtype, array), not_finite, subnormals)
 
 
-def _examine(chunk: Array, dtype: DType) -> tuple[int, Array]:
-    """Count the not finite, and give the places of the subnormal, both as float32 would have them."""
+def _examine(chunk: Array, dtype: DType) -> tuple[int, int]:
+    """Count the not finite and the subnormal, both as float32 would have them."""
     if dtype.tag == "F16":
-        return int(chunk.size - np.count_nonzero(np.isfinite(chunk))), np.empty(0, np.intp)
+        return int(chunk.size - np.count_nonzero(np.isfinite(chunk))), 0
     if dtype.tag == "F64":
         with np.errstate(over="ignore", invalid="ignore"):
             finite = np.isfinite(chunk.astype(np.float32))
             small = (np.abs(chunk) < _SMALLEST_NORMAL) & (chunk != 0)
-        return int(chunk.size - np.count_nonzero(finite)), np.flatnonzero(small)
+        return int(chunk.size - np.count_nonzero(finite)), int(np.count_nonzero(small))
     bits, exponent, mantissa = (
         (chunk, 0x7F80, 0x007F) if dtype.tag == "BF16" else (chunk.view("<u4"), 0x7F800000, 0x007FFFFF)
     )
     magnitude = bits & bits.dtype.type(exponent | mantissa)
     not_finite = int(np.count_nonzero(magnitude >= bits.dtype.type(exponent)))
-    magnitude -= bits.dtype.type(
-        1
-    )  # zero wraps around to the largest number, so one comparison finds subnormals
-    return not_finite, np.flatnonzero(magnitude < bits.dtype.type(mantissa))
-
-
-def _flush(flat: Array, places: Array, dtype: DType) -> None:
-    """Set elements to zero, keeping the sign as processors do."""
-    if dtype.tag == "BF16":
-        flat[places] &= flat.dtype.type(0x8000)
-    else:
-        flat[places] = np.copysign(flat.dtype.type(0), flat[places])
+    # Zero wraps around to the largest number, so one comparison finds subnormals.
+    magnitude -= bits.dtype.type(1)
+    return not_finite, int(np.count_nonzero(magnitude < bits.dtype.type(mantissa)))

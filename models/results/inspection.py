@@ -38,7 +38,8 @@ class CheckpointInspection:
     stripped_prefix: str | None
     dropped: tuple[str, ...] = ()
     """Objects beside the weights that were not kept, by name."""
-    subnormals_flushed: int = 0
+    subnormals: int = 0
+    """Weights below 1.2e-38 in float32, which are kept."""
     warnings: tuple[str, ...] = field(default=())
     layers_sha256: str | None = None
     """Of the layer list, if the network is not of the registry; neither blanks nor defaults count."""

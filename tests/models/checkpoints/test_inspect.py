@@ -109,6 +109,25 @@ def test_teacher_computes_what_the_saved_network_computes(checkpoint: Path, tmp_
     assert torch.equal(teacher.pixel_classifier()(pixels), network.eval()(normalized))
 
 
+def test_a_backdoor_in_subnormal_weights_reaches_the_audit(tmp_path: Path) -> None:
+    """A gain of 1e38 brings weights of 1e-39 up to ordinary size; set to zero, they would be missed."""
+    network = build(ArchitectureSpec("resnet-20", 10, 32)).eval()
+    with torch.no_grad():
+        network.conv1.weight[0] = 1e-39
+        network.bn1.running_var[0] = 0
+        network.bn1.weight[0] = 3e35
+    torch.save(network.state_dict(), tmp_path / "teacher.pt")
+    inspection = inspect_checkpoint(tmp_path / "teacher.pt", tmp_path / "canonical", InspectOptions())
+    pixels = torch.rand(4, 3, 32, 32)
+    with torch.no_grad():
+        before = network(pixels)
+        audited = load_teacher(tmp_path / "canonical", inspection).network(pixels)
+        network.conv1.weight[0] = 0
+        assert not torch.allclose(network(pixels), before, atol=0.1)
+    assert torch.equal(audited, before)
+    assert inspection.subnormals == 27
+
+
 def test_half_precision_and_absent_counters_load(checkpoint: Path, tmp_path: Path) -> None:
     weights = torch.load(checkpoint, weights_only=True)["net"]
     half = {name: tensor.half() for name, tensor in weights.items() if tensor.is_floating_point()}

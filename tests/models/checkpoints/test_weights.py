@@ -10,7 +10,7 @@ from models.checkpoints.tensor_spec import DTYPES, StorageSpec, TensorSpec
 from models.checkpoints.weights import materialize
 
 
-def test_flushing_a_tensor_full_of_subnormals_takes_little_more_memory_than_its_copy() -> None:
+def test_counting_a_tensor_full_of_subnormals_takes_less_memory_than_a_copy() -> None:
     """The fuzzer's peak of 405 MiB: a list of places takes eight bytes each, four times such a tensor."""
     bits = np.full(4_000_000, 0x0001, "<u2")
     storage = StorageSpec("0", DTYPES["BF16"], bits.size)
@@ -22,5 +22,4 @@ def test_flushing_a_tensor_full_of_subnormals_takes_little_more_memory_than_its_
     finally:
         tracemalloc.stop()
     assert made.subnormals == bits.size
-    assert not made.weight.array.any()
-    assert peak_bytes < 2 * bits.nbytes
+    assert peak_bytes < bits.nbytes
