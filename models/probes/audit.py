@@ -11,7 +11,7 @@ from models.data.bundle import AuditData
 from models.engine.monitor import Monitor
 from models.engine.seed import derive_seed
 from models.errors import RecipeError, TrainingFailed
-from models.metrics import accuracy
+from models.metrics import accuracy, predict
 from models.probes.advice import give_advice, name_not_tested
 from models.probes.audit_run import AuditRun, begin
 from models.probes.calibration.apply import calibrate
@@ -180,19 +180,33 @@ def _measure_given(audit: AuditRun) -> None:
 def _probe_margins(audit: AuditRun) -> None:
     spec = audit.teacher.spec
     try:
-        audit.probes.append(
-            margin_statistics(
-                audit.classifier,
-                spec.num_classes,
-                spec.input_size,
-                restarts=audit.effort.margin_restarts,
-                steps=audit.effort.margin_steps,
-                generator=audit.generator("margins"),
-                monitor=Portion(audit.monitor, 0, MARGINS_END),
-            )
+        margins = margin_statistics(
+            audit.classifier,
+            spec.num_classes,
+            spec.input_size,
+            restarts=audit.effort.margin_restarts,
+            steps=audit.effort.margin_steps,
+            generator=audit.generator("margins"),
+            monitor=Portion(audit.monitor, 0, MARGINS_END),
         )
     except TrainingFailed as problem:
         audit.failures.append(f"The margin probe could not run: {problem.detail}")
+        return
+    if _names_one_class(audit, margins.class_scores):
+        audit.failures.append("The network names one class for everything: nothing can be compared.")
+        return
+    audit.probes.append(margins)
+
+
+def _names_one_class(audit: AuditRun, class_scores: Sequence[float]) -> bool:
+    """Whether no image, and no input that the margin probe climbed to, gets a second class.
+
+    Such a network is dead. Its only class stands out from the others by any factor, and would be taken for a
+    backdoor's target.
+    """
+    return sum(score > 0 for score in class_scores) <= 1 and (
+        len(set(predict(audit.classifier, audit.images.search).tolist())) == 1
+    )
 
 
 def _compare(audit: AuditRun) -> None:

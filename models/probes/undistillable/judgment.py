@@ -4,8 +4,8 @@
 twins that did not, by more than one point and, over three pairs or more, beyond chance (N4; algorithms.md
 6.4). That file wants two standard errors. From three pairs they are worth little: a harmless network of
 digits passed both marks (docs/results.md). So the mean must lie beyond Student's 97.5 % quantile for that
-many pairs. ``not_detected`` asks as much: the students gained, or lost by the same quantile no more than that
-point. A teacher that is less accurate than the students themselves drags them down without any intent,
+many pairs. ``not_detected`` asks as much: by the same quantile the students lost no more than that point. A
+teacher that is less accurate than the students themselves drags them down without any intent,
 so what it lacks against them, twice, must be exceeded too (ours).
 
 N1 to N3 mean little without clean networks of the same kind beside them, and there are none here: alone they
@@ -114,15 +114,15 @@ def _by_students(students: PairedStudents) -> tuple[Undistillable, str]:
     change = f"{points(gain.mean)} {error}"
     # More pairs than the table has need fewer errors; the strictest will do.
     needed = STANDARD_ERRORS.get(len(gain.gains), STANDARD_ERRORS[FEWEST_PAIRS]) * gain.standard_error
-    if gain.mean > 0 or gain.mean - needed > -LEAST_LOSS:
+    if gain.mean - needed > -LEAST_LOSS:
         return "not_detected", (
             f"Learning from this network did small students no harm beyond a point: {change} of accuracy "
             "against students that never saw it. Other students, images or temperatures may still suffer."
         )
     if gain.mean >= -LEAST_LOSS:
         return "inconclusive", (
-            f"Students that learned from this network ended about as accurate ({change} of accuracy), but so "
-            "few images and pairs cannot rule out a loss of more than a point."
+            f"Students that learned from this network ended at most a point worse ({change} of accuracy), "
+            "but so few images and pairs cannot rule out a loss of more than a point."
         )
     if -gain.mean <= needed or len(gain.gains) < FEWEST_PAIRS:
         return "inconclusive", (

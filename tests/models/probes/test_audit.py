@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from models.architectures import build
+from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.engine.monitor import SilentMonitor
 from models.errors import Interrupted, RecipeError, TrainingFailed
@@ -12,6 +14,7 @@ from models.probes.audit import Audited, run_audit
 from models.probes.calibration.conditions import conditions_of
 from models.probes.calibration.reference_set import Reference, ReferenceSet
 from models.probes.calibration.score import score_teacher
+from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.job import Recipe
 from models.recipes.probe import ProbeRecipe
 from models.recipes.probe_catalog import REPORTED_ONLY
@@ -95,6 +98,20 @@ def test_damaged_weights_are_inconclusive() -> None:
     result = run_audit(teacher, AuditData(), (), RECIPE, SilentMonitor()).result
     assert result.verdict == "inconclusive"
     assert "not finite" in result.sentence
+
+
+def test_a_network_that_names_one_class_for_everything_is_inconclusive() -> None:
+    """Its only class stands out by any factor: with references it was called backdoored."""
+    spec = ArchitectureSpec("wrn-10-1", 4, 16)
+    network = build(spec).eval()
+    with torch.no_grad():
+        network.fc.weight.zero_()
+        network.fc.bias.copy_(torch.tensor([0.0, 0.0, 5.0, 0.0]))
+    result = run_audit(
+        Teacher(network, Normalization(), spec), AuditData(), (), RECIPE, SilentMonitor()
+    ).result
+    assert (result.verdict, result.target_label) == ("inconclusive", None)
+    assert "names one class for everything" in result.sentence
 
 
 def test_trigger_to_a_class_that_does_not_exist_is_refused() -> None:

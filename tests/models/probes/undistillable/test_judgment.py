@@ -63,7 +63,7 @@ def test_students_that_lose_are_detected_and_the_confounder_is_named() -> None:
 
 def test_students_that_gain_are_not_detected_even_if_the_answers_look_unusual() -> None:
     """Label smoothing makes answers unusual and harms nobody; students were asked, so they decide."""
-    result = judged(UNUSUAL, paired(0.01, 0.0, 0.005))
+    result = judged(UNUSUAL, paired(0.01, 0.0, 0.005, error=0.003))
     assert result.word == "not_detected"
     assert "safe" not in result.sentence
 
@@ -82,7 +82,7 @@ def test_a_loss_that_may_be_chance_is_inconclusive(students: PairedStudents) -> 
 
 def test_a_loss_that_is_below_a_point_for_certain_is_not_detected() -> None:
     assert judged(USUAL, paired(-0.009, -0.009, -0.009, error=0.0002)).word == "not_detected"
-    assert judged(USUAL, paired(0.001, 0.001, 0.001, error=0.03)).word == "not_detected"  # no loss at all
+    assert judged(USUAL, paired(0.001, 0.001, 0.001, error=0.03)).word == "inconclusive"  # perhaps 13 points
 
 
 @pytest.mark.parametrize("error", [0.0003, 0.03])
