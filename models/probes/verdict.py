@@ -10,8 +10,9 @@ where clean networks are moved yet more easily, a trigger that works is ``suspec
 rare among enough clean reference networks (a combined p-value of at most alpha), where the probes that carry
 it name one class. Without enough references no false-positive rate is known for the statistical probes
 (published marks raise a false alarm on 15 to 33 % of benign networks), so alone they can say at most
-``suspected``. ``inconclusive`` means that the probes contradict each other or could not run, or that a given
-trigger moves whole classes of images, which they are blind to, but not so that it proves a backdoor.
+``suspected``, and so is a given trigger that works on a student of the network only. ``inconclusive`` means
+that the probes contradict each other or could not run, or that a given trigger moves whole classes of images,
+which they are blind to, but not so that it proves a backdoor.
 ``not_detected`` is never "safe": it names what was asked.
 """
 
@@ -68,7 +69,27 @@ def decide(findings: Findings) -> Verdict:
         return Verdict("suspected", working[0].target_label, sentence, evidence)
     if verdict.word == "not_detected" and findings.moving:
         return _doubt(findings.moving[0], evidence)
+    if verdict.word == "not_detected" and (awake := _awake_in_students(findings)):
+        return _dormant(awake[0], evidence)
     return verdict
+
+
+def _awake_in_students(findings: Findings) -> list[TransferResult]:
+    """Return where a given trigger works on a student, the strongest first."""
+    given = {report.name for report in findings.triggers if report.origin == "given"}
+    found = [moved for moved in findings.transfers if moved.hazard == "high" and moved.trigger in given]
+    return sorted(found, key=lambda moved: moved.student_success.low, reverse=True)
+
+
+def _dormant(moved: TransferResult, evidence: tuple[str, ...]) -> Verdict:
+    """Suspect a network whose student obeys a given trigger that it does not obey itself (probes.md 2.1)."""
+    sentence = (
+        f"This network may have a backdoor that sleeps until it is distilled: the trigger {moved.trigger}, "
+        f"which you gave, sends {moved.teacher_success.value:.0%} of the images to class "
+        f"{moved.target_label} in the network itself, and {moved.student_success.value:.0%} in a student "
+        f"that learned from it ({moved.channel}). How often benign networks do that is not known."
+    )
+    return Verdict("suspected", moved.target_label, sentence, evidence)
 
 
 def _works(report: TriggerReport) -> str:

@@ -166,12 +166,24 @@ def _means(cells: Sequence[Measured], columns: Sequence[str]) -> list[str]:
             found = [cell for cell in cells if cell.column == column and (cell.row, cell.seed) in moved]
             rates = [cell.attack_success.value for cell in found if cell.attack_success is not None]
             if rates:
-                parts.append(f"{_column_title(column)} {_rates(found)} (highest ASR {_share(max(rates))})")
+                told = f"{_column_title(column)} {_rates(found)} (highest ASR {_share(max(rates))}"
+                parts.append(f"{told}{_twins_of(found, moved, cells, method)})")
         lines.append(
             f"- `{method}`, the {len(moved)} students whose undefended twin has an ASR of "
             f"{_least(least)} or more, mean ACC / ASR / CTR: {'; '.join(parts)}."
         )
     return lines
+
+
+def _twins_of(
+    found: Sequence[Measured], moved: set[tuple[str, int]], cells: Sequence[Measured], method: str
+) -> str:
+    """Where a column has but some of the students, say how many, and what the undefended of these had."""
+    if len(found) == len(moved):
+        return ""
+    places = {(cell.row, cell.seed) for cell in found}
+    twins = [c for c in cells if c.column == f"{method}/none" and (c.row, c.seed) in places]
+    return f"; only {len(found)} of these, whose undefended twins have {_rates(twins)}"
 
 
 def _undefended(column: str) -> str:

@@ -39,6 +39,27 @@ def test_given_trigger_that_works_on_clean_images_is_detected_and_it_is_said_wha
     assert "known beforehand" in verdict.sentence
 
 
+def moved(trigger: str) -> TransferResult:
+    return TransferResult(
+        "ood", trigger, 3, wilson(2, 100), wilson(96, 100), wilson(7, 100), 1.0, "high", 0.9, 9
+    )
+
+
+def test_a_given_trigger_that_works_on_a_student_alone_is_a_suspicion() -> None:
+    """A backdoor that sleeps until it is distilled; it was ``not_detected``, and ``audit`` ended with 0."""
+    found = replace(findings(QUIET, triggers=(report(2),)), transfers=(moved("sticker"),))
+    verdict = decide(found)
+    assert (verdict.word, verdict.target_label) == ("suspected", 3)
+    assert "2% of the images to class 3 in the network itself, and 96% in a student" in verdict.sentence
+
+
+def test_a_recovered_pattern_that_works_on_a_student_raises_no_suspicion() -> None:
+    """Searches find such patterns for students of clean networks, too."""
+    triggers = (report(2, origin="recovered"),)
+    found = replace(findings(QUIET, triggers=triggers), transfers=(moved("sticker"),))
+    assert decide(found).word == "not_detected"
+
+
 @pytest.mark.parametrize("quiet", [QUIET, probe("mmbd", 7, conspicuous=True)])
 def test_given_trigger_that_works_on_patches_is_a_suspicion(quiet: ProbeResult) -> None:
     """Searches recover such patterns from clean networks; one of them may have been given back."""

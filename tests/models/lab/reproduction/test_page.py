@@ -62,6 +62,16 @@ def test_seeds_are_averaged_and_missing_cells_are_dashes(store: Store) -> None:
     assert "CTR is the share" in text
 
 
+def test_means_over_some_of_the_students_are_told_beside_the_twins_of_these(store: Store) -> None:
+    """A defense measured on one student stood beside the mean of two undefended ones, as if of the same."""
+    store.add(measured(CELLS[0], 0.6, 0.9))
+    store.add(measured(CELLS[1], 0.8, 1.0))
+    store.add(measured(CELLS[2], 0.5, 0.3))
+    text = render_table(TABLE, store, "x")
+    assert "the 2 students" in text
+    assert "(highest ASR .300; only 1 of these, whose undefended twins have .600 / .900 / .050)" in text
+
+
 def test_machines_are_told_with_how_many_students_each_made(store: Store) -> None:
     store.add(replace(measured(CELLS[0], 0.6, 0.8), machine="there"))
     for made in CELLS[1:3]:
