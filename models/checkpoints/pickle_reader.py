@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Literal, NoReturn
+from typing import Literal
 
 from models.checkpoints.codes import rejection
 from models.checkpoints.limits import Limits, require_at_most
+from models.checkpoints.pickle_bytes import PickleBytes
 from models.checkpoints.pickle_calls import hold, imitate_call, insert, read_storage
 from models.checkpoints.pickle_globals import resolve_global
 from models.checkpoints.pickle_values import Global, Mapping, Opaque, Sequence, Value
@@ -20,11 +21,9 @@ from models.checkpoints.tensor_spec import StorageSpec
 
 #: Longest integer: torch's magic number has 10 bytes, and no shape needs more than 8.
 _MAX_INTEGER_BYTES = 16
-#: Longest name of a module or of something in it.
-_MAX_LINE_BYTES = 1024
 
 
-class PickleReader:
+class PickleReader(PickleBytes):
     """Reads one pickle after another from a buffer.
 
     Attributes:
@@ -35,11 +34,9 @@ class PickleReader:
 
     def __init__(self, data: bytes, limits: Limits) -> None:
         """Prepare to read ``data``; nothing is read yet."""
-        self.position = 0
+        super().__init__(data, limits)
         self.storages: dict[str, StorageSpec] = {}
         self.inert: dict[str, None] = {}
-        self._data = data
-        self._limits = limits
         self._opcodes = 0
         self._looks_like_module: bool | None = None
         self._clear()
@@ -99,37 +96,6 @@ class PickleReader:
     def key(self, value: Value) -> Value:
         """Return a dict's key as it is stored; only text is kept."""
         return value
-
-    def _malformed(self, what: str) -> NoReturn:
-        raise rejection("pickle_malformed", f"The pickled part {what} (byte {self.position:,}).")
-
-    # Bytes
-
-    def _take(self, count: int) -> bytes:
-        end = self.position + count
-        if end > len(self._data):
-            require_at_most(end, self._limits.pickle_bytes, "pickled part, in bytes,")
-            raise rejection("truncated_file", "The pickled part of the file ends in the middle of a value.")
-        taken = self._data[self.position : end]
-        self.position = end
-        return taken
-
-    def _unsigned(self, size: int) -> int:
-        return int.from_bytes(self._take(size), "little")
-
-    def _line(self) -> str:
-        end = self._data.find(b"\n", self.position, self.position + _MAX_LINE_BYTES)
-        if end < 0:
-            self._take(_MAX_LINE_BYTES)  # unless the file ends first
-            self._malformed("holds a name without an end")
-        line = self._take(end - self.position + 1)
-        return self._decoded(line[:-1])
-
-    def _decoded(self, raw: bytes) -> str:
-        try:
-            return raw.decode("utf-8")
-        except UnicodeDecodeError:
-            self._malformed("holds text that is not UTF-8")
 
     # Stack
 
