@@ -14,7 +14,7 @@ from typing import Literal
 from models.checkpoints.codes import rejection
 from models.checkpoints.limits import Limits, require_at_most
 from models.checkpoints.pickle_bytes import PickleBytes
-from models.checkpoints.pickle_calls import hold, imitate_call, insert, read_storage
+from models.checkpoints.pickle_calls import check_attributes, hold, imitate_call, insert, read_storage
 from models.checkpoints.pickle_globals import resolve_global
 from models.checkpoints.pickle_values import Global, Mapping, Opaque, Sequence, Value
 from models.checkpoints.tensor_spec import StorageSpec
@@ -87,10 +87,11 @@ class PickleReader(PickleBytes):
             self.inert[made.name] = None
         return made
 
-    def build(self, target: Value, state: Value) -> None:  # noqa: ARG002
+    def build(self, target: Value, state: Value) -> None:
         """Set the state of what a call made, or refuse the file."""
-        # Attributes, such as a state dict's _metadata, are not weights.
-        if not isinstance(target, Mapping | Opaque):
+        if isinstance(target, Mapping):
+            check_attributes(state)
+        elif not isinstance(target, Opaque):
             self._malformed("sets attributes on something that has none")
 
     def key(self, value: Value) -> Value:

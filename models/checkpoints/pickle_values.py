@@ -48,6 +48,11 @@ class Mapping:
     """As for a sequence."""
 
     @property
+    def empty(self) -> bool:
+        """Whether it has no entries at all."""
+        return not self.entries and not self.other_keys
+
+    @property
     def is_state_dict(self) -> bool:
         """Whether it holds tensors, and nothing else."""
         return self.tensors > 0 and self.tensors == len(self.entries) + self.other_keys
