@@ -140,6 +140,7 @@ def insert(target: Mapping, key: Value, value: Value, limits: Limits) -> None:
     """
     if not isinstance(key, str):
         target.other_keys += 1
+        target.called_keys += isinstance(key, Opaque)
     elif key in target.entries:
         raise rejection("duplicate_key", "A mapping in the file uses one name twice.")
     else:

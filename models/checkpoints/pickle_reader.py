@@ -94,6 +94,13 @@ class PickleReader(PickleBytes):
         elif not isinstance(target, Opaque):
             self._malformed("sets attributes on something that has none")
 
+    def string(self, raw: bytes) -> Value:
+        """Return a string of Python 2: text, as ``torch.load`` decodes it, or bytes if it is none."""
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return raw
+
     def key(self, value: Value) -> Value:
         """Return a dict's key as it is stored; only text is kept."""
         return value
@@ -234,8 +241,8 @@ _ACTIONS: dict[int, Callable[[PickleReader], None]] = {
     ord("X"): lambda machine: machine._push(machine._decoded(machine._take(machine._unsigned(4)))),
     0x8C: lambda machine: machine._push(machine._decoded(machine._take(machine._unsigned(1)))),
     0x8D: lambda machine: machine._push(machine._decoded(machine._take(machine._unsigned(8)))),
-    ord("T"): lambda machine: machine._push(machine._take(machine._unsigned(4))),
-    ord("U"): lambda machine: machine._push(machine._take(machine._unsigned(1))),
+    ord("T"): lambda machine: machine._push(machine.string(machine._take(machine._unsigned(4)))),
+    ord("U"): lambda machine: machine._push(machine.string(machine._take(machine._unsigned(1)))),
     ord("B"): lambda machine: machine._push(machine._take(machine._unsigned(4))),
     ord("C"): lambda machine: machine._push(machine._take(machine._unsigned(1))),
     0x8E: lambda machine: machine._push(machine._take(machine._unsigned(8))),

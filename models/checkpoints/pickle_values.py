@@ -41,6 +41,8 @@ class Mapping:
 
     entries: dict[str, Value] = field(default_factory=dict)
     other_keys: int = 0
+    called_keys: int = 0
+    """Those of the other keys that a call makes: they may be text, and equal to another key."""
     tensors: int = 0
     """How many of the entries are tensors."""
     depth: int = 1

@@ -38,7 +38,8 @@ def select_state_dict(root: Value, limits: Limits, *, key: str | None) -> Select
 
     Raises:
         CheckpointRejected: ``state_dict_not_found``, ``state_dict_ambiguous``, ``state_dict_key_not_found``,
-            ``limit_exceeded`` or ``key_invalid``.
+            ``limit_exceeded``, ``key_invalid`` or ``duplicate_key``: a mapping around the weights has a key
+            that only a call would tell.
     """
     candidates = _candidates(root)
     warnings: tuple[str, ...] = ()
@@ -53,6 +54,8 @@ def select_state_dict(root: Value, limits: Limits, *, key: str | None) -> Select
             warnings = (
                 f"The weights were taken from {printable(found)!r}, the only entry that holds tensors alone.",
             )
+    if found is not None:
+        _entry(root, found)
     selected = candidates[found]
     require_at_most(len(selected.entries), limits.tensors, "number of tensors")
     named = {name: entry for name, entry in selected.entries.items() if isinstance(entry, TensorSpec)}
@@ -81,7 +84,7 @@ def _declared(root: Value, candidates: dict[str | None, Mapping], key: str) -> s
     node: Value = root
     if key not in candidates:
         for name in key.split("."):
-            node = node.entries.get(name) if isinstance(node, Mapping) else None
+            node = _entry(node, name)
         if not isinstance(node, Mapping) or not node.is_state_dict:
             there = ", ".join(printable(name) for name in candidates if name is not None)
             at_top = (
@@ -96,6 +99,18 @@ def _declared(root: Value, candidates: dict[str | None, Mapping], key: str) -> s
             )
         candidates[key] = node
     return key
+
+
+def _entry(node: Value, name: str) -> Value:
+    """Look a name up where it can only mean one entry."""
+    if not isinstance(node, Mapping):
+        return None
+    if node.called_keys:
+        raise rejection(
+            "duplicate_key",
+            "A mapping around the weights has a key that a call makes: it may be one of its names again.",
+        )
+    return node.entries.get(name)
 
 
 def _only(names: list[str], root: Value) -> str:

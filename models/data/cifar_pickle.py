@@ -120,6 +120,10 @@ class _BatchReader(PickleReader):
                 return
         self._malformed("sets a state that an array of 32 x 32 color images does not have")
 
+    def string(self, raw: bytes) -> Value:
+        """Keep the bytes: pixels are a string of Python 2."""
+        return raw
+
     def key(self, value: Value) -> Value:
         """Return text for the bytes that Python 2 wrote."""
         return _text(value) if isinstance(value, bytes) else value
