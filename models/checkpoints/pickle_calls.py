@@ -25,6 +25,22 @@ def imitate_call(function: Global, arguments: list[Value], limits: Limits) -> Va
     return _IMITATIONS[function.name](arguments, limits)
 
 
+def imitate_new(kind: Global, arguments: list[Value]) -> Value:
+    """Return what ``kind.__new__(kind, *arguments)`` stands for: no call of ``__init__``.
+
+    Raises:
+        CheckpointRejected: ``pickle_malformed`` for what torch and Python make otherwise or not at all. An
+            OrderedDict is made empty, whatever its arguments are.
+    """
+    if kind.name in INERT:
+        return Opaque(kind.name)
+    if kind.name == "collections.OrderedDict" and not arguments:
+        return Mapping()
+    raise rejection(
+        "pickle_malformed", f"{kind.name} is made without being called, which torch.save never does."
+    )
+
+
 def read_storage(reference: Value, limits: Limits) -> StorageSpec:
     """Read a persistent id: ``('storage', type, key, location, elements[, view])``.
 

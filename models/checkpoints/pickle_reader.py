@@ -14,7 +14,14 @@ from typing import Literal
 from models.checkpoints.codes import rejection
 from models.checkpoints.limits import Limits, require_at_most
 from models.checkpoints.pickle_bytes import PickleBytes
-from models.checkpoints.pickle_calls import check_attributes, hold, imitate_call, insert, read_storage
+from models.checkpoints.pickle_calls import (
+    check_attributes,
+    hold,
+    imitate_call,
+    imitate_new,
+    insert,
+    read_storage,
+)
 from models.checkpoints.pickle_globals import resolve_global
 from models.checkpoints.pickle_values import Global, Mapping, Opaque, Sequence, Value
 from models.checkpoints.tensor_spec import StorageSpec
@@ -82,7 +89,13 @@ class PickleReader(PickleBytes):
 
     def call(self, function: Global, arguments: list[Value]) -> Value:
         """Return what a call stands for, or refuse the file."""
-        made = imitate_call(function, arguments, self._limits)
+        return self._noted(imitate_call(function, arguments, self._limits))
+
+    def instance(self, kind: Global, arguments: list[Value]) -> Value:
+        """Return what ``kind.__new__(kind, *arguments)`` stands for, or refuse the file."""
+        return self._noted(imitate_new(kind, arguments))
+
+    def _noted(self, made: Value) -> Value:
         if isinstance(made, Opaque):
             self.inert[made.name] = None
         return made
@@ -194,7 +207,7 @@ class PickleReader(PickleBytes):
             self._malformed("names a global with something that is not text")
         self._global(module, name)
 
-    def _reduce(self) -> None:
+    def _call(self, make: Callable[[Global, list[Value]], Value]) -> None:
         arguments, function = self._pop(), self._pop()
         if (
             not isinstance(function, Global)
@@ -204,7 +217,7 @@ class PickleReader(PickleBytes):
             self._malformed("calls something that is not a global")
         # A list of pairs may be named again and again, and every time a mapping is made of it.
         self._count(sum(len(one.items) for one in arguments.items if isinstance(one, Sequence)))
-        self._push(self.call(function, arguments.items))
+        self._push(make(function, arguments.items))
 
     def _build(self) -> None:
         state = self._pop()
@@ -266,8 +279,8 @@ _ACTIONS: dict[int, Callable[[PickleReader], None]] = {
     ord("c"): lambda machine: machine._global(machine._line(), machine._line()),
     ord("i"): PickleReader._instance,
     0x93: PickleReader._stack_global,
-    ord("R"): PickleReader._reduce,
-    0x81: PickleReader._reduce,
+    ord("R"): lambda machine: machine._call(machine.call),
+    0x81: lambda machine: machine._call(machine.instance),
     ord("b"): PickleReader._build,
     ord("Q"): PickleReader._persistent,
 }

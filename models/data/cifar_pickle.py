@@ -101,6 +101,9 @@ class _BatchReader(PickleReader):
                 return ByteArray()
         return self._malformed("calls a name with arguments that NumPy does not write")
 
+    def instance(self, kind: Global, arguments: list[Value]) -> Value:  # noqa: ARG002
+        return self._malformed("makes something without calling it, which NumPy does not")
+
     def build(self, target: Value, state: Value) -> None:
         items = state.items if isinstance(state, Sequence) and state.kind == "tuple" else []
         match target, items:

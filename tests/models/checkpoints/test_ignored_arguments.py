@@ -8,6 +8,7 @@ from collections import OrderedDict
 import pytest
 import torch
 
+from models.checkpoints.pickle_globals import CALLS
 from models.checkpoints.scan import scan_checkpoint
 from tests.hostile.craft import ORDERED_DICT, A, torch_zip
 
@@ -107,6 +108,28 @@ def test_a_state_dicts_own_attribute_is_no_fault(write) -> None:
     assert isinstance(state, OrderedDict) and state._metadata
     torch.save({"model": state, "optimizer": OrderedDict(lr=0.1)}, out)
     assert scan_checkpoint(write(out.getvalue())).tensors.keys() == state.keys()
+
+
+@pytest.mark.parametrize("arguments", [b"]\x85", b"N\x85", b"}\x85", b"NNN\x87", A.tensor() + b"\x85"])
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_nothing_is_made_from_arguments_without_a_call(name: str, arguments: bytes, refused) -> None:
+    """OrderedDict.__new__ ignores them: torch makes an empty one, where a call makes one of pairs."""
+    module, _, function = name.rpartition(".")
+    pickled = b"\x80\x02}" + A.text("w") + f"c{module}\n{function}\n".encode() + arguments + b"\x81s."
+    error = refused(torch_zip(pickled))
+    assert error.code == "pickle_malformed"
+    assert name in error.detail
+
+
+def test_pairs_are_read_from_a_call_alone(write, refused) -> None:
+    pairs = b"\x80\x02ccollections\nOrderedDict\n](" + A.text("w") + A.tensor() + b"\x86e\x85"
+    assert scan_checkpoint(write(torch_zip(pairs + b"R."))).tensors
+    assert refused(torch_zip(pairs + b"\x81.")).code == "pickle_malformed"
+
+
+def test_an_empty_dict_may_be_made_without_a_call(write) -> None:
+    made = b"\x80\x02ccollections\nOrderedDict\n)\x81" + A.text("w") + A.tensor() + b"s."
+    assert scan_checkpoint(write(torch_zip(made))).tensors
 
 
 @pytest.mark.parametrize("attributes", [b"}b", b"Nb"])
