@@ -162,6 +162,8 @@ def insert(target: Mapping, key: Value, value: Value, limits: Limits) -> None:
     else:
         target.entries[key] = value
         target.tensors += isinstance(value, TensorSpec)
+    nested = isinstance(value, Mapping) and value.any_tensors
+    target.any_tensors |= nested or isinstance(value, TensorSpec)
     hold(target, [key, value], limits)
 
 

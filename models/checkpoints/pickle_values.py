@@ -45,6 +45,8 @@ class Mapping:
     """Those of the other keys that a call makes: they may be text, and equal to another key."""
     tensors: int = 0
     """How many of the entries are tensors."""
+    any_tensors: bool = False
+    """Whether one is anywhere in it: under any kind of key, also in a mapping inside."""
     depth: int = 1
     inside: bool = False
     """As for a sequence."""

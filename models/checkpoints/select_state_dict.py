@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from models.checkpoints.codes import printable, rejection
 from models.checkpoints.limits import TENSOR_NAME, Limits, require_at_most
-from models.checkpoints.pickle_values import Mapping, Value
+from models.checkpoints.pickle_values import Mapping, Opaque, Value
 from models.checkpoints.tensor_spec import TensorSpec
 
 #: Under these names training scripts keep the weights; anything else needs a declaration unless it is alone.
@@ -56,6 +56,8 @@ def select_state_dict(root: Value, limits: Limits, *, key: str | None) -> Select
             )
     if found is not None:
         _entry(root, found)
+        if key is None:
+            _require_unrivaled(root, found, candidates)
     selected = candidates[found]
     require_at_most(len(selected.entries), limits.tensors, "number of tensors")
     named = {name: entry for name, entry in selected.entries.items() if isinstance(entry, TensorSpec)}
@@ -122,6 +124,24 @@ def _only(names: list[str], root: Value) -> str:
             "state_dict_ambiguous", f"Several entries hold weights: {', '.join(map(printable, names[:20]))}."
         )
     return names[0]
+
+
+def _require_unrivaled(root: Value, found: str, candidates: dict[str | None, Mapping]) -> None:
+    """Refuse if another known name holds weights too, but not tensors alone.
+
+    A training script would load those: they may be what the user's own program takes.
+    """
+    for name in KNOWN_KEYS:
+        entry = _entry(root, name)
+        weights = isinstance(entry, Mapping) and entry.any_tensors and name not in candidates
+        if weights or isinstance(entry, Opaque):
+            raise rejection(
+                "state_dict_ambiguous",
+                f"{printable(found)!r} holds tensors alone, but {name!r} may hold weights, too, in a form "
+                "that is not read.",
+                hint=f"If {printable(found)!r} is the model, set state_dict_key to it; otherwise "
+                "save model.state_dict() alone.",
+            )
 
 
 def _strip_prefix(tensors: dict[str, TensorSpec]) -> tuple[dict[str, TensorSpec], str | None]:
