@@ -9,6 +9,7 @@ from pathlib import Path
 from models.checkpoints.canonical import write_canonical
 from models.checkpoints.choose_normalization import choose_normalization, declared_normalization
 from models.checkpoints.codes import rejection
+from models.checkpoints.constants import as_integers, integers_sha256
 from models.checkpoints.described import DescribedTable, with_layers
 from models.checkpoints.digest import Digester
 from models.checkpoints.infer_architecture import (
@@ -78,6 +79,7 @@ def inspect_checkpoint(
         table = DescribedTable.of(options.layers)
     inferred = _architecture(scanned, options, table, outside)
     _require_weight_types(scanned, inferred)
+    _require_own_constants(scanned, inferred)
     canonical_sha256 = write_canonical(scanned, inferred.key_map, out_path, digester=digester)
     normalization, source, remarks = choose_normalization(scanned, inferred, declared)
     inspection = CheckpointInspection(
@@ -135,3 +137,19 @@ def _require_weight_types(scanned: ScannedCheckpoint, inferred: InferredArchitec
         dtype = scanned.tensors[source].dtype if source is not None else None
         if dtype is not None and not dtype.floating and not name.endswith(COUNTER):
             raise rejection("dtype_unsupported", f"{source} is a weight, and has the data type {dtype.name}.")
+
+
+def _require_own_constants(scanned: ScannedCheckpoint, inferred: InferredArchitecture) -> None:
+    """Compare the integers that index other tensors: torch would load those of the file."""
+    differing = [
+        name
+        for name, sha256 in inferred.layout.digests.items()
+        if name in scanned.tensors and integers_sha256(as_integers(scanned.tensors[name])) != sha256
+    ]
+    if differing:
+        raise rejection(
+            "architecture_mismatch",
+            f"{len(differing)} tensors of integers that belong to {inferred.spec.name} have other values in "
+            f"the file, the first is {differing[0]}.",
+            hint="Save the state dict of the unchanged architecture, or leave these tensors out of it.",
+        )

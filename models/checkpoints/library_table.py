@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from models.architectures import build
 from models.architectures.cost import count_macs
-from models.architectures.empty_weights import build_empty
+from models.architectures.empty_weights import build_empty, empty_weights
 from models.architectures.library import LibraryNetwork, constant_buffers
 from models.architectures.torchvision_networks import make
+from models.checkpoints.constants import integers_sha256
 from models.checkpoints.layouts.layout import is_buffer
 from models.checkpoints.layouts.library import TABLE_PATH
 from models.recipes.architecture import ArchitectureSpec
@@ -66,8 +67,20 @@ def describe(name: str, input_size: int, sizes: Iterable[int]) -> dict[str, Any]
         "classed": [key for key, shape in shapes.items() if shape != smaller[key]],
         "buffers": [key for key in shapes if key not in learned and not is_buffer(key)],
         "constants": constants,
+        "digests": digests(name, input_size) if constants else {},
         "macs": macs,
     }
+
+
+def digests(name: str, input_size: int) -> dict[str, str]:
+    """Hash the integers that a network brings along; only its parameters are built without memory."""
+    make = partial(build, ArchitectureSpec(name, _FEWER, input_size))
+    try:
+        with empty_weights():
+            network = make()
+    except (NotImplementedError, RuntimeError):  # as in ``build_empty``: some need their parameters' values
+        network = make()
+    return {key: integers_sha256(tensor.numpy()) for key, tensor in constant_buffers(network).items()}
 
 
 def shapes_of(name: str, input_size: int) -> dict[str, list[int]]:

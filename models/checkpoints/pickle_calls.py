@@ -25,6 +25,22 @@ def imitate_call(function: Global, arguments: list[Value], limits: Limits) -> Va
     return _IMITATIONS[function.name](arguments, limits)
 
 
+def imitate_new(kind: Global, arguments: list[Value]) -> Value:
+    """Return what ``kind.__new__(kind, *arguments)`` stands for: no call of ``__init__``.
+
+    Raises:
+        CheckpointRejected: ``pickle_malformed`` for what torch and Python make otherwise or not at all. An
+            OrderedDict is made empty, whatever its arguments are.
+    """
+    if kind.name in INERT:
+        return Opaque(kind.name)
+    if kind.name == "collections.OrderedDict" and not arguments:
+        return Mapping()
+    raise rejection(
+        "pickle_malformed", f"{kind.name} is made without being called, which torch.save never does."
+    )
+
+
 def read_storage(reference: Value, limits: Limits) -> StorageSpec:
     """Read a persistent id: ``('storage', type, key, location, elements[, view])``.
 
@@ -56,7 +72,8 @@ def _ordered_dict(arguments: list[Value], limits: Limits) -> Value:
             return made
         case [Sequence(kind="list", items=pairs)]:  # how Python 2 wrote it
             for pair in pairs:
-                if not (isinstance(pair, Sequence) and len(pair.items) == 2):
+                # A set of two has no order that tells its key.
+                if not isinstance(pair, Sequence) or pair.kind == "set" or len(pair.items) != 2:
                     raise rejection(
                         "pickle_malformed", "An OrderedDict is made of something other than pairs."
                     )
@@ -80,22 +97,33 @@ def _rebuild_tensor(arguments: list[Value], limits: Limits) -> Value:
 
 def _rebuild_tensor_v2(arguments: list[Value], limits: Limits) -> Value:
     match arguments[4:]:
-        case [bool(), Mapping()] | [bool(), Mapping(), None]:
-            pass
-        case [bool(), Mapping(), Mapping() as metadata]:
-            if metadata.entries or metadata.other_keys:
-                raise rejection("tensor_kind_unsupported", "A tensor is a lazily conjugated or negated view.")
-        case _:
-            raise rejection("pickle_malformed", "A tensor is made with arguments that torch does not write.")
-    return _rebuild_tensor(arguments[:4], limits)
+        case [bool(), Mapping(empty=True)] | [bool(), Mapping(empty=True), None | Mapping(empty=True)]:
+            return _rebuild_tensor(arguments[:4], limits)
+        case [bool(), Mapping(empty=True), Mapping()]:
+            raise rejection("tensor_kind_unsupported", "A tensor is a lazily conjugated or negated view.")
+    raise rejection("pickle_malformed", "A tensor is made with arguments that torch does not write.")
 
 
 def _rebuild_parameter(arguments: list[Value], _limits: Limits) -> Value:
     match arguments:
-        case [TensorSpec() as data, bool(), Mapping()]:
+        case [TensorSpec() as data, bool(), Mapping(empty=True)]:
             return data
-        case [TensorSpec() as data, bool(), Mapping(), Mapping() | Sequence() | None]:
-            return data
+    raise rejection("pickle_malformed", "A parameter is made with arguments that torch.save does not write.")
+
+
+def _rebuild_parameter_with_state(arguments: list[Value], limits: Limits) -> Value:
+    """Accept a parameter without attributes: torch sets each, and ``data`` or ``real`` are its weights."""
+    match arguments:
+        case [*made, None | Mapping(empty=True)]:
+            return _rebuild_parameter(made, limits)
+        case [*made, Sequence(kind="tuple", items=[None | Mapping(empty=True), None | Mapping(empty=True)])]:
+            return _rebuild_parameter(made, limits)
+        case [TensorSpec(), bool(), Mapping(), _]:
+            raise rejection(
+                "tensor_kind_unsupported",
+                "A parameter has attributes of its own, which could replace its weights when it is loaded.",
+                hint="Save model.state_dict() alone: its tensors have no attributes.",
+            )
     raise rejection("pickle_malformed", "A parameter is made with arguments that torch.save does not write.")
 
 
@@ -104,8 +132,20 @@ _IMITATIONS: dict[str, Callable[[list[Value], Limits], Value]] = {
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor_v2,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
-    "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
+    "torch._utils._rebuild_parameter_with_state": _rebuild_parameter_with_state,
 }
+
+
+def check_attributes(state: Value) -> None:
+    """Check what BUILD sets on a dict: a state dict's ``_metadata``, which holds no weights.
+
+    Any other attribute could stand for one of the dict's own methods, and so for its entries.
+
+    Raises:
+        CheckpointRejected: ``pickle_malformed``.
+    """
+    if not isinstance(state, Mapping) or state.other_keys or not state.entries.keys() <= {"_metadata"}:
+        raise rejection("pickle_malformed", "A dict is given attributes other than a state dict's _metadata.")
 
 
 def insert(target: Mapping, key: Value, value: Value, limits: Limits) -> None:
@@ -116,11 +156,14 @@ def insert(target: Mapping, key: Value, value: Value, limits: Limits) -> None:
     """
     if not isinstance(key, str):
         target.other_keys += 1
+        target.called_keys += isinstance(key, Opaque)
     elif key in target.entries:
         raise rejection("duplicate_key", "A mapping in the file uses one name twice.")
     else:
         target.entries[key] = value
         target.tensors += isinstance(value, TensorSpec)
+    nested = isinstance(value, Mapping) and value.any_tensors
+    target.any_tensors |= nested or isinstance(value, TensorSpec)
     hold(target, [key, value], limits)
 
 

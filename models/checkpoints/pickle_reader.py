@@ -9,22 +9,28 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Literal, NoReturn
+from typing import Literal
 
 from models.checkpoints.codes import rejection
 from models.checkpoints.limits import Limits, require_at_most
-from models.checkpoints.pickle_calls import hold, imitate_call, insert, read_storage
+from models.checkpoints.pickle_bytes import PickleBytes
+from models.checkpoints.pickle_calls import (
+    check_attributes,
+    hold,
+    imitate_call,
+    imitate_new,
+    insert,
+    read_storage,
+)
 from models.checkpoints.pickle_globals import resolve_global
 from models.checkpoints.pickle_values import Global, Mapping, Opaque, Sequence, Value
 from models.checkpoints.tensor_spec import StorageSpec
 
 #: Longest integer: torch's magic number has 10 bytes, and no shape needs more than 8.
 _MAX_INTEGER_BYTES = 16
-#: Longest name of a module or of something in it.
-_MAX_LINE_BYTES = 1024
 
 
-class PickleReader:
+class PickleReader(PickleBytes):
     """Reads one pickle after another from a buffer.
 
     Attributes:
@@ -35,11 +41,9 @@ class PickleReader:
 
     def __init__(self, data: bytes, limits: Limits) -> None:
         """Prepare to read ``data``; nothing is read yet."""
-        self.position = 0
+        super().__init__(data, limits)
         self.storages: dict[str, StorageSpec] = {}
         self.inert: dict[str, None] = {}
-        self._data = data
-        self._limits = limits
         self._opcodes = 0
         self._looks_like_module: bool | None = None
         self._clear()
@@ -85,51 +89,34 @@ class PickleReader:
 
     def call(self, function: Global, arguments: list[Value]) -> Value:
         """Return what a call stands for, or refuse the file."""
-        made = imitate_call(function, arguments, self._limits)
+        return self._noted(imitate_call(function, arguments, self._limits))
+
+    def instance(self, kind: Global, arguments: list[Value]) -> Value:
+        """Return what ``kind.__new__(kind, *arguments)`` stands for, or refuse the file."""
+        return self._noted(imitate_new(kind, arguments))
+
+    def _noted(self, made: Value) -> Value:
         if isinstance(made, Opaque):
             self.inert[made.name] = None
         return made
 
-    def build(self, target: Value, state: Value) -> None:  # noqa: ARG002
+    def build(self, target: Value, state: Value) -> None:
         """Set the state of what a call made, or refuse the file."""
-        # Attributes, such as a state dict's _metadata, are not weights.
-        if not isinstance(target, Mapping | Opaque):
+        if isinstance(target, Mapping):
+            check_attributes(state)
+        elif not isinstance(target, Opaque):
             self._malformed("sets attributes on something that has none")
+
+    def string(self, raw: bytes) -> Value:
+        """Return a string of Python 2: text, as ``torch.load`` decodes it, or bytes if it is none."""
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return raw
 
     def key(self, value: Value) -> Value:
         """Return a dict's key as it is stored; only text is kept."""
         return value
-
-    def _malformed(self, what: str) -> NoReturn:
-        raise rejection("pickle_malformed", f"The pickled part {what} (byte {self.position:,}).")
-
-    # Bytes
-
-    def _take(self, count: int) -> bytes:
-        end = self.position + count
-        if end > len(self._data):
-            require_at_most(end, self._limits.pickle_bytes, "pickled part, in bytes,")
-            raise rejection("truncated_file", "The pickled part of the file ends in the middle of a value.")
-        taken = self._data[self.position : end]
-        self.position = end
-        return taken
-
-    def _unsigned(self, size: int) -> int:
-        return int.from_bytes(self._take(size), "little")
-
-    def _line(self) -> str:
-        end = self._data.find(b"\n", self.position, self.position + _MAX_LINE_BYTES)
-        if end < 0:
-            self._take(_MAX_LINE_BYTES)  # unless the file ends first
-            self._malformed("holds a name without an end")
-        line = self._take(end - self.position + 1)
-        return self._decoded(line[:-1])
-
-    def _decoded(self, raw: bytes) -> str:
-        try:
-            return raw.decode("utf-8")
-        except UnicodeDecodeError:
-            self._malformed("holds text that is not UTF-8")
 
     # Stack
 
@@ -220,7 +207,7 @@ class PickleReader:
             self._malformed("names a global with something that is not text")
         self._global(module, name)
 
-    def _reduce(self) -> None:
+    def _call(self, make: Callable[[Global, list[Value]], Value]) -> None:
         arguments, function = self._pop(), self._pop()
         if (
             not isinstance(function, Global)
@@ -230,7 +217,7 @@ class PickleReader:
             self._malformed("calls something that is not a global")
         # A list of pairs may be named again and again, and every time a mapping is made of it.
         self._count(sum(len(one.items) for one in arguments.items if isinstance(one, Sequence)))
-        self._push(self.call(function, arguments.items))
+        self._push(make(function, arguments.items))
 
     def _build(self) -> None:
         state = self._pop()
@@ -267,8 +254,8 @@ _ACTIONS: dict[int, Callable[[PickleReader], None]] = {
     ord("X"): lambda machine: machine._push(machine._decoded(machine._take(machine._unsigned(4)))),
     0x8C: lambda machine: machine._push(machine._decoded(machine._take(machine._unsigned(1)))),
     0x8D: lambda machine: machine._push(machine._decoded(machine._take(machine._unsigned(8)))),
-    ord("T"): lambda machine: machine._push(machine._take(machine._unsigned(4))),
-    ord("U"): lambda machine: machine._push(machine._take(machine._unsigned(1))),
+    ord("T"): lambda machine: machine._push(machine.string(machine._take(machine._unsigned(4)))),
+    ord("U"): lambda machine: machine._push(machine.string(machine._take(machine._unsigned(1)))),
     ord("B"): lambda machine: machine._push(machine._take(machine._unsigned(4))),
     ord("C"): lambda machine: machine._push(machine._take(machine._unsigned(1))),
     0x8E: lambda machine: machine._push(machine._take(machine._unsigned(8))),
@@ -292,8 +279,8 @@ _ACTIONS: dict[int, Callable[[PickleReader], None]] = {
     ord("c"): lambda machine: machine._global(machine._line(), machine._line()),
     ord("i"): PickleReader._instance,
     0x93: PickleReader._stack_global,
-    ord("R"): PickleReader._reduce,
-    0x81: PickleReader._reduce,
+    ord("R"): lambda machine: machine._call(machine.call),
+    0x81: lambda machine: machine._call(machine.instance),
     ord("b"): PickleReader._build,
     ord("Q"): PickleReader._persistent,
 }

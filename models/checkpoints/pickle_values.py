@@ -41,11 +41,20 @@ class Mapping:
 
     entries: dict[str, Value] = field(default_factory=dict)
     other_keys: int = 0
+    called_keys: int = 0
+    """Those of the other keys that a call makes: they may be text, and equal to another key."""
     tensors: int = 0
     """How many of the entries are tensors."""
+    any_tensors: bool = False
+    """Whether one is anywhere in it: under any kind of key, also in a mapping inside."""
     depth: int = 1
     inside: bool = False
     """As for a sequence."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has no entries at all."""
+        return not self.entries and not self.other_keys
 
     @property
     def is_state_dict(self) -> bool:

@@ -27,7 +27,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\x28\xb5\x2f\xfd", "a zstandard archive", _UNPACK),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
     (0, b"Rar!", "a RAR archive", _UNPACK),
-    (257, b"ustar", "a tar archive", _UNPACK),
+    (257, b"ustar", "a tar archive", _UNPACK),  # a damaged one: a whole one is told by its checksum
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file, such as Keras writes", _OTHER_FRAMEWORK),
     (0, b"\x93NUMPY", "a NumPy array file (npy)", _OTHER_FRAMEWORK),
     (0, b"GGUF", "a GGUF file", _EXPORT_ONLY),
@@ -63,6 +63,7 @@ _ZIP_CONTENTS: tuple[tuple[str, str, str], ...] = (
     (r"[^/]+\.npy", "a NumPy archive (npz)", _OTHER_FRAMEWORK),
     (r"(word|xl|ppt)/.*", "an office document", _NOT_WEIGHTS),
 )
+_TAR_BLOCK = 512
 _TORCH_MEMBER = re.compile(r"[^/]+/data\.pkl")
 
 #: ONNX has no magic number: field 1 (ir_version) is a small varint, followed by another low-numbered field.
@@ -78,6 +79,9 @@ def recognize(view: memoryview) -> Container:
     head = bytes(view[:4096])
     if head.startswith(b"PK\x03\x04") or head.startswith(b"PK\x05\x06"):
         return "zip"
+    # Before everything that torch.load reads: it tries tar first, with or without tar's own signature.
+    if _starts_tar(head[:_TAR_BLOCK]):
+        raise rejection("unsupported_format", "The file is a tar archive.", hint=_UNPACK)
     # Before the signatures: a header of 640 bytes starts like a pickle, one of 35,615 like gzip.
     if head[4:9] == b"\x00\x00\x00\x00{":
         return "safetensors"
@@ -110,6 +114,26 @@ def require_torch_zip(names: list[str]) -> None:
         raise rejection(
             "unsupported_format", "The file is a zip archive without a checkpoint's data.pkl.", hint=_UNPACK
         )
+
+
+def _starts_tar(block: bytes) -> bool:
+    """Whether ``tarfile`` would take this for the first header of an archive: only the checksum tells."""
+    if len(block) < _TAR_BLOCK:
+        return False
+    stored = _tar_number(block[148:156])
+    checked = block[:148] + b" " * 8 + block[156:]
+    # Old writers added the bytes up as signed ones.
+    return stored in {sum(checked), sum(byte - 256 * (byte > 127) for byte in checked)}
+
+
+def _tar_number(field: bytes) -> int | None:
+    """Read a number as ``tarfile.nti`` does; None if it is none."""
+    if field[0] in {0o200, 0o377}:
+        return int.from_bytes(field[1:], "big") - (256**7 if field[0] == 0o377 else 0)
+    try:
+        return int(field.partition(b"\0")[0].decode("ascii").strip() or "0", 8)
+    except ValueError:
+        return None
 
 
 def _unknown(head: bytes, size_bytes: int) -> Exception:

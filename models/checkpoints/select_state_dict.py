@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from models.checkpoints.codes import printable, rejection
 from models.checkpoints.limits import TENSOR_NAME, Limits, require_at_most
-from models.checkpoints.pickle_values import Mapping, Value
+from models.checkpoints.pickle_values import Mapping, Opaque, Value
 from models.checkpoints.tensor_spec import TensorSpec
 
 #: Under these names training scripts keep the weights; anything else needs a declaration unless it is alone.
@@ -38,7 +38,8 @@ def select_state_dict(root: Value, limits: Limits, *, key: str | None) -> Select
 
     Raises:
         CheckpointRejected: ``state_dict_not_found``, ``state_dict_ambiguous``, ``state_dict_key_not_found``,
-            ``limit_exceeded`` or ``key_invalid``.
+            ``limit_exceeded``, ``key_invalid`` or ``duplicate_key``: a mapping around the weights has a key
+            that only a call would tell.
     """
     candidates = _candidates(root)
     warnings: tuple[str, ...] = ()
@@ -53,6 +54,10 @@ def select_state_dict(root: Value, limits: Limits, *, key: str | None) -> Select
             warnings = (
                 f"The weights were taken from {printable(found)!r}, the only entry that holds tensors alone.",
             )
+    if found is not None:
+        _entry(root, found)
+        if key is None:
+            _require_unrivaled(root, found, candidates)
     selected = candidates[found]
     require_at_most(len(selected.entries), limits.tensors, "number of tensors")
     named = {name: entry for name, entry in selected.entries.items() if isinstance(entry, TensorSpec)}
@@ -81,7 +86,7 @@ def _declared(root: Value, candidates: dict[str | None, Mapping], key: str) -> s
     node: Value = root
     if key not in candidates:
         for name in key.split("."):
-            node = node.entries.get(name) if isinstance(node, Mapping) else None
+            node = _entry(node, name)
         if not isinstance(node, Mapping) or not node.is_state_dict:
             there = ", ".join(printable(name) for name in candidates if name is not None)
             at_top = (
@@ -98,6 +103,18 @@ def _declared(root: Value, candidates: dict[str | None, Mapping], key: str) -> s
     return key
 
 
+def _entry(node: Value, name: str) -> Value:
+    """Look a name up where it can only mean one entry."""
+    if not isinstance(node, Mapping):
+        return None
+    if node.called_keys:
+        raise rejection(
+            "duplicate_key",
+            "A mapping around the weights has a key that a call makes: it may be one of its names again.",
+        )
+    return node.entries.get(name)
+
+
 def _only(names: list[str], root: Value) -> str:
     if not names:
         kind = "a mapping whose entries are not all tensors" if isinstance(root, Mapping) else "not a mapping"
@@ -107,6 +124,24 @@ def _only(names: list[str], root: Value) -> str:
             "state_dict_ambiguous", f"Several entries hold weights: {', '.join(map(printable, names[:20]))}."
         )
     return names[0]
+
+
+def _require_unrivaled(root: Value, found: str, candidates: dict[str | None, Mapping]) -> None:
+    """Refuse if another known name holds weights too, but not tensors alone.
+
+    A training script would load those: they may be what the user's own program takes.
+    """
+    for name in KNOWN_KEYS:
+        entry = _entry(root, name)
+        weights = isinstance(entry, Mapping) and entry.any_tensors and name not in candidates
+        if weights or isinstance(entry, Opaque):
+            raise rejection(
+                "state_dict_ambiguous",
+                f"{printable(found)!r} holds tensors alone, but {name!r} may hold weights, too, in a form "
+                "that is not read.",
+                hint=f"If {printable(found)!r} is the model, set state_dict_key to it; otherwise "
+                "save model.state_dict() alone.",
+            )
 
 
 def _strip_prefix(tensors: dict[str, TensorSpec]) -> tuple[dict[str, TensorSpec], str | None]:

@@ -101,6 +101,9 @@ class _BatchReader(PickleReader):
                 return ByteArray()
         return self._malformed("calls a name with arguments that NumPy does not write")
 
+    def instance(self, kind: Global, arguments: list[Value]) -> Value:  # noqa: ARG002
+        return self._malformed("makes something without calling it, which NumPy does not")
+
     def build(self, target: Value, state: Value) -> None:
         items = state.items if isinstance(state, Sequence) and state.kind == "tuple" else []
         match target, items:
@@ -119,6 +122,10 @@ class _BatchReader(PickleReader):
                 array.shape, array.content, array.fortran = (rows, columns), content, fortran
                 return
         self._malformed("sets a state that an array of 32 x 32 color images does not have")
+
+    def string(self, raw: bytes) -> Value:
+        """Keep the bytes: pixels are a string of Python 2."""
+        return raw
 
     def key(self, value: Value) -> Value:
         """Return text for the bytes that Python 2 wrote."""

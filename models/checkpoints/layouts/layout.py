@@ -28,6 +28,8 @@ class Layout:
     """Buffers beside BatchNorm's."""
     constants: Mapping[str, Shape] = field(default_factory=dict)
     """Integers that the network brings along: a file may have them, and they are not taken from it."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """``constants.integers_sha256`` of each constant: those of a file must be the network's own."""
     auxiliary: Mapping[str, Shape] = field(default_factory=dict)
     """What only serves training: a file may have it, and it is dropped. -1 is any length."""
     remarks: tuple[str, ...] = ()

@@ -55,6 +55,8 @@ class LibraryEntry:
     """Those of them that are not learned, beside BatchNorm's."""
     constants: dict[str, Shape]
     """Integers that belong to the network and are never taken from a file."""
+    digests: dict[str, str]
+    """``constants.integers_sha256`` of each constant."""
     macs: dict[int, tuple[int, int]]
     """Multiply-accumulates by input size: for no class at all, and for each class."""
     auxiliary: dict[str, Shape] = field(default_factory=dict)
@@ -68,6 +70,7 @@ class LibraryEntry:
             classed=tuple(document["classed"]),
             buffers=frozenset(document["buffers"]),
             constants=_shapes(document["constants"]),
+            digests=dict(document["digests"]),
             macs={int(size): (fixed, each) for size, (fixed, each) in document["macs"].items()},
             auxiliary=_shapes(document.get("auxiliary", {})),
         )
@@ -93,6 +96,7 @@ class LibraryEntry:
             None if macs is None else macs[0] + spec.num_classes * macs[1],
             unlearned=self.buffers,
             constants=self.constants,
+            digests=self.digests,
             auxiliary=self.auxiliary,
         )
 

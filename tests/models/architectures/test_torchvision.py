@@ -12,7 +12,7 @@ from models.architectures.empty_weights import build_empty
 from models.architectures.library import constant_buffers
 from models.checkpoints.infer_architecture import InferredArchitecture, infer_architecture
 from models.checkpoints.layouts.library import TABLE_PATH, LibraryFamily, library_table
-from models.checkpoints.library_table import build_on_meta
+from models.checkpoints.library_table import build_on_meta, digests
 from models.distillation.abd.shuffling_vaccine import permute_input_channels, shuffled_layers
 from models.errors import CheckpointRejected, RecipeError
 from models.recipes.architecture import ArchitectureSpec
@@ -101,6 +101,7 @@ def test_the_shipped_table_is_the_installed_torchvision(name):
     kept = {key: shape for key, shape in shapes.items() if key in entry.shapes}
     assert kept == entry.shapes
     assert shapes.keys() - kept.keys() == entry.constants.keys() | entry.auxiliary.keys()
+    assert entry.digests == (digests(name, 224) if entry.constants else {})
     inferred = _infer(network)
     assert inferred.spec == ArchitectureSpec(name, 1000, 224)
     assert inferred.layout.macs is not None

@@ -111,13 +111,6 @@ def test_reads_parameters_and_their_shared_storage(tmp_path: Path) -> None:
     assert_same(scanned, {"a.weight": parameter.detach(), "b.weight": parameter.detach()})
 
 
-def test_reads_parameters_with_attributes_of_their_own(tmp_path: Path) -> None:
-    parameter = torch.nn.Parameter(torch.rand(4))
-    parameter.tag = "frozen"
-    torch.save({"w": parameter}, tmp_path / "file")
-    assert_same(scan_checkpoint(tmp_path / "file"), {"w": parameter.detach()})
-
-
 def test_reads_tensors_with_empty_metadata(assemble, torch_zip, write) -> None:
     whole = assemble.tensor()
     assert scan_checkpoint(write(torch_zip(assemble.state(("w", whole[:-2] + b"}tR"))))).tensors.keys() == {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import io
+from collections import Counter, defaultdict
 
 import pytest
 import torch
@@ -72,6 +74,45 @@ def test_a_wrong_key_is_answered_with_what_is_there(content: dict, told: str, re
 )
 def test_refuses_files_without_a_state_dict(content: object, refused) -> None:
     assert refused(saved(content)).code == "state_dict_not_found"
+
+
+RIVALS = {
+    "counter": Counter(WEIGHTS),
+    "defaultdict": defaultdict(list, WEIGHTS),
+    "and_more": {**WEIGHTS, "epoch": 3},
+    "averages": {"decay": 0.99, "shadow": WEIGHTS},
+    "deep": {"a": {"b": {"c": WEIGHTS}}},
+    "numbered": {0: torch.ones(2)},
+    "settings": argparse.Namespace(arch="vgg"),
+}
+
+
+@pytest.mark.parametrize("rival", RIVALS.values(), ids=RIVALS.keys())
+@pytest.mark.parametrize("found", ["model", "weights"])
+def test_a_known_name_with_weights_among_other_things_is_never_skipped(
+    found: str, rival: object, write, refused
+) -> None:
+    content = saved({found: WEIGHTS, "state_dict": rival})
+    error = refused(content)
+    assert error.code == "state_dict_ambiguous"
+    assert "'state_dict'" in error.detail
+    assert "state_dict_key to it" in error.hint and found in error.hint
+    assert scan_checkpoint(write(content), state_dict_key=found).dropped[0] == "state_dict"
+
+
+@pytest.mark.parametrize("beside", ["resnet", None, 3, {}, {"name": "vgg", "width": {"k": 4}}, ["w"]])
+def test_a_known_name_without_weights_is_dropped(beside: object, write) -> None:
+    content = saved(
+        {"model": beside, "state_dict": WEIGHTS, "optimizer": {"state": {0: {"m": torch.ones(2)}}}}
+    )
+    scanned = scan_checkpoint(write(content))
+    assert (scanned.state_dict_key, scanned.dropped[:2]) == ("state_dict", ("model", "optimizer"))
+
+
+def test_averages_under_another_name_are_dropped(write) -> None:
+    averages = {"decay": 0.99, "shadow": WEIGHTS}
+    scanned = scan_checkpoint(write(saved({"state_dict": WEIGHTS, "ema_state_dict": averages})))
+    assert scanned.state_dict_key == "state_dict"
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "module.module."])

@@ -121,6 +121,17 @@ def test_mismatching_weights_are_refused_with_their_differences(tmp_path: Path) 
     assert not (tmp_path / "canonical").exists()
 
 
+def test_integers_that_index_are_timms_own(tmp_path: Path) -> None:
+    state = random_network("efficientformer_l1", None).state_dict()
+    name = next(name for name, tensor in state.items() if name.endswith("attention_bias_idxs"))
+    torch.save(state, tmp_path / "upload")
+    assert inspect(tmp_path / "upload", "efficientformer_l1").architecture.input_size == 224
+    torch.save({**state, name: state[name].flip(0)}, tmp_path / "upload")
+    with pytest.raises(CheckpointRejected, match="attention_bias_idxs") as caught:
+        inspect(tmp_path / "upload", "efficientformer_l1")
+    assert caught.value.code == "architecture_mismatch"
+
+
 def test_a_network_without_its_classifier_or_for_another_size_is_refused(tmp_path: Path) -> None:
     headless = random_network("test_vit", None, num_classes=0).state_dict()
     torch.save(headless, tmp_path / "upload")

@@ -12,6 +12,7 @@ from torch import nn
 from models.architectures import StagedClassifier, build
 from models.checkpoints.inspect import InspectOptions, inspect_checkpoint
 from models.checkpoints.load import load_teacher
+from models.errors import CheckpointRejected
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.architecture_catalog import known_architectures, validate_name
 
@@ -94,16 +95,56 @@ def test_comes_back_inferred_and_equal(written, file_format: str, prefix: str, t
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)
 
 
-def test_integers_that_index_are_never_taken_from_a_file(tmp_path: Path) -> None:
-    """A window's relative positions: out of range they would end a process that computes on a GPU."""
-    network = build(ArchitectureSpec("torchvision-swin_t", 7, 224)).eval()
-    state = network.state_dict()
-    hostile = {name: tensor + 2**40 for name, tensor in state.items() if tensor.dtype == torch.int64}
-    assert hostile
-    torch.save({**state, **hostile}, tmp_path / "upload")
+def _integers_changed(tensor: torch.Tensor, how: str) -> torch.Tensor:
+    if tensor.is_floating_point():
+        return tensor
+    changes = {
+        "out_of_range": tensor + 2**40,
+        "turned": tensor.flip(0),
+        "fractions": tensor.float() + 1.5,
+        "infinite_range": tensor.double() + 1e30,
+        "narrow": tensor.int(),
+        "half": tensor.half(),
+        "bfloat16": tensor.bfloat16(),
+    }
+    return changes[how]
+
+
+@pytest.fixture(scope="module")
+def swin() -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    return build(ArchitectureSpec("torchvision-swin_t", 7, 224)).state_dict()
+
+
+@pytest.mark.parametrize("how", ["out_of_range", "turned", "fractions", "infinite_range"])
+def test_integers_that_index_are_those_of_the_architecture(how: str, swin, tmp_path: Path) -> None:
+    """A window's relative positions: torch would load them, so that another network runs, or none."""
+    state = {name: _integers_changed(tensor, how) for name, tensor in swin.items()}
+    torch.save(state, tmp_path / "upload")
+    with pytest.raises(CheckpointRejected) as caught:
+        inspect_checkpoint(tmp_path / "upload", tmp_path / "canonical", InspectOptions())
+    assert caught.value.code == "architecture_mismatch"
+    assert "12 tensors of integers" in caught.value.detail
+    assert "features.1.0.attn.relative_position_index" in caught.value.detail
+    assert not (tmp_path / "canonical").exists()
+
+
+def test_one_of_them_is_enough(swin, tmp_path: Path) -> None:
+    name = "features.5.3.attn.relative_position_index"
+    torch.save({**swin, name: swin[name].roll(1)}, tmp_path / "upload")
+    with pytest.raises(CheckpointRejected, match=r"1 tensors of integers .* features\.5\.3\.attn"):
+        inspect_checkpoint(tmp_path / "upload", tmp_path / "canonical", InspectOptions())
+
+
+@pytest.mark.parametrize("how", ["narrow", "half", "bfloat16", "absent"])
+def test_the_same_integers_in_another_type_or_none_are_read(how: str, swin, tmp_path: Path) -> None:
+    """They are the architecture's in any case; torch makes integers of them when it loads them."""
+    kept = {name: tensor for name, tensor in swin.items() if how != "absent" or tensor.is_floating_point()}
+    changed = kept if how == "absent" else {name: _integers_changed(one, how) for name, one in kept.items()}
+    torch.save(changed, tmp_path / "upload")
     inspection = inspect_checkpoint(tmp_path / "upload", tmp_path / "canonical", InspectOptions())
     loaded = load_teacher(tmp_path / "canonical", inspection).network.state_dict()
-    assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in swin.items())
 
 
 def test_every_family_is_among_them() -> None:

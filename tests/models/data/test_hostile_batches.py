@@ -90,6 +90,7 @@ MALFORMED = {
     "array_without_state": as_bytes_keys(batch10(data=Payload(_reconstruct, np.ndarray, (0,), b"b"))),
     "array_of_a_subclass": changed(b"cnumpy\nndarray\n", b"cnumpy\ndtype\n"),
     "array_of_one": changed(b"K\x00\x85U\x01b\x87R", b"K\x01\x85U\x01b\x87R"),
+    "array_without_a_call": changed(b"K\x00\x85U\x01b\x87R", b"K\x00\x85U\x01b\x87\x81"),
     "dtype_instead_of_array": changed(b"U\x02u1K\x00K\x01\x87R", b"U\x02u1K\x00K\x01\x87R0N"),
     "state_set_twice": changed(b"tbU\x09filenames", b"tb(K\x01NtbU\x09filenames"),
     "no_array": Python2.dumps(batch10(data="pixels")),
