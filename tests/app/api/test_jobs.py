@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from app.core.ids import new_id
-from app.core.states import JobStatus, Stage
+from app.core.states import JobStatus, Scope, Stage
 from app.db import tables
 
 JSON = {"Content-Type": "application/json"}
@@ -234,9 +234,34 @@ def test_a_job_whose_database_is_lost_while_it_is_waited_for_is_accepted_all_the
     assert api("GET", answer.headers["Location"]).json()["id"] == answer.json()["id"]
 
 
-def post_waiting(api, prefer):
+def test_waiting_ends_with_its_key(api):
+    job_id, secret = api.job(), api.make_key(Scope.READ)
+
+    def happen():
+        api.revoke(secret)
+        api.finish(job_id)
+
+    happening = threading.Timer(0.1, happen)
+    happening.start()
+    answer = api("GET", f"/v1/jobs/{job_id}", headers={"Prefer": "wait=30"}, key=secret)
+    happening.join()
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
+def test_a_job_whose_key_ends_while_it_is_waited_for_is_accepted_as_it_was(api):
+    api.teacher()
+    secret = api.make_key(Scope.SUBMIT)
+    revoking = threading.Timer(0.7, api.revoke, [secret])
+    revoking.start()
+    answer = post_waiting(api, "wait=30", key=secret)
+    revoking.join()
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    assert "preference-applied" not in answer.headers
+
+
+def post_waiting(api, prefer, key=""):
     request = {"kind": "audit", "teacher": api.teacher()}
-    return api("POST", "/v1/jobs", json=request, headers={"Prefer": prefer})
+    return api("POST", "/v1/jobs", json=request, headers={"Prefer": prefer}, key=key)
 
 
 def test_canceling_stops_a_queued_job_and_leaves_a_finished_one(api):
