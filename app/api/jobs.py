@@ -16,7 +16,7 @@ from app.api import wire
 from app.api.answers import tagged
 from app.api.deps import Edge, EdgeDep, KeyFirst, Reader, ReadingSession, Submitter, WritingSession
 from app.api.idempotency import Answer, KeyHeader, fingerprint, once
-from app.api.openapi import COMMON, job_links, problems
+from app.api.openapi import COMMON, LISTED, job_links, problems
 from app.api.paging import PageQuery, next_after
 from app.api.problems import DATABASE_AWAY
 from app.api.waiting import poll, preferred_wait_s
@@ -191,7 +191,7 @@ def _students(session: Session, rows: Iterable[tables.Job]) -> dict[str, str]:
     return {job_id: artifact_id for job_id, artifact_id in found if artifact_id is not None}
 
 
-@router.get("", operation_id="list_jobs", summary="List jobs", responses=COMMON)
+@router.get("", operation_id="list_jobs", summary="List jobs", responses=LISTED)
 def list_jobs(session: ReadingSession, caller: Reader, query: Annotated[JobQuery, Query()]) -> Page[Job]:
     """Return jobs, newest first."""
     page = jobs.page(
@@ -200,7 +200,7 @@ def list_jobs(session: ReadingSession, caller: Reader, query: Annotated[JobQuery
         status=query.status,
         kind=query.kind,
         label=query.label_pair(),
-        after=query.after,
+        after=query.after_one_of("job"),
         limit=query.limit,
     )
     students = _students(session, page.rows)
