@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app.api import inspections, wire
 from app.api.answers import tagged
 from app.api.deps import EdgeDep, Reader, ReadingSession, Submitter, WritingSession
-from app.api.openapi import COMMON, UPLOAD, link, problems
+from app.api.openapi import COMMON, LISTED, UPLOAD, link, problems
 from app.api.paging import PageQuery, next_after
 from app.schemas.base import DatasetId, Page
 from app.schemas.datasets import Dataset, DatasetQuery
@@ -65,12 +65,17 @@ async def put_dataset(
     return inspections.answer(wire.dataset(row), row, f"/v1/datasets/{row.id}", created=created)
 
 
-@router.get("", operation_id="list_datasets", summary="List datasets", responses=COMMON)
+@router.get(
+    "",
+    operation_id="list_datasets",
+    summary="List datasets",
+    responses=LISTED,
+)
 def list_datasets(
     session: ReadingSession, caller: Reader, query: Annotated[PageQuery, Query()]
 ) -> Page[Dataset]:
     """Return datasets, newest first."""
-    page = datasets.page(session, caller.tenant, query.after, query.limit)
+    page = datasets.page(session, caller.tenant, query.after_one_of("ds"), query.limit)
     following = next_after([row.id for row in page.rows], has_more=page.has_more)
     return Page(data=[wire.dataset(row) for row in page.rows], has_more=page.has_more, next_after=following)
 

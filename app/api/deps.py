@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from app.api.http_metrics import HttpMetrics
-from app.core.errors import ServiceError
+from app.core.errors import ServiceError, Unauthenticated
 from app.core.settings import Settings
 from app.core.states import Scope
 from app.infra.blobs import BlobStore
@@ -75,7 +75,7 @@ def _authenticate(
             principal = keys.authenticate(session, credentials.credentials)
         if principal is not None:
             return principal
-    raise ServiceError("unauthenticated", "The request carries no API key that is known and valid.")
+    raise Unauthenticated
 
 
 class KeyFirst(APIRoute):

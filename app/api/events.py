@@ -20,11 +20,12 @@ from app.api.deps import Edge, EdgeDep, Reader
 from app.api.jobs import Id
 from app.api.negotiation import choose
 from app.api.openapi import COMMON, problems
-from app.core.errors import NotFound
+from app.core.errors import NotFound, Unauthenticated
 from app.core.states import EventKind
 from app.schemas.base import Page, Wire
 from app.schemas.events import Event
-from app.services import events, jobs
+from app.services import events, jobs, keys
+from app.services.principal import Principal
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/events", tags=["jobs"])
 
@@ -49,27 +50,34 @@ class _Source:
     """Where the events of one job come from."""
 
     edge: Edge
-    tenant: str
+    caller: Principal
     job_id: str
 
     def look(self, after: int, limit: int) -> tuple[list[Event], bool]:
         """Return up to ``limit`` events, and whether the job is finished.
 
-        The status is read first: whatever it told before it finished is then among the events.
+        The status is read first: whatever it told before it finished is then among the events. The key is
+        looked at last: none of the events happened after it ended.
+
+        Raises:
+            NotFound: There is no such job.
+            Unauthenticated: The key has expired or was revoked since the request began.
         """
         with self.edge.reading() as session:
-            finished = jobs.status_of(session, self.tenant, self.job_id).terminal
-            return [wire.event(row) for row in events.page(session, self.job_id, after, limit)], finished
+            finished = jobs.status_of(session, self.caller.tenant, self.job_id).terminal
+            found = [wire.event(row) for row in events.page(session, self.job_id, after, limit)]
+            keys.check_again(session, self.caller)
+            return found, finished
 
     async def stream(self, after: int) -> AsyncIterator[bytes]:
-        """Yield events as they happen, until the job is finished or deleted."""
+        """Yield events as they happen, until the job is finished or deleted, or the key ends."""
         yield format_sse_event(retry=RECONNECT_MS)
         sent_at = time.monotonic()
         while True:
             try:
                 found, finished = await run_in_threadpool(self.look, after, MAX_EVENTS)
-            except (NotFound, OperationalError):
-                return  # deleted, or the database is away: the client reconnects where it was, or gets a 404
+            except (NotFound, Unauthenticated, OperationalError):
+                return  # the client reconnects where it was, or learns from a 404 or 401 why it cannot
             for event in found:
                 yield _frame(event)
                 after, sent_at = event.seq, time.monotonic()
@@ -120,12 +128,12 @@ async def list_job_events(
 ) -> Response:
     """Return events, oldest first: as JSON, or as they happen with ``Accept: text/event-stream``.
 
-    The stream ends with the event ``done``. After a break, send the last ``id`` as ``Last-Event-ID``: none
-    is lost and none comes twice.
+    The stream ends with the event ``done``, or with its key. After a break, send the last ``id`` as
+    ``Last-Event-ID``: none is lost and none comes twice.
     """
     media_type = choose(request.headers.get("accept"), [_JSON, _STREAM])
     after = last_event_id if last_event_id is not None else query.after or 0
-    source = _Source(edge, caller.tenant, job_id)
+    source = _Source(edge, caller, job_id)
     limit = query.limit if media_type == _JSON else 1
     found, finished = await run_in_threadpool(source.look, after, limit + 1)
     headers = {"Cache-Control": "no-store", "Vary": "Accept, Authorization"}

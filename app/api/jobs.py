@@ -16,15 +16,16 @@ from app.api import wire
 from app.api.answers import tagged
 from app.api.deps import Edge, EdgeDep, KeyFirst, Reader, ReadingSession, Submitter, WritingSession
 from app.api.idempotency import Answer, KeyHeader, fingerprint, once
-from app.api.openapi import COMMON, job_links, problems
+from app.api.openapi import COMMON, LISTED, job_links, problems
 from app.api.paging import PageQuery, next_after
 from app.api.problems import DATABASE_AWAY
 from app.api.waiting import poll, preferred_wait_s
+from app.core.errors import Unauthenticated
 from app.core.states import Device, JobKind, JobStatus
 from app.db import tables
 from app.schemas.base import JobId, Page
 from app.schemas.jobs import Job, JobRequest
-from app.services import jobs
+from app.services import jobs, keys
 from app.services.job_request import JobRequest as ServiceRequest
 from app.services.principal import Principal
 from app.services.recipe_check import check_recipe
@@ -93,7 +94,8 @@ async def create_job(
     """Queue a job. With an Idempotency-Key, repeating the request cannot make a second one.
 
     A repetition gets the status and body of the first answer, as of the moment the job was made. So does a
-    request whose database is lost while it waits: the job is there, and an error would say that it is not.
+    request whose database is lost, or whose key ends, while it waits: the job is there, and an error would
+    say that it is not.
     """
     _check_recipe(asked)
     answer, repeated = await run_in_threadpool(_submit, edge, caller, asked, idempotency_key)
@@ -103,7 +105,7 @@ async def create_job(
     job_id = answer.headers["Location"].rpartition("/")[2]
     try:
         row, student = await _wait(request, edge, caller, job_id, wait_s)
-    except DATABASE_AWAY:
+    except (*DATABASE_AWAY, Unauthenticated):
         return answer.response()
     waited = _accepted(wire.job(row, student), row)
     return Answer(202, waited.body, {**waited.headers, "Preference-Applied": f"wait={wait_s:.0f}"}).response()
@@ -162,12 +164,16 @@ async def _wait(
 ) -> tuple[tables.Job, str | None]:
     def look() -> JobStatus:
         with edge.reading() as session:
-            return jobs.status_of(session, caller.tenant, job_id)
+            status = jobs.status_of(session, caller.tenant, job_id)
+            keys.check_again(session, caller)
+            return status
 
     def read() -> tuple[tables.Job, str | None]:
         with edge.reading() as session:
             row = jobs.get(session, caller.tenant, job_id)
-            return row, _students(session, [row]).get(row.id)
+            student = _students(session, [row]).get(row.id)
+            keys.check_again(session, caller)
+            return row, student
 
     if wait_s:
         await poll(request, look, lambda status: status.terminal, wait_s)
@@ -185,7 +191,7 @@ def _students(session: Session, rows: Iterable[tables.Job]) -> dict[str, str]:
     return {job_id: artifact_id for job_id, artifact_id in found if artifact_id is not None}
 
 
-@router.get("", operation_id="list_jobs", summary="List jobs", responses=COMMON)
+@router.get("", operation_id="list_jobs", summary="List jobs", responses=LISTED)
 def list_jobs(session: ReadingSession, caller: Reader, query: Annotated[JobQuery, Query()]) -> Page[Job]:
     """Return jobs, newest first."""
     page = jobs.page(
@@ -194,7 +200,7 @@ def list_jobs(session: ReadingSession, caller: Reader, query: Annotated[JobQuery
         status=query.status,
         kind=query.kind,
         label=query.label_pair(),
-        after=query.after,
+        after=query.after_one_of("job"),
         limit=query.limit,
     )
     students = _students(session, page.rows)

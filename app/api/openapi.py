@@ -48,6 +48,9 @@ COMMON = problems(
     "unauthenticated", "scope_missing", "invalid_request", "internal_error", "service_unavailable"
 )
 
+#: What every operation that answers pages by cursor may answer.
+LISTED = COMMON | problems("invalid_request", "cursor_invalid")
+
 
 @dataclass(frozen=True, slots=True)
 class UploadDocumentation:

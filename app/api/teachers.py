@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app.api import inspections, wire
 from app.api.answers import tagged
 from app.api.deps import EdgeDep, Reader, ReadingSession, Submitter, WritingSession
-from app.api.openapi import COMMON, UPLOAD, link, problems
+from app.api.openapi import COMMON, LISTED, UPLOAD, link, problems
 from app.api.paging import PageQuery, next_after
 from app.schemas.base import Page, TeacherId
 from app.schemas.teachers import Teacher, TeacherQuery
@@ -66,12 +66,17 @@ async def put_teacher(
     return inspections.answer(wire.teacher(row), row, f"/v1/teachers/{row.id}", created=created)
 
 
-@router.get("", operation_id="list_teachers", summary="List teachers", responses=COMMON)
+@router.get(
+    "",
+    operation_id="list_teachers",
+    summary="List teachers",
+    responses=LISTED,
+)
 def list_teachers(
     session: ReadingSession, caller: Reader, query: Annotated[PageQuery, Query()]
 ) -> Page[Teacher]:
     """Return teachers, newest first."""
-    page = teachers.page(session, caller.tenant, query.after, query.limit)
+    page = teachers.page(session, caller.tenant, query.after_one_of("tch"), query.limit)
     following = next_after([row.id for row in page.rows], has_more=page.has_more)
     return Page(data=[wire.teacher(row) for row in page.rows], has_more=page.has_more, next_after=following)
 

@@ -3,12 +3,13 @@
 ::
 
     ServiceError
-    ├── NotFound       no such thing, or another tenant's: the answer is the same
-    ├── Conflict       the thing is not in a state that allows it
-    ├── Invalid        the request contradicts itself or what it refers to
-    ├── TooLarge       more bytes than the service takes
-    ├── Unavailable    something the service needs is away; the same request may work later
-    └── LeaseLost      this worker no longer holds the job (never leaves the worker)
+    ├── NotFound         no such thing, or another tenant's: the answer is the same
+    ├── Unauthenticated  nobody we know, or not any more
+    ├── Conflict         the thing is not in a state that allows it
+    ├── Invalid          the request contradicts itself or what it refers to
+    ├── TooLarge         more bytes than the service takes
+    ├── Unavailable      something the service needs is away; the same request may work later
+    └── LeaseLost        this worker no longer holds the job (never leaves the worker)
 
 A code, never an HTTP status: the edge maps one to the other.
 """
@@ -52,6 +53,14 @@ class NotFound(ServiceError):
     def __init__(self, what: str) -> None:
         """Name the kind of thing; never the identifier, so that all answers are equal."""
         super().__init__("not_found", f"There is no such {what}.", "Check the id; it may have been deleted.")
+
+
+class Unauthenticated(ServiceError):
+    """The key is unknown, expired or revoked."""
+
+    def __init__(self) -> None:
+        """Do not say which of the three: that is nobody's business."""
+        super().__init__("unauthenticated", "The request carries no API key that is known and valid.")
 
 
 class Conflict(ServiceError):

@@ -6,10 +6,10 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
-from app.core.errors import NotFound
+from app.core.errors import NotFound, Unauthenticated
 from app.core.ids import new_id
 from app.core.states import Scope
 from app.db.tables import ApiKey
@@ -54,14 +54,20 @@ def authenticate(session: Session, secret: str) -> Principal | None:
     Secrets carry 256 random bits, so one round of SHA-256 is enough, and the look-up by hash leaks nothing
     through its timing.
     """
-    key = session.scalar(
-        select(ApiKey)
-        .where(ApiKey.secret_sha256 == _digest(secret), ApiKey.revoked_at.is_(None))
-        .where(ApiKey.expires_at.is_(None) | (ApiKey.expires_at > db_now()))
-    )
+    key = session.scalar(select(ApiKey).where(ApiKey.secret_sha256 == _digest(secret), *_valid()))
     if key is None:
         return None
     return Principal(key.tenant, frozenset(map(Scope, key.scopes)), key.id)
+
+
+def check_again(session: Session, principal: Principal) -> None:
+    """Make sure that the key which was good when a long request began still is.
+
+    Raises:
+        Unauthenticated: It has expired or was revoked meanwhile.
+    """
+    if session.scalar(select(ApiKey.id).where(ApiKey.id == principal.key_id, *_valid())) is None:
+        raise Unauthenticated
 
 
 def revoke(session: Session, tenant: str, key_id: str) -> None:
@@ -78,6 +84,10 @@ def revoke(session: Session, tenant: str, key_id: str) -> None:
     ).first()
     if found is None:
         raise NotFound("key")
+
+
+def _valid() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return ApiKey.revoked_at.is_(None), ApiKey.expires_at.is_(None) | (ApiKey.expires_at > db_now())
 
 
 def _digest(secret: str) -> str:

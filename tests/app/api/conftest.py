@@ -105,6 +105,12 @@ class Api:
         with self.edge.sessions.begin() as session:
             return keys.create(session, tenant, "test", scopes, ttl_s)[1]
 
+    def revoke(self, secret: str) -> None:
+        with self.edge.sessions.begin() as session:
+            holder = keys.authenticate(session, secret)
+            assert holder is not None
+            keys.revoke(session, holder.tenant, holder.key_id)
+
     def teacher(self, content: bytes = b"weights", key: str = "") -> str:
         answer = self("PUT", "/v1/teachers/teacher.pt", content=content, key=key)
         assert answer.status_code in {200, 201}, answer.text

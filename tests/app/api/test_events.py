@@ -6,7 +6,7 @@ import threading
 import pytest
 from sqlalchemy import delete
 
-from app.core.states import EventKind, JobStatus
+from app.core.states import EventKind, JobStatus, Scope
 from app.db import tables
 
 STREAM = {"Accept": "text/event-stream"}
@@ -115,6 +115,33 @@ def test_the_stream_ends_when_its_job_is_deleted(api):
     answer = api("GET", f"/v1/jobs/{job_id}/events", headers=STREAM)
     deleting.join()
     assert len(frames(answer.text)) == 1
+
+
+def test_the_stream_ends_with_its_key(api):
+    """What happens after a key was revoked is not told to whoever holds it."""
+    job_id, secret = api.job(), api.make_key(Scope.READ)
+
+    def happen():
+        api.revoke(secret)
+        api.tell(job_id, EventKind.LOG, text="secret")
+        api.finish(job_id)
+
+    happening = threading.Timer(0.1, happen)
+    happening.start()
+    answer = api("GET", f"/v1/jobs/{job_id}/events", headers=STREAM, key=secret)
+    happening.join()
+    assert [event for _, event, _ in frames(answer.text)] == ["status"]
+    again = api("GET", f"/v1/jobs/{job_id}/events", headers=STREAM, key=secret)
+    assert (again.status_code, again.json()["code"]) == (401, "unauthenticated")
+
+
+def test_the_stream_ends_when_its_key_expires(api):
+    job_id, secret = api.job(), api.make_key(Scope.READ, ttl_s=1.0)
+    happening = threading.Timer(1.5, api.finish, [job_id])
+    happening.start()
+    answer = api("GET", f"/v1/jobs/{job_id}/events", headers=STREAM, key=secret)
+    happening.join()
+    assert [event for _, event, _ in frames(answer.text)] == ["status"]
 
 
 def test_events_in_no_form_we_have(api):

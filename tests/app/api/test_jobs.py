@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from app.core.ids import new_id
 from app.core.states import JobStatus, Stage
@@ -207,38 +205,6 @@ def test_a_failed_job_says_why_in_the_form_of_a_problem(api):
     assert job["links"]["retry"] == f"/v1/jobs/{job_id}/retry"
 
 
-def test_waiting_ends_when_the_job_does(api):
-    job_id = api.job()
-    finisher = threading.Timer(0.1, api.finish, [job_id])
-    finisher.start()
-    answer = api("GET", f"/v1/jobs/{job_id}", headers={"Prefer": "wait=30"})
-    finisher.join()
-    assert answer.json()["status"] == "succeeded"
-    assert answer.headers["preference-applied"] == "wait=30"
-
-
-def test_waiting_ends_when_its_time_is_over(api):
-    answer = post_waiting(api, "wait=1")
-    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
-    assert answer.headers["preference-applied"] == "wait=1"
-
-
-def test_a_job_whose_database_is_lost_while_it_is_waited_for_is_accepted_all_the_same(api, monkeypatch):
-    def lost(*_arguments):
-        raise OperationalError("SELECT", {}, Exception("gone"))
-
-    monkeypatch.setattr("app.api.jobs.jobs.status_of", lost)
-    answer = post_waiting(api, "wait=30")
-    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
-    assert "preference-applied" not in answer.headers
-    assert api("GET", answer.headers["Location"]).json()["id"] == answer.json()["id"]
-
-
-def post_waiting(api, prefer):
-    request = {"kind": "audit", "teacher": api.teacher()}
-    return api("POST", "/v1/jobs", json=request, headers={"Prefer": prefer})
-
-
 def test_canceling_stops_a_queued_job_and_leaves_a_finished_one(api):
     job_id = api.job()
     answer = api("POST", f"/v1/jobs/{job_id}/cancel")
@@ -283,8 +249,6 @@ def test_jobs_are_found_by_status_kind_and_label(api):
         assert [job["id"] for job in api("GET", "/v1/jobs", params=parameters).json()["data"]] == expected
 
 
-@pytest.mark.parametrize(
-    "parameters", [{"status": "done"}, {"limit": 0}, {"limit": 101}, {"after": "x"}, {"q": "1"}]
-)
+@pytest.mark.parametrize("parameters", [{"status": "done"}, {"limit": 0}, {"limit": 101}, {"q": "1"}])
 def test_a_wrong_filter_is_refused(api, parameters):
     assert api("GET", "/v1/jobs", params=parameters).json()["code"] == "invalid_request"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import functools
 import json
 import os
@@ -112,6 +113,16 @@ def fork() -> None:
     os.waitpid(child, 0)
 
 
+def order_signals(victim: int) -> None:
+    """Have the victim told whenever this pipe is ready; with F_SETSIG it would be killed."""
+    ends = os.pipe()
+    try:
+        fcntl.fcntl(ends[0], fcntl.F_SETOWN, victim)
+    finally:
+        for end in ends:
+            os.close(end)
+
+
 def processes(victim: int) -> Attempts:
     new_user, attach = 0x10000000, 0x4206  # PTRACE_SEIZE: does not stop it
     return {
@@ -120,6 +131,7 @@ def processes(victim: int) -> Attempts:
         "run": lambda: subprocess.run(["/bin/true"], check=True),
         "exec": system_call(59, 221, b"/nonexistent", None, None),
         "kill": lambda: os.kill(victim, 0),
+        "kill_by_pipe": functools.partial(order_signals, victim),
         "ptrace": system_call(101, 117, attach, victim, None, None),
         "read_memory": system_call(310, 270, victim, None, 0, None, 0, 0),
         "pidfd": system_call(434, 434, victim, 0),

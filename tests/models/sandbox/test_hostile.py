@@ -59,6 +59,7 @@ def test_the_attempts_are_real(outside: Outcomes) -> None:
     assert outside["files"]["neighbour"] == outside["files"]["by_symlink"] == "done"
     assert outside["connections"]["tcp"] == outside["connections"]["pair"] == "done"
     assert outside["processes"]["fork"] == outside["processes"]["run"] == "done"
+    assert outside["processes"]["kill"] == outside["processes"]["kill_by_pipe"] == "done"
     assert outside["attributes"]["mode"] == outside["attributes"]["delete"] == "done"
 
 

@@ -89,6 +89,13 @@ def test_newer_calls_are_not_there(machine: Machine) -> None:
         ("ioctl", (0, 0x5412), REFUSE),
         ("ioctl", (0, 0x541C), REFUSE),
         ("ioctl", (0, 0x1_0000_5412), REFUSE),
+        ("ioctl", (0, 0x8901), REFUSE),  # FIOSETOWN
+        ("ioctl", (0, 0x8902), REFUSE),  # SIOCSPGRP
+        ("fcntl", (3, 8, 1), REFUSE),  # F_SETOWN
+        ("fcntl", (3, 10, 9), REFUSE),  # F_SETSIG
+        ("fcntl", (3, 15, 1), REFUSE),  # F_SETOWN_EX
+        ("fcntl", (3, 0x1_0000_0008, 1), REFUSE),
+        *[("fcntl", (3, command), ALLOW) for command in (0, 1, 2, 3, 4, 5, 6, 7, 9, 14, 1030, 1033)],
     ],
 )
 def test_some_are_judged_by_their_arguments(machine: Machine, name: str, arguments, expected: int) -> None:
