@@ -49,9 +49,10 @@ def failed(code: str, detail: str, hint: str) -> Ending:
     return Ending("failed", {"code": code, "detail": detail, "hint": hint})
 
 
-def postponed(error: StoreUnreachable) -> Ending:
-    """Make the ending of an attempt for which the blob store was away."""
-    return Ending("postponed", {"code": "blob_store_unreachable", "detail": str(error), "hint": ""})
+def postponed(error: OSError) -> Ending:
+    """Make the ending of an attempt for which the blob store was away, or that its host could not begin."""
+    code = "blob_store_unreachable" if isinstance(error, StoreUnreachable) else "not_launched"
+    return Ending("postponed", {"code": code, "detail": error.strerror or str(error), "hint": ""})
 
 
 def crashed(status: int) -> Ending:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from app.core.states import JobStatus, UploadStatus
+import errno
+from collections.abc import Callable
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+
+from app.core.states import JobStatus, Outcome, UploadStatus
+from app.db.tables import Attempt
 from app.services import teachers
 from tests.service_room import PRINCIPAL, ServiceRoom
 from tests.worker.test_supervisor import context, database_url, upload
+from worker import supervisor
 from worker.supervisor import run_job
 from worker.worker_context import WorkerContext
 
@@ -20,3 +32,63 @@ def test_an_upload_whose_reader_was_told_to_stop_waits(room: ServiceRoom, contex
     assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
     with room.readers() as session:
         assert teachers.get(session, PRINCIPAL.tenant, teacher.id).status == UploadStatus.INSPECTING
+
+
+def no_room(*_arguments: object, **_named: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def no_room_for_a_log(
+    path: Path, *arguments: Any, open_: Callable[..., Any] = Path.open, **named: Any
+) -> Any:
+    return no_room() if path.name == "stderr.log" else open_(path, *arguments, **named)
+
+
+@pytest.mark.parametrize(
+    ("what", "fault"),
+    [
+        ("worker.supervisor.scratch.prepare", no_room),
+        ("worker.sandbox.launch.Path.open", no_room_for_a_log),
+        ("worker.sandbox.launch.subprocess.Popen", no_room),
+    ],
+    ids=["folder", "log", "process"],
+)
+def test_a_host_that_cannot_begin_a_job_leaves_it_to_others(
+    what: str,
+    fault: Callable[..., object],
+    room: ServiceRoom,
+    context: WorkerContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The task died, and the job waited for its lease to run out: three full disks failed it for good."""
+    job = room.submit()
+    with monkeypatch.context() as outage:
+        outage.setattr(what, fault)
+        run_job(context, job.id)
+    waiting = room.job(job.id)
+    assert (waiting.status, waiting.attempt) == (JobStatus.QUEUED, 0)
+    with room.readers() as session:
+        outcome, error = session.execute(select(Attempt.outcome, Attempt.error)).one()
+    assert (outcome, error["code"]) == (Outcome.RELEASED, "not_launched")
+    run_job(context, job.id)
+    assert room.job(job.id).status == JobStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize("read", ["scratch.delete_ended", "make_plan", "leases.spent_s"])
+def test_a_database_that_is_away_for_a_moment_before_the_launch_is_waited_for(
+    read: str, room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outages = [OperationalError("SELECT", {}, Exception("away"))]
+    there = attrgetter(read)(supervisor)
+
+    def flaky(*arguments: Any, **named: Any) -> Any:
+        if outages:
+            raise outages.pop()
+        return there(*arguments, **named)
+
+    monkeypatch.setattr("worker.lease_keeper.RETRY_S", 0.01)
+    monkeypatch.setattr(f"worker.supervisor.{read}", flaky)
+    job = room.submit()
+    run_job(context, job.id)
+    done = room.job(job.id)
+    assert (done.status, done.attempt, outages) == (JobStatus.SUCCEEDED, 1, [])
