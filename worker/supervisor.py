@@ -64,7 +64,7 @@ def _attempt(context: WorkerContext, keeper: LeaseKeeper) -> Ending:
                 watch = _launch(context, keeper, running)
             except OSError as error:  # this host's fault, or the blob store is away; nothing of the job's
                 logger.warning("%s: the process could not be started", job_id, exc_info=True)
-                return postponed(error)
+                return postponed(error, launched=False)
             if watch is None:
                 return Ending("done")
             ending = watch.until_ended()
@@ -74,7 +74,7 @@ def _attempt(context: WorkerContext, keeper: LeaseKeeper) -> Ending:
     except LeaseLost:
         raise
     except StoreUnreachable as error:
-        return postponed(error)
+        return postponed(error, launched=True)
     except ServiceError as error:
         return failed(error.code, error.detail, error.hint)
     return ending

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
@@ -14,7 +15,8 @@ from sqlalchemy.exc import OperationalError
 
 from app.core.states import JobStatus, Outcome, UploadStatus
 from app.db.tables import Attempt
-from app.services import teachers
+from app.infra.blobs import StoreUnreachable
+from app.services import leases, teachers
 from tests.service_room import PRINCIPAL, ServiceRoom
 from tests.worker.test_supervisor import context, database_url, upload
 from worker import supervisor
@@ -92,3 +94,21 @@ def test_a_database_that_is_away_for_a_moment_before_the_launch_is_waited_for(
     run_job(context, job.id)
     done = room.job(job.id)
     assert (done.status, done.attempt, outages) == (JobStatus.SUCCEEDED, 1, [])
+
+
+def away_after_a_while(*_arguments: object) -> NoReturn:
+    time.sleep(0.5)
+    raise StoreUnreachable("away")
+
+
+@pytest.mark.parametrize(("method", "counts"), [("fetch", False), ("put_file", True)])
+def test_waiting_for_a_lost_store_is_not_time_of_the_job_but_computing_is(
+    method: str, counts: bool, room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = room.submit()
+    monkeypatch.setattr(room.blobs, method, away_after_a_while)
+    run_job(context, job.id)
+    with room.readers() as session:
+        spent_s = leases.spent_s(session, leases.Lease(job.id, "next", 1))
+    assert (spent_s >= 0.5) == counts
+    assert counts or spent_s == 0
