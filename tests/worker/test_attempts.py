@@ -19,7 +19,7 @@ from app.infra.blobs import StoreUnreachable
 from app.services import leases, teachers
 from tests.service_room import PRINCIPAL, ServiceRoom
 from tests.worker.test_supervisor import context, database_url, upload
-from worker import supervisor
+from worker import scratch, supervisor
 from worker.supervisor import run_job
 from worker.worker_context import WorkerContext
 
@@ -112,3 +112,35 @@ def test_waiting_for_a_lost_store_is_not_time_of_the_job_but_computing_is(
         spent_s = leases.spent_s(session, leases.Lease(job.id, "next", 1))
     assert (spent_s >= 0.5) == counts
     assert counts or spent_s == 0
+
+
+def test_attempts_that_were_put_off_or_stopped_leave_one_folder(
+    room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each once left all its inputs behind, until the job ended."""
+    job = room.submit()
+    folder = context.settings.scratch_folder / job.id
+    left = []
+    for method in ("put_file", "put_file", "fetch"):
+        with monkeypatch.context() as outage:
+            outage.setattr(room.blobs, method, away_after_a_while)
+            run_job(context, job.id)
+        left.append([each.name for each in folder.iterdir()])
+    assert [len(names) for names in left] == [1, 1, 1]
+    assert left[1] == left[2] != left[0]
+
+
+def test_a_state_is_resumed_from_after_an_attempt_that_could_not_begin(
+    room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = context.settings.scratch_folder
+    resume = root / "job_x" / "first" / "resume"
+    resume.mkdir(parents=True)
+    (resume / "distill-0.json").write_text("kept")
+    sha256 = room.store(b"weights").sha256
+    with monkeypatch.context() as outage, pytest.raises(StoreUnreachable):
+        outage.setattr(room.blobs, "fetch", away_after_a_while)
+        scratch.prepare(root, leases.Lease("job_x", "second", 1), {}, {"in/x": sha256}, room.blobs)
+    folder = scratch.prepare(root, leases.Lease("job_x", "third", 1), {}, {"in/x": sha256}, room.blobs)
+    assert (folder / "resume" / "distill-0.json").read_text() == "kept"
+    assert list((root / "job_x").iterdir()) == [folder]
