@@ -103,11 +103,12 @@ def spent_s(session: Session, lease: Lease) -> float:
             Attempt.job_id == lease.job_id, Attempt.finished_at.is_not(None)
         )
     )
-    return sum(
+    took: list[float] = [
         (finished - started).total_seconds()
         for started, finished, error in earlier
         if finished is not None and (error or {}).get("launched", True)
-    )
+    ]
+    return sum(took)
 
 
 def end(
