@@ -49,9 +49,16 @@ def failed(code: str, detail: str, hint: str) -> Ending:
     return Ending("failed", {"code": code, "detail": detail, "hint": hint})
 
 
-def postponed(error: StoreUnreachable) -> Ending:
-    """Make the ending of an attempt for which the blob store was away."""
-    return Ending("postponed", {"code": "blob_store_unreachable", "detail": str(error), "hint": ""})
+def postponed(error: OSError, *, launched: bool) -> Ending:
+    """Make the ending of an attempt for which the blob store was away, or that its host could not begin.
+
+    Args:
+        error: What went wrong.
+        launched: Whether the job's process ran, so that the attempt counts against the job's time limit.
+    """
+    code = "blob_store_unreachable" if isinstance(error, StoreUnreachable) else "not_launched"
+    detail = error.strerror or str(error)
+    return Ending("postponed", {"code": code, "detail": detail, "hint": "", "launched": launched})
 
 
 def crashed(status: int) -> Ending:

@@ -74,7 +74,7 @@ class LeaseKeeper:
     def canceled(self) -> bool:
         """Whether somebody asked to cancel the job; asks the database twice a second."""
         if time.monotonic() - self._asked_at >= CANCEL_POLL_S:
-            self._canceled = self._patiently(self._ask)
+            self._canceled = self.patiently(self._ask)
             self._asked_at = time.monotonic()
         return self._canceled
 
@@ -89,14 +89,12 @@ class LeaseKeeper:
             with self._context.sessions.begin() as session:
                 operation(session)
 
-        self._patiently(commit)
+        self.patiently(commit)
 
-    def _ask(self) -> bool:
-        with self._context.readers() as session:
-            return leases.cancel_requested(session, self.lease)
-
-    def _patiently(self, operation: Callable[[], T]) -> T:
-        """Wait for a database that is away, but no longer than the lease can last."""
+    def patiently(self, operation: Callable[[], T]) -> T:
+        """Do what only reads, or can be done twice; wait for a database that is away, but no longer than the
+        lease can last.
+        """
         while True:
             try:
                 return operation()
@@ -104,3 +102,7 @@ class LeaseKeeper:
                 if time.monotonic() - self._renewed_at > self._context.settings.lease_s:
                     raise LeaseLost(self.lease.job_id) from None
                 time.sleep(RETRY_S)
+
+    def _ask(self) -> bool:
+        with self._context.readers() as session:
+            return leases.cancel_requested(session, self.lease)

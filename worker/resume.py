@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from models.engine.monitor import ResumeState
+from models.engine.monitor import RESUME_FORMAT, ResumeState
 
 GENERATIONS = 2
 
@@ -27,6 +27,7 @@ class ResumeStore:
         number = max((number for number, _ in self._records(key)), default=0) + 1
         weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()})
         record = {
+            "format": RESUME_FORMAT,
             "number": number,
             "sha256": hashlib.sha256(weights).hexdigest(),
             "values": dict(state.values),
@@ -37,7 +38,7 @@ class ResumeStore:
         _write(slot.with_suffix(".json"), json.dumps(record).encode())
 
     def newest(self, key: str) -> ResumeState | None:
-        """Return the newest state that is whole, or None."""
+        """Return the newest state that is whole and of this format, or None."""
         from safetensors.torch import load  # noqa: PLC0415
 
         for _, slot in sorted(self._records(key), reverse=True):
@@ -48,13 +49,17 @@ class ResumeStore:
         return None
 
     def _records(self, key: str) -> list[tuple[int, Path]]:
-        """Return the records that are whole, with their numbers."""
+        """Return the records that are whole and that this version can read, with their numbers."""
         found = []
         for path in self._folder.glob(f"{key}-*.json"):
             try:
-                found.append((int(json.loads(path.read_bytes())["number"]), path))
-            except (ValueError, KeyError):  # torn; the other generation is whole
+                record = json.loads(path.read_bytes())
+            except ValueError:  # torn; the other generation is whole
                 continue
+            match record:
+                case {"format": format_, "number": int(number), "sha256": str(), "values": dict()}:
+                    if format_ == RESUME_FORMAT:
+                        found.append((number, path))
         return found
 
 

@@ -31,9 +31,22 @@ def prepare(
         blobs: Where they come from.
 
     Returns:
-        The folder. States that an earlier attempt on this host left to resume from are copied into it.
+        The folder. States that an earlier attempt on this host left to resume from are copied into it, and
+        that attempt's folder is deleted then. Where this fails, the earlier folder is left, and nothing new.
     """
     folder = root / lease.job_id / lease.token
+    try:
+        _fill(folder, description, inputs, blobs)
+    except Exception:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    for earlier in folder.parent.iterdir():
+        if earlier != folder:
+            shutil.rmtree(earlier, ignore_errors=True)
+    return folder
+
+
+def _fill(folder: Path, description: Mapping[str, Any], inputs: Mapping[str, str], blobs: BlobStore) -> None:
     for name in (INPUTS, OUTPUTS):
         (folder / name).mkdir(mode=0o700, parents=True)
     for name, sha256 in inputs.items():
@@ -46,7 +59,6 @@ def prepare(
         part = folder / f"{RESUME}.part"
         shutil.copytree(max(earlier, key=lambda path: path.stat().st_mtime), part)
         part.rename(folder / RESUME)
-    return folder
 
 
 def delete(root: Path, job_id: str) -> None:

@@ -9,6 +9,8 @@ import logging
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
 from app.core.errors import Invalid, LeaseLost, ServiceError, Unavailable
 from app.core.states import Stage
@@ -55,35 +57,49 @@ def run_job(context: WorkerContext, job_id: str) -> None:
 
 
 def _attempt(context: WorkerContext, keeper: LeaseKeeper) -> Ending:
-    lease, settings = keeper.lease, context.settings
-    # Here too: a host may have no upkeep, and what was begun on it may have been ended on another.
-    scratch.delete_ended(context)
+    job_id = keeper.lease.job_id
     try:
-        with context.readers() as session:
-            plan = make_plan(session, lease.job_id, context)
-            spent_s = leases.spent_s(session, lease)
-        with keeper.kept():
-            folder = scratch.prepare(
-                settings.scratch_folder, lease, plan.description, plan.inputs, context.blobs
-            )
-        if not plan.stages:
-            return Ending("done")
-        log = folder / "stderr.log"
-        with launch(context.child, folder, threads=context.threads, log=log) as child:
-            appetite = Appetite(child.pid, folder, settings.max_scratch_bytes)
-            reporter = Reporter(context, keeper, folder)
-            watch = _Watch(child, keeper, reporter, appetite, plan=plan, left_s=plan.timeout_s - spent_s)
+        with ExitStack() as running:
+            try:
+                watch = _launch(context, keeper, running)
+            except OSError as error:  # this host's fault, or the blob store is away; nothing of the job's
+                logger.warning("%s: the process could not be started", job_id, exc_info=True)
+                return postponed(error, launched=False)
+            if watch is None:
+                return Ending("done")
             ending = watch.until_ended()
-        complaint = tail(log, 4000)
+        complaint = tail(watch.log, 4000)
         if ending.how == "failed" and complaint:
-            logger.warning("%s: the process said:\n%s", lease.job_id, complaint)
+            logger.warning("%s: the process said:\n%s", job_id, complaint)
     except LeaseLost:
         raise
     except StoreUnreachable as error:
-        return postponed(error)
+        return postponed(error, launched=True)
     except ServiceError as error:
         return failed(error.code, error.detail, error.hint)
     return ending
+
+
+def _launch(context: WorkerContext, keeper: LeaseKeeper, running: ExitStack) -> _Watch | None:
+    """Start the process of what is left of the job; None when nothing is. ``running`` ends it."""
+    lease, settings = keeper.lease, context.settings
+    # Here too: a host may have no upkeep, and what was begun on it may have been ended on another.
+    keeper.patiently(lambda: scratch.delete_ended(context))
+
+    def read() -> tuple[Plan, float]:
+        with context.readers() as session:
+            return make_plan(session, lease.job_id, context), leases.spent_s(session, lease)
+
+    plan, spent_s = keeper.patiently(read)
+    with keeper.kept():
+        folder = scratch.prepare(settings.scratch_folder, lease, plan.description, plan.inputs, context.blobs)
+    if not plan.stages:
+        return None
+    log = folder / "stderr.log"
+    child = running.enter_context(launch(context.child, folder, threads=context.threads, log=log))
+    appetite = Appetite(child.pid, folder, settings.max_scratch_bytes)
+    reporter = Reporter(context, keeper, folder)
+    return _Watch(child, keeper, reporter, appetite, plan=plan, left_s=plan.timeout_s - spent_s, log=log)
 
 
 class _Watch:
@@ -98,7 +114,9 @@ class _Watch:
         *,
         plan: Plan,
         left_s: float,
+        log: Path,
     ) -> None:
+        self.log = log
         self._child = child
         self._keeper = keeper
         self._reporter = reporter

@@ -94,13 +94,21 @@ def cancel_requested(session: Session, lease: Lease) -> bool:
 
 
 def spent_s(session: Session, lease: Lease) -> float:
-    """Return how many seconds earlier attempts at the job took, until they ended or were last heard of."""
+    """Return how many seconds earlier attempts at the job took, until they ended or were last heard of.
+
+    Those that were put off before their process was launched waited for something and computed nothing.
+    """
     earlier = session.execute(
-        select(Attempt.started_at, Attempt.finished_at).where(
+        select(Attempt.started_at, Attempt.finished_at, Attempt.error).where(
             Attempt.job_id == lease.job_id, Attempt.finished_at.is_not(None)
         )
     )
-    return sum((finished - started).total_seconds() for started, finished in earlier if finished is not None)
+    took: list[float] = [
+        (finished - started).total_seconds()
+        for started, finished, error in earlier
+        if finished is not None and (error or {}).get("launched", True)
+    ]
+    return sum(took)
 
 
 def end(

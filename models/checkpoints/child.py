@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from models.errors import Rejected
+from models.errors import Interrupted, Rejected
 from models.sandbox.bounds import Bounds
 from models.sandbox.profiles import PARSE, SandboxUnavailable, confine, require, seal
 
@@ -57,6 +57,7 @@ def ask_child(module: str, request: Document, *, wall_s: float) -> dict[str, Any
     Raises:
         ChildRejectedError: The child refused the file.
         ChildStoppedError: It crashed, ran into a limit, or answered nonsense.
+        Interrupted: Somebody told it to end; that says nothing about the file.
     """
     return ask([sys.executable, "-I", "-m", module], request, wall_s=wall_s)
 
@@ -68,6 +69,8 @@ def ask(command: list[str], request: Document, *, wall_s: float) -> dict[str, An
         raise ChildStoppedError("The reader's answer is longer than any true one.", limit=True)
     if status in {-signal.SIGXCPU, -signal.SIGKILL}:
         raise ChildStoppedError("Reading used more processor time or memory than allowed.", limit=True)
+    if status == -signal.SIGTERM:  # service managers signal the whole group, not only the worker
+        raise Interrupted("The reader was told to stop.", hint="Read the file again.")
     if status:
         raise ChildStoppedError(f"The reader ended with status {status}.", limit=False)
     return _parse_answer(raw)

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 from models.errors import Interrupted
 
+#: What a kept state is made of: raise it with every change to what ``pack``, the loop, a task or a stage puts
+#: into one, so that no run is given a state that it cannot read.
+RESUME_FORMAT = 1
+
 
 @dataclass(frozen=True)
 class ResumeState:

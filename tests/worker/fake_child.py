@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from app.core.states import Stage
+from models.checkpoints.child import ask
 from models.engine.monitor import raise_if_stopped
 from models.errors import TrainingFailed
 from worker.child_job import ChildJob, OutputFile, StageOutput
@@ -71,6 +72,8 @@ def mark(job: ChildJob, stage: str) -> None:
 
 def inspect(job: ChildJob, monitor: JobMonitor) -> StageOutput:
     content = job.upload["path"].read_text()
+    if content.startswith("told to stop"):
+        ask([sys.executable, "-I", "-c", "import os; os.kill(os.getpid(), 15)"], {}, wall_s=20)
     if content.startswith("bad"):
         raise TrainingFailed("This is no checkpoint.", code="not_a_checkpoint", hint="Upload one.")
     architecture = {"name": "wrn-16-1", "num_classes": 10, "input_size": 16}

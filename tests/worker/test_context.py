@@ -108,6 +108,24 @@ def test_weights_without_their_record_do_not_pass_for_the_old_ones(tmp_path: Pat
     assert back is not None and back.tensors["weight"][0, 0] == 2.0
 
 
+@pytest.mark.parametrize(
+    "change", [{"format": None}, {"format": 0}, {"sha256": None}, {"values": None}, {"number": "three"}]
+)
+def test_a_state_that_this_version_cannot_read_is_not_resumed_from(
+    change: dict[str, object], tmp_path: Path
+) -> None:
+    """An update of Proctor ended running training for good: the loop found no such entry in the state."""
+    store = ResumeStore(tmp_path)
+    store.keep("distill", state(1.0))
+    path = tmp_path / "distill-1.json"
+    record = json.loads(path.read_bytes()) | change
+    path.write_text(json.dumps({name: value for name, value in record.items() if value is not None}))
+    assert store.newest("distill") is None
+    store.keep("distill", state(2.0))
+    back = store.newest("distill")
+    assert back is not None and back.tensors["weight"][0, 0] == 2.0
+
+
 def test_only_two_generations_are_kept(tmp_path: Path) -> None:
     store = ResumeStore(tmp_path)
     for number in range(5):

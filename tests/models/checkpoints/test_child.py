@@ -18,7 +18,7 @@ from models.checkpoints.child import (
     ask_child,
     lock_in,
 )
-from models.errors import CheckpointRejected
+from models.errors import CheckpointRejected, Interrupted
 from models.sandbox.bounds import Bounds
 
 ECHO = "json.tool"  # a module of Python's own that answers with the request
@@ -49,6 +49,12 @@ def test_anything_else_is_no_answer(module: str, request_document: dict) -> None
     with pytest.raises(ChildStoppedError) as caught:
         ask_child(module, request_document, wall_s=20)
     assert not caught.value.limit
+
+
+def test_a_reader_that_was_told_to_stop_says_nothing_about_the_file() -> None:
+    ended = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+    with pytest.raises(Interrupted):
+        ask([sys.executable, "-I", "-c", ended], {}, wall_s=20)
 
 
 @pytest.mark.parametrize(

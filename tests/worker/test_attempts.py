@@ -1,0 +1,146 @@
+"""What costs a job an attempt or its time, and what must not."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+
+from app.core.states import JobStatus, Outcome, UploadStatus
+from app.db.tables import Attempt
+from app.infra.blobs import StoreUnreachable
+from app.services import leases, teachers
+from tests.service_room import PRINCIPAL, ServiceRoom
+from tests.worker.test_supervisor import context, database_url, upload
+from worker import scratch, supervisor
+from worker.supervisor import run_job
+from worker.worker_context import WorkerContext
+
+__all__ = ["context", "database_url"]
+
+
+def test_an_upload_whose_reader_was_told_to_stop_waits(room: ServiceRoom, context: WorkerContext) -> None:
+    """A service manager signals worker, process and reader; a good upload was refused for good."""
+    teacher = upload(room, b"told to stop")
+    run_job(context, str(teacher.job_id))
+    job = room.job(str(teacher.job_id))
+    assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
+    with room.readers() as session:
+        assert teachers.get(session, PRINCIPAL.tenant, teacher.id).status == UploadStatus.INSPECTING
+
+
+def no_room(*_arguments: object, **_named: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def no_room_for_a_log(
+    path: Path, *arguments: Any, open_: Callable[..., Any] = Path.open, **named: Any
+) -> Any:
+    return no_room() if path.name == "stderr.log" else open_(path, *arguments, **named)
+
+
+@pytest.mark.parametrize(
+    ("what", "fault"),
+    [
+        ("worker.supervisor.scratch.prepare", no_room),
+        ("worker.sandbox.launch.Path.open", no_room_for_a_log),
+        ("worker.sandbox.launch.subprocess.Popen", no_room),
+    ],
+    ids=["folder", "log", "process"],
+)
+def test_a_host_that_cannot_begin_a_job_leaves_it_to_others(
+    what: str,
+    fault: Callable[..., object],
+    room: ServiceRoom,
+    context: WorkerContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The task died, and the job waited for its lease to run out: three full disks failed it for good."""
+    job = room.submit()
+    with monkeypatch.context() as outage:
+        outage.setattr(what, fault)
+        run_job(context, job.id)
+    waiting = room.job(job.id)
+    assert (waiting.status, waiting.attempt) == (JobStatus.QUEUED, 0)
+    with room.readers() as session:
+        outcome, error = session.execute(select(Attempt.outcome, Attempt.error)).one()
+    assert (outcome, error["code"]) == (Outcome.RELEASED, "not_launched")
+    run_job(context, job.id)
+    assert room.job(job.id).status == JobStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize("read", ["scratch.delete_ended", "make_plan", "leases.spent_s"])
+def test_a_database_that_is_away_for_a_moment_before_the_launch_is_waited_for(
+    read: str, room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outages = [OperationalError("SELECT", {}, Exception("away"))]
+    there = attrgetter(read)(supervisor)
+
+    def flaky(*arguments: Any, **named: Any) -> Any:
+        if outages:
+            raise outages.pop()
+        return there(*arguments, **named)
+
+    monkeypatch.setattr("worker.lease_keeper.RETRY_S", 0.01)
+    monkeypatch.setattr(f"worker.supervisor.{read}", flaky)
+    job = room.submit()
+    run_job(context, job.id)
+    done = room.job(job.id)
+    assert (done.status, done.attempt, outages) == (JobStatus.SUCCEEDED, 1, [])
+
+
+def away_after_a_while(*_arguments: object) -> NoReturn:
+    time.sleep(0.5)
+    raise StoreUnreachable("away")
+
+
+@pytest.mark.parametrize(("method", "counts"), [("fetch", False), ("put_file", True)])
+def test_waiting_for_a_lost_store_is_not_time_of_the_job_but_computing_is(
+    method: str, counts: bool, room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = room.submit()
+    monkeypatch.setattr(room.blobs, method, away_after_a_while)
+    run_job(context, job.id)
+    with room.readers() as session:
+        spent_s = leases.spent_s(session, leases.Lease(job.id, "next", 1))
+    assert (spent_s >= 0.5) == counts
+    assert counts or spent_s == 0
+
+
+def test_attempts_that_were_put_off_or_stopped_leave_one_folder(
+    room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each once left all its inputs behind, until the job ended."""
+    job = room.submit()
+    folder = context.settings.scratch_folder / job.id
+    left = []
+    for method in ("put_file", "put_file", "fetch"):
+        with monkeypatch.context() as outage:
+            outage.setattr(room.blobs, method, away_after_a_while)
+            run_job(context, job.id)
+        left.append([each.name for each in folder.iterdir()])
+    assert [len(names) for names in left] == [1, 1, 1]
+    assert left[1] == left[2] != left[0]
+
+
+def test_a_state_is_resumed_from_after_an_attempt_that_could_not_begin(
+    room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = context.settings.scratch_folder
+    resume = root / "job_x" / "first" / "resume"
+    resume.mkdir(parents=True)
+    (resume / "distill-0.json").write_text("kept")
+    sha256 = room.store(b"weights").sha256
+    with monkeypatch.context() as outage, pytest.raises(StoreUnreachable):
+        outage.setattr(room.blobs, "fetch", away_after_a_while)
+        scratch.prepare(root, leases.Lease("job_x", "second", 1), {}, {"in/x": sha256}, room.blobs)
+    folder = scratch.prepare(root, leases.Lease("job_x", "third", 1), {}, {"in/x": sha256}, room.blobs)
+    assert (folder / "resume" / "distill-0.json").read_text() == "kept"
+    assert list((root / "job_x").iterdir()) == [folder]
