@@ -6,8 +6,11 @@ import torch
 from models.architectures import PixelClassifier, build
 from models.engine.monitor import SilentMonitor
 from models.errors import RecipeError
+from models.metrics import predict
+from models.probes.label_check import check_labels
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.verify import VerifyRecipe
+from models.results.teacher_check import NormalizationCheck, TeacherCheck
 from models.triggers import make_trigger
 from models.verification import Candidate, MeasuredTrigger, MeasuringImages, verify
 
@@ -45,9 +48,18 @@ def images() -> MeasuringImages:
     return MeasuringImages(pictures, labels, "clean images")
 
 
-def run(images, student, recipe=None, triggers=(GIVEN,)):
+def run(images, student, recipe=None, triggers=(GIVEN,), check=None):
     teacher = candidate("teacher", backdoored=True)
-    return verify([teacher, student], images, triggers, recipe or VerifyRecipe(), SilentMonitor())
+    return verify(
+        [teacher, student], images, triggers, recipe or VerifyRecipe(), SilentMonitor(), check=check
+    )
+
+
+def checked(images) -> TeacherCheck:
+    labels = check_labels(predict(Fixed(backdoored=True), images.images), images.labels, num_classes=4)
+    return TeacherCheck(
+        len(images.images), labels, NormalizationCheck((), None, False, Normalization(), ""), ()
+    )
 
 
 def test_a_clean_and_useful_student_is_accepted(images):
@@ -67,6 +79,22 @@ def test_a_useless_student_is_not_accepted_even_without_the_backdoor(images):
     result = run(images, candidate("defended", backdoored=False, dull=True))
     assert not result.accepted
     assert "accuracy relative to the teacher is 25.0%" in result.sentence
+
+
+def test_labels_that_do_not_suit_the_teacher_accept_no_student(images):
+    shifted = replace(images, labels=(images.labels + 1) % 4)
+    dull = candidate("defended", backdoored=False, dull=True)
+    target_two = MeasuredTrigger(replace(GIVEN.trigger, target_label=2), "given")
+    result = run(shifted, dull, triggers=(target_two,), check=checked(shifted))
+    assert (result.checks[0].passed, result.accepted) == (None, False)
+    assert "the labels do not suit the teacher" in result.sentence
+    assert run(images, candidate("defended", backdoored=False), check=checked(images)).accepted
+
+
+def test_a_teacher_that_is_never_right_gives_no_ratio(images):
+    shifted = replace(images, labels=(images.labels + 1) % 4)
+    result = run(shifted, candidate("defended", backdoored=False))
+    assert (result.checks[0].measured, result.checks[0].passed, result.accepted) == (None, None, False)
 
 
 def test_trap_8_images_of_the_target_class_are_left_out(images):
