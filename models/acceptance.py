@@ -16,6 +16,8 @@ from models.results.verification import Check, NetworkMeasurement
 
 _HINT = "give images of the teacher's own classes, in its order, and check mean and std"
 
+_NAMED = "number of classes named, relative to the teacher"
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -26,10 +28,19 @@ class Decision:
     sentence: str
 
 
+@dataclass(frozen=True)
+class NamedClasses:
+    """How many classes a network names over all measured images."""
+
+    teacher: int
+    student: int
+
+
 def decide(
     teacher: NetworkMeasurement,
     student: NetworkMeasurement,
     recipe: VerifyRecipe,
+    named: NamedClasses,
     check: TeacherCheck | None,
 ) -> Decision:
     """Hold the student against the recipe's thresholds.
@@ -38,9 +49,14 @@ def decide(
         teacher: What was measured on it.
         student: What was measured on the student to be accepted.
         recipe: Thresholds.
+        named: Classes that the two name on the measured images.
         check: Of the teacher against the labelled images; None without any.
     """
-    required = (_usefulness(teacher, student, recipe, check), *_attack_checks(teacher, student, recipe))
+    required = (
+        _usefulness(teacher, student, recipe, check),
+        _tells_classes_apart(named),
+        *_attack_checks(teacher, student, recipe),
+    )
     checks = required if student.attacks else (*required, _no_trigger(recipe))
     accepted = all(required_check.passed for required_check in required)
     return Decision(checks, accepted, _sentence(required, checks))
@@ -63,6 +79,18 @@ def _usefulness(
         return Check(name, None, limit, None, f"{text}; there is nothing to keep: {_HINT}")
     ratio = student.accuracy.value / teacher.accuracy.value
     return Check(name, ratio, limit, ratio >= limit, text)
+
+
+def _tells_classes_apart(named: NamedClasses) -> Check:
+    """Where one class is large, a student that names no other agrees well and sends no more to the target."""
+    text = f"on the measured images the student names {named.student}, the teacher {named.teacher}"
+    if named.teacher < 2:
+        text += "; images of one class do not show whether a student tells classes apart: give others too"
+        return Check(_NAMED, None, 1.0, None, text)
+    passed = named.student > 1
+    if not passed:
+        text += ": a student that names one class for everything is of no use"
+    return Check(_NAMED, min(1.0, named.student / named.teacher), 2 / named.teacher, passed, text)
 
 
 def _attack_checks(
@@ -99,15 +127,17 @@ def _excess(rate: Rate, clean_rate: Rate) -> float:
 def _sentence(required: Sequence[Check], checks: Sequence[Check]) -> str:
     failed = [check for check in required if check.passed is False]
     unjudged = [check for check in required if check.passed is None]
+    why = "; ".join(f"{check.name} ({check.text})" for check in unjudged)
     if failed:
-        return (
-            "It missed: "
-            + "; ".join(f"{c.name} is {c.measured:.1%}, the limit {c.limit:.1%}" for c in failed)
-            + "."
-        )
+        tail = f" Not judged: {why}." if unjudged else ""
+        return f"It missed: {'; '.join(_missed(check) for check in failed)}.{tail}"
     if unjudged:
-        told = "; ".join(f"{check.name} ({check.text})" for check in unjudged)
-        return f"It is not accepted, because a threshold could not be judged: {told}."
+        return f"It is not accepted, because a threshold could not be judged: {why}."
     unmeasured = [check.name for check in checks if check.passed is None]
     tail = f" Not measured for want of data: {', '.join(unmeasured)}." if unmeasured else ""
     return "It met every threshold that could be measured." + tail
+
+
+def _missed(check: Check) -> str:
+    told = f"{check.name} is {check.measured:.1%}, the limit {check.limit:.1%}"
+    return f"{told} ({check.text})" if check.name == _NAMED else told

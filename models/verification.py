@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.acceptance import decide
+from models.acceptance import NamedClasses, decide
 from models.architectures import PixelClassifier
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
@@ -25,7 +25,7 @@ from models.distillation.students import trains_on_images
 from models.engine.monitor import Monitor, raise_if_stopped
 from models.engine.seed import derive_seed
 from models.errors import RecipeError
-from models.metrics import accuracy, agreement, attack_success, clean_target_rate, measure_cost
+from models.metrics import accuracy, agreement, attack_success, clean_target_rate, measure_cost, predict
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.job import Recipe
 from models.recipes.verify import VerifyRecipe
@@ -129,7 +129,8 @@ def verify(
         raise_if_stopped(monitor)
         rows.append(_measure(candidate, candidates[0].classifier, images, triggers))
         monitor.progress(done, len(candidates))
-    decision = decide(rows[0], rows[-1], recipe, check)
+    named = NamedClasses(*(_classes_named(one, images) for one in (candidates[0], candidates[-1])))
+    decision = decide(rows[0], rows[-1], recipe, named, check)
     return VerificationResult(
         networks=tuple(rows),
         image_source=images.source,
@@ -165,6 +166,10 @@ def _measure(
         agreement=agreement(network, teacher, images.images),
         attacks=tuple(_attack(network, teacher, images, item) for item in triggers),
     )
+
+
+def _classes_named(candidate: Candidate, images: MeasuringImages) -> int:
+    return len(set(predict(candidate.classifier, images.images).tolist()))
 
 
 def _attack(

@@ -97,6 +97,33 @@ def test_a_teacher_that_is_never_right_gives_no_ratio(images):
     assert (result.checks[0].measured, result.checks[0].passed, result.accepted) == (None, None, False)
 
 
+def uneven() -> MeasuringImages:
+    """Nine in ten of class 0, as the teacher sees them too."""
+    labels = torch.where(torch.arange(80) % 10 == 0, 2, 0)
+    pictures = (labels * 64 + 20).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 16, 16).contiguous()
+    return MeasuringImages(pictures, labels, "clean images")
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_student_that_names_one_class_for_everything_is_not_accepted(labelled):
+    """Nine in ten agree, and the trigger leads to the class that it names anyway."""
+    measured = uneven()
+    measured = measured if labelled else replace(measured, labels=None)
+    target_zero = MeasuredTrigger(replace(GIVEN.trigger, target_label=0), "given")
+    dull = candidate("defended", backdoored=False, dull=True)
+    result = run(measured, dull, triggers=(target_zero,))
+    assert [check.passed for check in result.checks] == [True, False, True]
+    assert not result.accepted
+    assert "names 1, the teacher 2: a student that names one class for everything" in result.sentence
+
+
+def test_images_of_one_class_accept_no_student(images):
+    zeros = MeasuringImages(images.images[images.labels == 0].repeat(4, 1, 1, 1), None, "clean images")
+    result = run(zeros, candidate("defended", backdoored=False, dull=True), triggers=())
+    assert (result.checks[1].passed, result.accepted) == (None, False)
+    assert "give others too" in result.sentence
+
+
 def test_trap_8_images_of_the_target_class_are_left_out(images):
     result = run(images, candidate("defended", backdoored=True))
     assert result.networks[0].attacks[0].rate.n == 60
