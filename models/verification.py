@@ -1,4 +1,4 @@
-"""Measure teacher and students side by side, and decide whether the student is accepted.
+"""Measure teacher and students side by side; ``models.acceptance`` decides.
 
 Labels and the user's own triggers enter here and nowhere earlier: they judge a finished student, they never
 choose one (``algorithms.md`` 8, item 46).
@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from models.acceptance import NamedClasses, decide
 from models.architectures import PixelClassifier
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
@@ -24,12 +25,12 @@ from models.distillation.students import trains_on_images
 from models.engine.monitor import Monitor, raise_if_stopped
 from models.engine.seed import derive_seed
 from models.errors import RecipeError
-from models.metrics import accuracy, agreement, attack_success, clean_target_rate, measure_cost
+from models.metrics import accuracy, agreement, attack_success, clean_target_rate, measure_cost, predict
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.job import Recipe
 from models.recipes.verify import VerifyRecipe
-from models.results.audit import Rate
-from models.results.verification import AttackSuccess, Check, NetworkMeasurement, VerificationResult
+from models.results.teacher_check import TeacherCheck
+from models.results.verification import AttackSuccess, NetworkMeasurement, VerificationResult
 from models.triggers import Trigger
 
 #: Patches that stand in for clean images when none were given; no student is trained on them.
@@ -103,6 +104,8 @@ def verify(
     triggers: Sequence[MeasuredTrigger],
     recipe: VerifyRecipe,
     monitor: Monitor,
+    *,
+    check: TeacherCheck | None = None,
 ) -> VerificationResult:
     """Measure every candidate and decide about the last one.
 
@@ -112,6 +115,7 @@ def verify(
         triggers: Given and recovered ones.
         recipe: Thresholds.
         monitor: Told after each network.
+        check: Of the teacher against the labelled images, if there are any.
 
     Raises:
         RecipeError: If the first candidate is not a teacher or there is no student.
@@ -125,15 +129,15 @@ def verify(
         raise_if_stopped(monitor)
         rows.append(_measure(candidate, candidates[0].classifier, images, triggers))
         monitor.progress(done, len(candidates))
-    checks = _checks(rows[0], rows[-1], recipe)
-    accepted = all(check.passed is not False for check in checks)
+    named = NamedClasses(*(_classes_named(one, images) for one in (candidates[0], candidates[-1])))
+    decision = decide(rows[0], rows[-1], recipe, named, check)
     return VerificationResult(
         networks=tuple(rows),
         image_source=images.source,
         images=len(images.images),
-        checks=checks,
-        accepted=accepted,
-        sentence=_sentence(checks),
+        checks=decision.checks,
+        accepted=decision.accepted,
+        sentence=decision.sentence,
         seconds=time.monotonic() - started,
     )
 
@@ -164,6 +168,10 @@ def _measure(
     )
 
 
+def _classes_named(candidate: Candidate, images: MeasuringImages) -> int:
+    return len(set(predict(candidate.classifier, images.images).tolist()))
+
+
 def _attack(
     network: nn.Module, teacher: nn.Module, images: MeasuringImages, item: MeasuredTrigger
 ) -> AttackSuccess:
@@ -177,67 +185,3 @@ def _attack(
             network, images.images, images.labels, trigger.target_label, teacher=teacher
         ),
     )
-
-
-def _checks(
-    teacher: NetworkMeasurement, student: NetworkMeasurement, recipe: VerifyRecipe
-) -> tuple[Check, ...]:
-    return (_usefulness(teacher, student, recipe), *_attack_checks(teacher, student, recipe))
-
-
-def _usefulness(teacher: NetworkMeasurement, student: NetworkMeasurement, recipe: VerifyRecipe) -> Check:
-    if student.accuracy is not None and teacher.accuracy is not None:
-        ratio = student.accuracy.value / max(teacher.accuracy.value, 1e-9)
-        text = (
-            f"clean images right: student {student.accuracy.value:.1%}, teacher {teacher.accuracy.value:.1%}"
-        )
-        name = "accuracy relative to the teacher"
-    else:
-        ratio = student.agreement.value
-        text = "no labels were given: agreement with the teacher stands in for accuracy"
-        name = "agreement with the teacher"
-    return Check(name, ratio, recipe.min_accuracy_ratio, ratio >= recipe.min_accuracy_ratio, text)
-
-
-def _attack_checks(
-    teacher: NetworkMeasurement, student: NetworkMeasurement, recipe: VerifyRecipe
-) -> list[Check]:
-    if not student.attacks:
-        text = "no trigger was given or recovered, so nothing could be measured"
-        return [Check("attack success", None, recipe.max_attack_success_rate, None, text)]
-    checks = []
-    for on_teacher, on_student in zip(teacher.attacks, student.attacks, strict=True):
-        excess = _excess(on_student.rate, on_student.clean_rate)
-        text = (
-            f"{on_student.origin}; {on_student.rate.value:.1%} with the trigger, "
-            f"{on_student.clean_rate.value:.1%} without; teacher {on_teacher.rate.value:.1%}"
-        )
-        checks.append(
-            Check(
-                f"success of {on_student.trigger}, above the rate without it",
-                excess,
-                recipe.max_attack_success_rate,
-                excess <= recipe.max_attack_success_rate,
-                text,
-            )
-        )
-    return checks
-
-
-def _excess(rate: Rate, clean_rate: Rate) -> float:
-    return max(0.0, rate.value - clean_rate.value)
-
-
-def _sentence(checks: Sequence[Check]) -> str:
-    failed = [check for check in checks if check.passed is False]
-    unmeasured = [check for check in checks if check.passed is None]
-    if failed:
-        return (
-            "It missed: "
-            + "; ".join(f"{c.name} is {c.measured:.1%}, the limit {c.limit:.1%}" for c in failed)
-            + "."
-        )
-    tail = ""
-    if unmeasured:
-        tail = " Not measured for want of data: " + ", ".join(c.name for c in unmeasured) + "."
-    return "It met every threshold that could be measured." + tail

@@ -46,7 +46,7 @@ class Check:
     measured: float | None
     limit: float
     passed: bool | None
-    """None when the data to measure it were not given."""
+    """None when it could not be judged; ``text`` says why."""
     text: str
 
 

@@ -6,8 +6,11 @@ import torch
 from models.architectures import PixelClassifier, build
 from models.engine.monitor import SilentMonitor
 from models.errors import RecipeError
+from models.metrics import predict
+from models.probes.label_check import check_labels
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.verify import VerifyRecipe
+from models.results.teacher_check import NormalizationCheck, TeacherCheck
 from models.triggers import make_trigger
 from models.verification import Candidate, MeasuredTrigger, MeasuringImages, verify
 
@@ -45,9 +48,18 @@ def images() -> MeasuringImages:
     return MeasuringImages(pictures, labels, "clean images")
 
 
-def run(images, student, recipe=None, triggers=(GIVEN,)):
+def run(images, student, recipe=None, triggers=(GIVEN,), check=None):
     teacher = candidate("teacher", backdoored=True)
-    return verify([teacher, student], images, triggers, recipe or VerifyRecipe(), SilentMonitor())
+    return verify(
+        [teacher, student], images, triggers, recipe or VerifyRecipe(), SilentMonitor(), check=check
+    )
+
+
+def checked(images) -> TeacherCheck:
+    labels = check_labels(predict(Fixed(backdoored=True), images.images), images.labels, num_classes=4)
+    return TeacherCheck(
+        len(images.images), labels, NormalizationCheck((), None, False, Normalization(), ""), ()
+    )
 
 
 def test_a_clean_and_useful_student_is_accepted(images):
@@ -67,6 +79,49 @@ def test_a_useless_student_is_not_accepted_even_without_the_backdoor(images):
     result = run(images, candidate("defended", backdoored=False, dull=True))
     assert not result.accepted
     assert "accuracy relative to the teacher is 25.0%" in result.sentence
+
+
+def test_labels_that_do_not_suit_the_teacher_accept_no_student(images):
+    shifted = replace(images, labels=(images.labels + 1) % 4)
+    dull = candidate("defended", backdoored=False, dull=True)
+    target_two = MeasuredTrigger(replace(GIVEN.trigger, target_label=2), "given")
+    result = run(shifted, dull, triggers=(target_two,), check=checked(shifted))
+    assert (result.checks[0].passed, result.accepted) == (None, False)
+    assert "the labels do not suit the teacher" in result.sentence
+    assert run(images, candidate("defended", backdoored=False), check=checked(images)).accepted
+
+
+def test_a_teacher_that_is_never_right_gives_no_ratio(images):
+    shifted = replace(images, labels=(images.labels + 1) % 4)
+    result = run(shifted, candidate("defended", backdoored=False))
+    assert (result.checks[0].measured, result.checks[0].passed, result.accepted) == (None, None, False)
+
+
+def uneven() -> MeasuringImages:
+    """Nine in ten of class 0, as the teacher sees them too."""
+    labels = torch.where(torch.arange(80) % 10 == 0, 2, 0)
+    pictures = (labels * 64 + 20).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 16, 16).contiguous()
+    return MeasuringImages(pictures, labels, "clean images")
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_student_that_names_one_class_for_everything_is_not_accepted(labelled):
+    """Nine in ten agree, and the trigger leads to the class that it names anyway."""
+    measured = uneven()
+    measured = measured if labelled else replace(measured, labels=None)
+    target_zero = MeasuredTrigger(replace(GIVEN.trigger, target_label=0), "given")
+    dull = candidate("defended", backdoored=False, dull=True)
+    result = run(measured, dull, triggers=(target_zero,))
+    assert [check.passed for check in result.checks] == [True, False, True]
+    assert not result.accepted
+    assert "names 1, the teacher 2: a student that names one class for everything" in result.sentence
+
+
+def test_images_of_one_class_accept_no_student(images):
+    zeros = MeasuringImages(images.images[images.labels == 0].repeat(4, 1, 1, 1), None, "clean images")
+    result = run(zeros, candidate("defended", backdoored=False, dull=True), triggers=())
+    assert (result.checks[1].passed, result.accepted) == (None, False)
+    assert "give others too" in result.sentence
 
 
 def test_trap_8_images_of_the_target_class_are_left_out(images):

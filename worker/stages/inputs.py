@@ -66,7 +66,7 @@ def load_job_teacher(job: ChildJob) -> Teacher:
     """
     device = choose_device(job.facts["device"])
     teacher = load_teacher(job.teacher["path"], load_inspection(job), device=device)
-    return api.settle(teacher, _recorded_check(job))
+    return api.settle(teacher, load_teacher_check(job))
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def load_subject(job: ChildJob, monitor: JobMonitor) -> Subject:
     """
     teacher = load_job_teacher(job)
     data = load_data(job, teacher.spec.input_size)
-    if _recorded_check(job) is not None:
+    if load_teacher_check(job) is not None:
         return Subject(teacher, data, None)
     source = load_inspection(job).normalization_source
     check = api.check_teacher(teacher, data, source, seed=load_recipe(job).seed)
@@ -96,7 +96,8 @@ def load_subject(job: ChildJob, monitor: JobMonitor) -> Subject:
     return Subject(api.settle(teacher, check), data, check)
 
 
-def _recorded_check(job: ChildJob) -> TeacherCheck | None:
+def load_teacher_check(job: ChildJob) -> TeacherCheck | None:
+    """Read the check that an earlier stage made; None without labelled images, or in the first stage."""
     found = ((job.result(stage) or {}).get("teacher_check") for stage in _CHECKED_IN)
     content = next((check for check in found if check is not None), None)
     return None if content is None else revive(TeacherCheck, content)

@@ -29,7 +29,8 @@ def run(job: ChildJob, monitor: JobMonitor) -> StageOutput:
     candidates = _candidates(job, teacher, trained)
     parts = 2 if recipe.verify.rescan else 1
     measuring = monitor.part("measure", 0, parts)
-    result = api.verify(candidates, images, triggers, recipe.verify, measuring)
+    check = inputs.load_teacher_check(job)
+    result = api.verify(candidates, images, triggers, recipe.verify, measuring, check=check)
     if recipe.verify.rescan:
         probed = job.result(Stage.PROBE)
         audit = None if probed is None else inputs.revive(AuditResult, probed)
