@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from app.core.errors import ServiceError
+
 _ENTITY_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _SINGLE_RANGE = re.compile(r"(\d{0,18})-(\d{0,18})")
 
@@ -39,14 +41,27 @@ def sha256_etag(sha256: str) -> str:
     return f'"sha256:{sha256}"'
 
 
-def matches(if_none_match: str | None, etag: str) -> bool:
-    """Tell whether ``If-None-Match`` holds this tag, by weak comparison (RFC 9110 section 8.8.3.2)."""
-    if if_none_match is None:
+def matches(header: str | None, etag: str) -> bool:
+    """Tell whether a list of entity tags holds this one, by weak comparison (RFC 9110 section 8.8.3.2)."""
+    if header is None:
         return False
-    if if_none_match.strip() == "*":
+    if header.strip() == "*":
         return True
     opaque = etag.removeprefix("W/")
-    return any(tag.removeprefix("W/") == opaque for tag in _ENTITY_TAG.findall(if_none_match))
+    return any(tag.removeprefix("W/") == opaque for tag in _ENTITY_TAG.findall(header))
+
+
+def check_if_match(if_match: str | None, etag: str) -> None:
+    """Make sure that ``If-Match``, if there is one, holds this tag; ``*`` holds that of whatever exists.
+
+    The comparison is weak, other than RFC 9110 section 13.1.1 asks: documents have weak tags only, each of
+    them a digest of the whole document, so that equal tags are equal documents.
+
+    Raises:
+        ServiceError: ``precondition_failed``, when the thing is another version.
+    """
+    if if_match is not None and not matches(if_match, etag):
+        raise ServiceError("precondition_failed", "It has changed since, or If-Match names something else.")
 
 
 def parse_range(header: str | None, if_range: str | None, *, size: int, etag: str) -> ByteRange | None:

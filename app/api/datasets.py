@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from app.api import inspections, wire
-from app.api.answers import tagged
+from app.api.answers import IfMatchHeader, check_version, tagged
 from app.api.deps import EdgeDep, Reader, ReadingSession, Submitter, WritingSession
 from app.api.openapi import COMMON, LISTED, UPLOAD, link, problems
 from app.api.paging import PageQuery, next_after
@@ -97,8 +97,12 @@ def get_dataset(request: Request, session: ReadingSession, caller: Reader, datas
     operation_id="delete_dataset",
     summary="Delete a dataset",
     status_code=204,
-    responses={**COMMON, **problems("not_found", "upload_in_use")},
+    responses={**COMMON, **problems("not_found", "upload_in_use", "precondition_failed")},
 )
-def delete_dataset(session: WritingSession, caller: Submitter, dataset_id: Id) -> None:
+def delete_dataset(
+    session: WritingSession, caller: Submitter, dataset_id: Id, if_match: IfMatchHeader = None
+) -> None:
     """Delete the dataset, and its files within three hours. Jobs that used it keep their results."""
+    seen = datasets.lock(session, caller.tenant, dataset_id)
+    check_version(if_match, wire.dataset(seen))
     datasets.delete(session, caller.tenant, dataset_id)

@@ -54,6 +54,11 @@ _OWN = {
     "length_required": ProblemType(
         411, "Content-Length is missing", "Send the file's size; chunked transfer coding is not accepted."
     ),
+    "precondition_failed": ProblemType(
+        412,
+        "It is not the version that If-Match names",
+        "Get it again, see what has changed, then send the request with the new ETag.",
+    ),
     "body_too_large": ProblemType(413, "The body is too large", "The detail names the limit."),
     "unsupported_media_type": ProblemType(
         415,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from app.api import inspections, wire
-from app.api.answers import tagged
+from app.api.answers import IfMatchHeader, check_version, tagged
 from app.api.deps import EdgeDep, Reader, ReadingSession, Submitter, WritingSession
 from app.api.openapi import COMMON, LISTED, UPLOAD, link, problems
 from app.api.paging import PageQuery, next_after
@@ -98,8 +98,12 @@ def get_teacher(request: Request, session: ReadingSession, caller: Reader, teach
     operation_id="delete_teacher",
     summary="Delete a teacher",
     status_code=204,
-    responses={**COMMON, **problems("not_found", "upload_in_use")},
+    responses={**COMMON, **problems("not_found", "upload_in_use", "precondition_failed")},
 )
-def delete_teacher(session: WritingSession, caller: Submitter, teacher_id: Id) -> None:
+def delete_teacher(
+    session: WritingSession, caller: Submitter, teacher_id: Id, if_match: IfMatchHeader = None
+) -> None:
     """Delete the teacher, and its files within three hours. Jobs that used it keep their results."""
+    seen = teachers.lock(session, caller.tenant, teacher_id)
+    check_version(if_match, wire.teacher(seen))
     teachers.delete(session, caller.tenant, teacher_id)

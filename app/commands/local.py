@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -33,21 +33,19 @@ from app.infra.blobs import StoredBlob, make_blob_store
 from app.infra.queue import CeleryDoorbell, make_celery
 from app.preparation import TENANT
 from app.processes import tail
-from app.schemas.jobs import JobRequest
+from app.schemas.jobs import RECIPE, JobRequest
 from app.schemas.teachers import TeacherQuery
 from app.services import artifacts, datasets, events, jobs, teachers
 from app.services.job_request import JobRequest as ServiceRequest
 from app.services.principal import Principal
 from app.services.recipe_check import check_recipe
 from models.errors import ProctorError
-from models.recipes.job import Recipe
 
 UploadRow = TypeVar("UploadRow", tables.Teacher, tables.Dataset)
 
 POLL_S = 0.2
 #: The owner of the home needs no key to use it.
 OWNER = Principal(TENANT, frozenset({Scope.ADMIN}), "key_owner")
-_RECIPE = TypeAdapter(Recipe)
 
 
 class LocalService:
@@ -191,7 +189,7 @@ def service_request(asked: JobRequest, settings: Settings) -> ServiceRequest:
         unlabelled_id=asked.data.unlabelled,
         surrogate_id=asked.data.surrogate,
         triggers=[trigger.model_dump(exclude_none=True) for trigger in asked.triggers],
-        recipe=_RECIPE.dump_python(asked.recipe, mode="json"),
+        recipe=RECIPE.dump_python(asked.recipe, mode="json"),
         device=Device(asked.device),
         timeout_s=asked.timeout_s or settings.job_timeout_s,
         labels=asked.labels,

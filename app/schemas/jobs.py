@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 
 from app.core.states import JobKind, JobStatus, Stage
 from app.schemas.base import NO_NUL, DatasetId, Failure, TeacherId, Timestamp, Wire
@@ -15,6 +24,21 @@ Device = Literal["cpu", "gpu"]
 PostedKind = Literal["audit", "distill", "clean", "protect"]
 LabelKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 LabelValue = Annotated[str, StringConstraints(max_length=256, pattern=NO_NUL)]
+RECIPE = TypeAdapter(Recipe)
+
+
+def _read_strictly(value: object, read: ValidatorFunctionWrapHandler) -> Recipe:
+    """Read a recipe once more as JSON with strict types; the errors keep their places.
+
+    Strictness is asked for here and is not a property of recipes, since stored ones are read with it off. For
+    Python's objects, which a body is by now, Pydantic's strictness refuses lists for tuples and mappings for
+    recipes. What was read once can be written as JSON: depth, text and names are in order.
+    """
+    lenient: Recipe = read(value)
+    return RECIPE.validate_json(json.dumps(value), strict=True) if isinstance(value, dict) else lenient
+
+
+StrictRecipe = Annotated[Recipe, WrapValidator(_read_strictly)]
 
 
 class JobData(Wire):
@@ -29,7 +53,7 @@ class JobData(Wire):
 
 
 class JobRequest(Wire):
-    """What to do with which teacher."""
+    """What to do with which teacher. Types are strict: ``"60"`` and ``true`` are no numbers."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -53,12 +77,12 @@ class JobRequest(Wire):
     triggers: list[Trigger] = Field(default_factory=list, max_length=MAX_TRIGGERS)
     """Triggers that you know or suspect, each under a name of its own; they are measured on teacher and
     students."""
-    recipe: Recipe = Field(default_factory=Recipe)
+    recipe: StrictRecipe = Field(default_factory=Recipe)
     """See ``GET /v1/recipes``; an empty one is complete: every field has a default, sized for minutes on two
     cores."""
     device: Device = "cpu"
     """Which workers may take it."""
-    timeout_s: int | None = Field(None, ge=10, le=7 * 24 * 3600)
+    timeout_s: int | None = Field(None, strict=True, ge=10, le=7 * 24 * 3600)
     """The job fails when its attempts together ran longer; null takes the server's limit."""
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=16)
     """Your own marks; ``GET /v1/jobs?label=key:value`` finds them."""

@@ -33,7 +33,7 @@ class Trigger(Wire):
 
     name: TriggerName
     """How the report calls it."""
-    target_label: int = Field(ge=0, le=999)
+    target_label: int = Field(strict=True, ge=0, le=999)
     """The class that the attacker wants."""
     catalog: str | None = Field(None, pattern=r"^[a-z0-9_]{1,64}$")
     """Name of a built-in trigger, such as ``badnets_square`` or ``ring``; docs/http.md lists them. Give this
@@ -42,7 +42,7 @@ class Trigger(Wire):
     """A PNG of up to 256 KiB in base64; its alpha channel is the mask."""
     kind: TriggerKind = "replace"
     """How a picture is put onto an image; a built-in trigger brings its own."""
-    opacity: float | None = Field(None, gt=0.0, le=1.0)
+    opacity: float | None = Field(None, strict=True, gt=0.0, le=1.0)
     """Factor on the mask."""
 
     @field_validator("png")

@@ -76,6 +76,15 @@ def get(session: Session, tenant: str, dataset_id: str) -> Dataset:
     return uploads.get(session, Dataset, tenant, dataset_id)
 
 
+def lock(session: Session, tenant: str, dataset_id: str) -> Dataset:
+    """Return one dataset that nobody else changes before the transaction ends.
+
+    Raises:
+        NotFound: There is none of that identifier for this tenant.
+    """
+    return uploads.lock(session, Dataset, tenant, dataset_id)
+
+
 def page(session: Session, tenant: str, after: str | None = None, limit: int = 20) -> Page[Dataset]:
     """Return a page of datasets, newest first."""
     return newest_first(session, select(Dataset).where(Dataset.tenant == tenant), Dataset.id, after, limit)

@@ -85,6 +85,15 @@ def get(session: Session, tenant: str, teacher_id: str) -> Teacher:
     return uploads.get(session, Teacher, tenant, teacher_id)
 
 
+def lock(session: Session, tenant: str, teacher_id: str) -> Teacher:
+    """Return one teacher that nobody else changes before the transaction ends.
+
+    Raises:
+        NotFound: There is none of that identifier for this tenant.
+    """
+    return uploads.lock(session, Teacher, tenant, teacher_id)
+
+
 def page(session: Session, tenant: str, after: str | None = None, limit: int = 20) -> Page[Teacher]:
     """Return a page of teachers, newest first."""
     return newest_first(session, select(Teacher).where(Teacher.tenant == tenant), Teacher.id, after, limit)

@@ -37,6 +37,21 @@ def keep(session: Session, table: type[UploadRow], tenant: str, upload_id: str) 
     return session.scalar(query.with_for_update(read=True, key_share=True))
 
 
+def lock(session: Session, table: type[UploadRow], tenant: str, upload_id: str) -> UploadRow:
+    """Return a tenant's upload as it is now, and let nobody change it before the transaction ends.
+
+    For those who look at it before they delete it.
+
+    Raises:
+        NotFound: There is none of that identifier, or it is another tenant's.
+    """
+    query = select(table).where(table.tenant == tenant, table.id == upload_id)
+    found = session.scalar(query.with_for_update())
+    if found is None:
+        raise NotFound(table.__name__.lower())
+    return found
+
+
 def delete(session: Session, upload: Teacher | Dataset) -> None:
     """Delete an upload with its inspection; upkeep deletes the files that nothing refers to any more.
 

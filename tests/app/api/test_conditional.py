@@ -14,6 +14,8 @@ from app.api.conditional import (
     sha256_digest_field,
     sha256_etag,
 )
+from app.core.states import UploadStatus
+from app.db import tables
 
 ETAG = sha256_etag("ab" * 32)
 
@@ -77,6 +79,40 @@ def test_a_range_of_this_version():
 )
 def test_if_none_match_compares_weakly(header, expected):
     assert matches(header, ETAG) is expected
+
+
+@pytest.mark.parametrize("kind", ["teachers", "datasets"])
+@pytest.mark.parametrize("stale", ['"nope"', 'W/"nope"', "nope", ""])
+def test_another_version_is_not_deleted(api, kind, stale):
+    url = f"/v1/{kind}/{upload(api, kind)}"
+    answer = api("DELETE", url, headers={"If-Match": stale})
+    assert (answer.status_code, answer.json()["code"]) == (412, "precondition_failed")
+    assert api("GET", url).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["teachers", "datasets"])
+@pytest.mark.parametrize("sent", ["{}", '"x", {}', "*"])
+def test_the_version_that_was_seen_is_deleted(api, kind, sent):
+    url = f"/v1/{kind}/{upload(api, kind)}"
+    etag = api("GET", url).headers["etag"]
+    assert api("DELETE", url, headers={"If-Match": sent.format(etag)}).status_code == 204
+    gone = api("DELETE", url, headers={"If-Match": "*"})
+    assert (gone.status_code, gone.json()["code"]) == (404, "not_found")
+
+
+def test_a_teacher_that_changed_since_is_not_deleted(api):
+    api.inspector.idle = True
+    object.__setattr__(api.edge, "settings", api.edge.settings.model_copy(update={"inspect_wait_s": 0.0}))
+    teacher_id = api("PUT", "/v1/teachers/a.pt", content=b"weights").json()["id"]
+    etag = api("GET", f"/v1/teachers/{teacher_id}").headers["etag"]
+    with api.edge.sessions.begin() as session:
+        session.get_one(tables.Teacher, teacher_id).status = UploadStatus.REJECTED
+    answer = api("DELETE", f"/v1/teachers/{teacher_id}", headers={"If-Match": etag})
+    assert answer.status_code == 412
+
+
+def upload(api, kind):
+    return api.teacher() if kind == "teachers" else api.dataset("surrogate")
 
 
 def test_a_digest_field_reads_back():

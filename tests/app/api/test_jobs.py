@@ -28,6 +28,13 @@ def test_a_job_is_accepted_with_every_default_filled_in(api):
     assert api.inspector.rang[-1] == job["id"]
 
 
+def test_whole_numbers_and_lists_are_taken_where_a_recipe_has_fractions_and_tuples(api):
+    recipe = {"clip": {"quantiles": [0.9, 0.95]}, "protect": {"temperature": 4}}
+    trigger = {"name": "t", "target_label": 1, "catalog": "ring", "opacity": 1}
+    stored = post(api, recipe=recipe, triggers=[trigger], timeout_s=60).json()["recipe"]
+    assert (stored["clip"]["quantiles"], stored["protect"]["temperature"]) == ([0.9, 0.95], 4.0)
+
+
 def test_a_job_reads_the_same_afterwards(api):
     job = post(api).json()
     assert api("GET", job["links"]["self"]).json() == job
@@ -54,6 +61,19 @@ def test_a_picture_of_a_trigger_is_kept_but_not_repeated(api):
         ({"recipe": {"seed": -1}}, "/recipe/seed"),
         ({"recipe": {"abd": {"a/b~c": 1}}}, "/recipe/abd/a~1b~0c"),
         ({"timeout_s": 0}, "/timeout_s"),
+        ({"timeout_s": "60"}, "/timeout_s"),
+        ({"timeout_s": True}, "/timeout_s"),
+        ({"recipe": {"seed": True}}, "/recipe/seed"),
+        ({"recipe": {"seed": "1"}}, "/recipe/seed"),
+        ({"recipe": {"seed": 1.0}}, "/recipe/seed"),
+        ({"recipe": {"control": "yes"}}, "/recipe/control"),
+        ({"recipe": {"protect": {"omega": "0.04"}}}, "/recipe/protect/omega"),
+        ({"recipe": []}, "/recipe"),
+        ({"triggers": [{"name": "t", "target_label": True, "catalog": "ring"}]}, "/triggers/0/target_label"),
+        (
+            {"triggers": [{"name": "t", "target_label": 1, "catalog": "ring", "opacity": "1"}]},
+            "/triggers/0/opacity",
+        ),
         ({"device": "tpu"}, "/device"),
         ({"labels": {"a b": "c"}}, "/labels/a b/[key]"),
         ({"triggers": [{"name": "t", "target_label": 1, "png": "!!!"}]}, "/triggers/0/png"),
