@@ -155,7 +155,8 @@ def test_a_student_that_any_perturbation_moves_is_told_as_such() -> None:
         "ood", "a", 3, rate, rate, control, 1.0, "not_tested", 0.8, 650, student_clean_rate=none
     )
     (line,) = order_evidence(Findings((), (), (near,), (), frozenset()))
-    assert line.endswith("works on 91.0%, nearly as well or better, so that says nothing.")
+    told = "nearly as well or better, so the trigger's success cannot be told from the control's."
+    assert line.endswith(f"works on 91.0%, {told}")
 
 
 def test_evidence_names_what_the_student_was_distilled_from() -> None:
