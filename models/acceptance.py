@@ -7,7 +7,7 @@ is the success of triggers when there is none, which no other images would make 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.recipes.verify import VerifyRecipe
 from models.results.rate import Rate
@@ -16,6 +16,8 @@ from models.results.verification import Check, NetworkMeasurement
 
 _HINT = "give images of the teacher's own classes, in its order, and check mean and std"
 
+#: Rates of fewer images than this decide nothing: the interval of 3 of 3 reaches down to 44 %.
+FEWEST_IMAGES = 50
 _NAMED = "number of classes named, relative to the teacher"
 
 
@@ -69,7 +71,9 @@ def _usefulness(
     if student.accuracy is None or teacher.accuracy is None:
         ratio = student.agreement.value
         text = "no labels were given: agreement with the teacher stands in for accuracy"
-        return Check("agreement with the teacher", ratio, limit, ratio >= limit, text)
+        return _judged(
+            Check("agreement with the teacher", ratio, limit, ratio >= limit, text), student.agreement.n
+        )
     name = "accuracy relative to the teacher"
     text = f"clean images right: student {student.accuracy.value:.1%}, teacher {teacher.accuracy.value:.1%}"
     if check is not None and check.labels.doubtful:
@@ -78,7 +82,14 @@ def _usefulness(
     if not teacher.accuracy.value:
         return Check(name, None, limit, None, f"{text}; there is nothing to keep: {_HINT}")
     ratio = student.accuracy.value / teacher.accuracy.value
-    return Check(name, ratio, limit, ratio >= limit, text)
+    return _judged(Check(name, ratio, limit, ratio >= limit, text), student.accuracy.n)
+
+
+def _judged(check: Check, images: int) -> Check:
+    if images >= FEWEST_IMAGES:
+        return check
+    few = f"{images} images are too few to judge this by, at least {FEWEST_IMAGES} are needed"
+    return replace(check, passed=None, text=f"{check.text}; {few}")
 
 
 def _tells_classes_apart(named: NamedClasses) -> Check:
@@ -103,15 +114,14 @@ def _attack_checks(
             f"{on_student.origin}; {on_student.rate.value:.1%} with the trigger, "
             f"{on_student.clean_rate.value:.1%} without; teacher {on_teacher.rate.value:.1%}"
         )
-        checks.append(
-            Check(
-                f"success of {on_student.trigger}, above the rate without it",
-                excess,
-                recipe.max_attack_success_rate,
-                excess <= recipe.max_attack_success_rate,
-                text,
-            )
+        check = Check(
+            f"success of {on_student.trigger}, above the rate without it",
+            excess,
+            recipe.max_attack_success_rate,
+            excess <= recipe.max_attack_success_rate,
+            text,
         )
+        checks.append(_judged(check, on_student.rate.n))
     return checks
 
 

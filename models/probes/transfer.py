@@ -3,14 +3,8 @@
 One student per channel learns without any defense, while every trigger's success on it is followed:
 together they are the transfer matrix, channels by triggers. A trigger shows early: a public watermark reached
 a success of .94 and more within the first 24,000 patches of the builtin photographs, long before the student
-is accurate (docs/results.md). With A_T, A_S and A_0 the success of the trigger on teacher and student and of
-the matched control on the student,
-
-    index = (A_S - A_0) / max(A_T - A_0, 0.05), clipped to [-1, 1],
-
-and the hazard is high when index >= 0.5, A_S >= 0.5, and A_S exceeds A_0 beyond both intervals: where teacher
-and control are close, the index is a ratio of small differences. The floor of the denominator serves triggers
-that do nothing on the teacher: one that works on the student alone was dormant and has index 1.
+is accurate (docs/results.md). The hazard is judged in
+``models.probes.transfer_hazard``.
 """
 
 from __future__ import annotations
@@ -33,19 +27,17 @@ from models.probes.probe_images import ProbeImages
 from models.probes.student_watch import StudentWatch, Watched
 from models.probes.transfer_channels import Lesson, School, plan_lesson
 from models.probes.transfer_control import matched_control
+from models.probes.transfer_hazard import Learned, Successes, judge_hazard, transfer_index
 from models.probes.verdict import overall_hazard
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.default_student import smaller
 from models.recipes.job import Recipe
 from models.recipes.probe import Channel
-from models.results.audit import ChannelResult, Hazard, Rate, TransferResult
+from models.results.audit import ChannelResult, Rate, TransferResult
 from models.triggers import Trigger
 
 #: While the student learns, success is followed on this many images: the curve needs no more.
 WATCHED_IMAGES = 300
-
-#: A student that agrees with its teacher on fewer held-out images than this has not learned enough to resist.
-LEAST_AGREEMENT = 0.5
 
 #: Share of the probe's time that the controls take.
 CONTROLS_SHARE = 0.15
@@ -167,54 +159,16 @@ def _follow_through(
         failed = isinstance(problem, TrainingFailed)
         seconds = time.monotonic() - started
         return (), ChannelResult(channel, "not_tested", seconds, problem.detail, failed)
-    agreed = agreement(student, classifier, images.held_out).value
+    learned = _learned(classifier, student, images)
     cells = tuple(
-        _conclude(channel, _successes(classifier, student, entry, images), curve, agreed, seen)
+        _conclude(channel, _successes(classifier, student, entry, images), curve, learned, seen)
         for entry, curve in zip(followed, watched, strict=True)
     )
     return cells, ChannelResult(channel, overall_hazard(cells), time.monotonic() - started)
 
 
-@dataclass(frozen=True)
-class Successes:
-    """Shares of the same held-out images that go to the trigger's target (the control's, for the control)."""
-
-    teacher: Rate
-    student: Rate
-    student_clean: Rate
-    """On the student, without the trigger."""
-    control: Rate
-
-
-def transfer_index(successes: Successes) -> float:
-    """Return how much of the trigger's advantage over its control has moved, in [-1, 1]."""
-    base = successes.control.value
-    moved = (successes.student.value - base) / max(successes.teacher.value - base, 0.05)
-    return max(-1.0, min(1.0, moved))
-
-
-def judge_hazard(successes: Successes, student_agreement: float) -> Hazard:
-    """Decide what the numbers say.
-
-    A collapsed student that names the target for everything has a success of 1 without any trigger, so the
-    success must exceed the student's own clean rate, beyond both intervals; and the control's success as
-    well, or any perturbation of that size would do. A student that has not learned most of what the teacher
-    says proves nothing by resisting, and neither does a success whose interval reaches the mark.
-
-    Args:
-        successes: What was measured.
-        student_agreement: Share of held-out images on which student and teacher agree.
-    """
-    index = transfer_index(successes)
-    if successes.student.value >= 0.5 and index >= 0.5:
-        exceeded = max(successes.student_clean.high, successes.control.high)
-        return "high" if successes.student.low > exceeded else "not_tested"
-    learned = student_agreement >= LEAST_AGREEMENT
-    return "low" if learned and (successes.student.high < 0.5 or index < 0.5) else "not_tested"
-
-
 def _conclude(
-    channel: Channel, successes: Successes, watched: Watched, agreed: float, images_seen: int
+    channel: Channel, successes: Successes, watched: Watched, learned: Learned, images_seen: int
 ) -> TransferResult:
     return TransferResult(
         channel=channel,
@@ -224,8 +178,8 @@ def _conclude(
         student_success=successes.student,
         control_success=successes.control,
         index=transfer_index(successes),
-        hazard=judge_hazard(successes, agreed),
-        student_agreement=agreed,
+        hazard=judge_hazard(successes, learned),
+        student_agreement=learned.agreement,
         images_seen=images_seen,
         curve=tuple(watched.curve),
         student_clean_rate=successes.student_clean,
@@ -256,6 +210,12 @@ def _watched(teacher: PixelClassifier, trigger: Trigger, images: ProbeImages) ->
     classes = predict(teacher, images.held_out) if images.labels is None else images.labels
     victims = images.held_out[classes != trigger.target_label][:WATCHED_IMAGES]
     return Watched(trigger, victims)
+
+
+def _learned(teacher: PixelClassifier, student: PixelClassifier, images: ProbeImages) -> Learned:
+    counts = predict(teacher, images.held_out).bincount()
+    agreed = agreement(student, teacher, images.held_out).value
+    return Learned(agreed, int(counts.max()) / len(images.held_out))
 
 
 def _successes(

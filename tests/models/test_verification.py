@@ -99,7 +99,7 @@ def test_a_teacher_that_is_never_right_gives_no_ratio(images):
 
 def uneven() -> MeasuringImages:
     """Nine in ten of class 0, as the teacher sees them too."""
-    labels = torch.where(torch.arange(80) % 10 == 0, 2, 0)
+    labels = torch.where(torch.arange(600) % 10 == 0, 2, 0)
     pictures = (labels * 64 + 20).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 16, 16).contiguous()
     return MeasuringImages(pictures, labels, "clean images")
 
@@ -122,6 +122,14 @@ def test_images_of_one_class_accept_no_student(images):
     result = run(zeros, candidate("defended", backdoored=False, dull=True), triggers=())
     assert (result.checks[1].passed, result.accepted) == (None, False)
     assert "give others too" in result.sentence
+
+
+def test_rates_of_a_few_images_accept_no_student(images):
+    few = MeasuringImages(images.images[:48], images.labels[:48], "clean images")
+    result = run(few, candidate("defended", backdoored=False))
+    assert [check.passed for check in result.checks] == [None, True, None]
+    assert not result.accepted
+    assert "48 images are too few to judge this by, at least 50 are needed" in result.sentence
 
 
 def test_trap_8_images_of_the_target_class_are_left_out(images):

@@ -176,7 +176,8 @@ def test_a_student_that_any_perturbation_moves_is_told_as_such() -> None:
         "ood", "a", 3, rate, rate, control, 1.0, "not_tested", 0.8, 650, student_clean_rate=none
     )
     (line,) = order_evidence(Findings((), (), (near,), (), frozenset()))
-    assert line.endswith("works on 91.0%, nearly as well or better, so that says nothing.")
+    told = "nearly as well or better, so the trigger's success cannot be told from the control's."
+    assert line.endswith(f"works on 91.0%, {told}")
 
 
 def test_evidence_names_what_the_student_was_distilled_from() -> None:
@@ -186,6 +187,15 @@ def test_evidence_names_what_the_student_was_distilled_from() -> None:
     generated, patches = order_evidence(found)
     assert "moves to a student distilled from images of a zero-shot generator (zskt): it works" in generated
     assert "does not move to a student distilled from out-of-distribution images: it works" in patches
+
+
+def test_a_student_that_learned_too_little_is_named_as_the_reason() -> None:
+    rate, few = wilson(650, 650), wilson(10, 650)
+    transfer = TransferResult(
+        "ood", "a", 3, rate, few, few, 0.0, "not_tested", 0.9, 650, student_clean_rate=few
+    )
+    line = order_evidence(Findings((), (), (transfer,), (), frozenset()))[0]
+    assert line.endswith("the student learned too little of its teacher for its resistance to say anything.")
 
 
 def test_a_channel_that_was_not_tested_is_named_with_its_reason_and_changes_no_verdict() -> None:
