@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -32,14 +32,20 @@ def empty_weights() -> Iterator[None]:
 
 
 def build_empty(make: Callable[[], Any]) -> Any:
-    """Call ``make`` and return the network it makes, wholly on the meta device and in evaluation mode.
+    """Call ``make`` and return the network it makes, wholly on the meta device and in evaluation mode."""
+    return _without_weights(make, otherwise=torch.device("meta")).to("meta").eval()
 
-    A few networks compute buffers from their parameters; those can only be built with all tensors there.
-    """
+
+def build_with_buffers(make: Callable[[], Any]) -> Any:
+    """Call ``make`` and return the network it makes: buffers with their values, parameters without."""
+    return _without_weights(make, otherwise=nullcontext())
+
+
+def _without_weights(make: Callable[[], Any], otherwise: AbstractContextManager[Any]) -> Any:
+    """Make a network without its parameters' values; ``otherwise``, where some of its buffers need them."""
     try:
         with empty_weights():
-            network = make()
+            return make()
     except (NotImplementedError, RuntimeError):
-        with torch.device("meta"):
-            network = make()
-    return network.to("meta").eval()
+        with otherwise:
+            return make()

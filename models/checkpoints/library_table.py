@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from models.architectures import build
 from models.architectures.cost import count_macs
-from models.architectures.empty_weights import build_empty, empty_weights
+from models.architectures.empty_weights import build_empty, build_with_buffers
 from models.architectures.library import LibraryNetwork, constant_buffers
 from models.architectures.torchvision_networks import make
 from models.checkpoints.constants import integers_sha256
@@ -73,13 +73,8 @@ def describe(name: str, input_size: int, sizes: Iterable[int]) -> dict[str, Any]
 
 
 def digests(name: str, input_size: int) -> dict[str, str]:
-    """Hash the integers that a network brings along; only its parameters are built without memory."""
-    make = partial(build, ArchitectureSpec(name, _FEWER, input_size))
-    try:
-        with empty_weights():
-            network = make()
-    except (NotImplementedError, RuntimeError):  # as in ``build_empty``: some need their parameters' values
-        network = make()
+    """Hash the integers that a network brings along."""
+    network: LibraryNetwork = build_with_buffers(partial(build, ArchitectureSpec(name, _FEWER, input_size)))
     return {key: integers_sha256(tensor.numpy()) for key, tensor in constant_buffers(network).items()}
 
 
