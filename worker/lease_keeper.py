@@ -39,10 +39,13 @@ class LeaseKeeper:
         Raises:
             LeaseLost: Somebody else has the job. This holds for every method here.
         """
-        settings = self._context.settings
-        if time.monotonic() - self._renewed_at >= settings.heartbeat_s:
-            self.write(lambda session: leases.renew(session, self.lease, settings.lease_s))
-            self._renewed_at = time.monotonic()
+        if time.monotonic() - self._renewed_at >= self._context.settings.heartbeat_s:
+            self.renew()
+
+    def renew(self) -> None:
+        """Renew the lease now, and so find out whether it is still ours."""
+        self.write(lambda session: leases.renew(session, self.lease, self._context.settings.lease_s))
+        self._renewed_at = time.monotonic()
 
     @contextmanager
     def kept(self) -> Iterator[None]:

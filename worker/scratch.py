@@ -31,8 +31,8 @@ def prepare(
         blobs: Where they come from.
 
     Returns:
-        The folder. States that an earlier attempt on this host left to resume from are copied into it, and
-        that attempt's folder is deleted then. Where this fails, the earlier folder is left, and nothing new.
+        The folder. States that an earlier attempt on this host left to resume from are copied into it. Where
+        this fails, nothing new is left.
     """
     folder = root / lease.job_id / lease.token
     try:
@@ -40,10 +40,17 @@ def prepare(
     except Exception:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    return folder
+
+
+def delete_earlier(folder: Path) -> None:
+    """Delete the folders of the job's other attempts, for one who has just renewed its lease.
+
+    Without that the other could be the later one: a worker may stand still while it prepares.
+    """
     for earlier in folder.parent.iterdir():
         if earlier != folder:
             shutil.rmtree(earlier, ignore_errors=True)
-    return folder
 
 
 def _fill(folder: Path, description: Mapping[str, Any], inputs: Mapping[str, str], blobs: BlobStore) -> None:

@@ -93,6 +93,8 @@ def _launch(context: WorkerContext, keeper: LeaseKeeper, running: ExitStack) -> 
     plan, spent_s = keeper.patiently(read)
     with keeper.kept():
         folder = scratch.prepare(settings.scratch_folder, lease, plan.description, plan.inputs, context.blobs)
+    keeper.renew()
+    scratch.delete_earlier(folder)
     if not plan.stages:
         return None
     log = folder / "stderr.log"

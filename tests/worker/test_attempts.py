@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
 from app.core.states import JobStatus, Outcome, UploadStatus
-from app.db.tables import Attempt
+from app.db.tables import Attempt, Job
 from app.infra.blobs import StoreUnreachable
 from app.services import leases, teachers
 from tests.service_room import PRINCIPAL, ServiceRoom
@@ -143,4 +143,25 @@ def test_a_state_is_resumed_from_after_an_attempt_that_could_not_begin(
         scratch.prepare(root, leases.Lease("job_x", "second", 1), {}, {"in/x": sha256}, room.blobs)
     folder = scratch.prepare(root, leases.Lease("job_x", "third", 1), {}, {"in/x": sha256}, room.blobs)
     assert (folder / "resume" / "distill-0.json").read_text() == "kept"
+    scratch.delete_earlier(folder)
     assert list((root / "job_x").iterdir()) == [folder]
+
+
+def test_a_worker_that_stood_still_leaves_the_folder_of_its_successor(
+    room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It prepares while its lease passes to a worker of this host, whose folder is no earlier one."""
+    job = room.submit()
+    successor = context.settings.scratch_folder / job.id / "successor"
+    prepare = scratch.prepare
+
+    def slowly(*arguments: Any) -> Path:
+        folder = prepare(*arguments)
+        successor.mkdir()
+        with room.sessions.begin() as session:
+            session.execute(update(Job).where(Job.id == job.id).values(lease_token="successor"))
+        return folder
+
+    monkeypatch.setattr(scratch, "prepare", slowly)
+    run_job(context, job.id)
+    assert successor.exists()
