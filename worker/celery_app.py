@@ -29,7 +29,7 @@ def create_worker(settings: Settings, *, threads: int = 1, child: tuple[str, ...
     engine = make_engine(settings.database_url)
     context = WorkerContext(
         settings=settings,
-        sessions=make_session_factory(engine, info={"doorbell": CeleryDoorbell(app)}),
+        sessions=make_session_factory(engine, info={"doorbell": CeleryDoorbell(settings)}),
         readers=make_session_factory(engine, read_only=True),
         blobs=make_blob_store(settings.blob_url),
         child=child,
