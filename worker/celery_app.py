@@ -48,12 +48,6 @@ def create_scheduler(settings: Settings) -> Celery:
     """Make the application of the scheduler, which only sends."""
     settings.make_home()
     app = make_celery(settings)
-    app.conf.beat_schedule = {
-        "upkeep": {
-            "task": UPKEEP,
-            "schedule": settings.upkeep_s,
-            # A tick that waited for a busy worker is worth nothing once the next one is there.
-            "options": {"queue": "upkeep", "expires": settings.upkeep_s},
-        }
-    }
+    entry = {"task": UPKEEP, "schedule": settings.upkeep_s, "options": {"queue": "upkeep"}}
+    app.conf.beat_schedule = {"upkeep": entry}
     return app
