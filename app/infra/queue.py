@@ -76,6 +76,7 @@ def make_celery(settings: Settings, *, timeout_s: float | None = None) -> Celery
         task_default_exchange="",
         task_create_missing_queues=False,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # for ever; 0 would be once
         broker_connection_timeout=timeout_s or 4.0,
         broker_transport_options=_transport_options(settings, timeout_s),
     )

@@ -148,3 +148,24 @@ def test_a_rollback_to_a_savepoint_keeps_what_was_asked_before(room: ServiceRoom
         savepoint = session.begin_nested()
         savepoint.rollback()
     assert room.rung == [(job.id, "cpu")]
+
+
+def test_a_worker_waits_for_a_broker_that_is_away_for_hours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Celery's default gives up after a hundred tries, which are 50 minutes, and ends the worker."""
+
+    class TwoHours(Exception):
+        pass
+
+    waited: list[float] = []
+
+    def wait(error: Exception, interval: float) -> None:
+        waited.append(interval)
+        if sum(waited) > 7200:
+            raise TwoHours
+
+    monkeypatch.setattr("kombu.utils.functional.sleep", lambda seconds: None)
+    app = make_celery(Settings(home=tmp_path, broker_url="redis://127.0.0.1:1/0"))
+    with pytest.raises(TwoHours):  # the worker's consumer and the scheduler connect like this
+        app.connection_for_read().ensure_connection(wait, app.conf.broker_connection_max_retries)
