@@ -146,6 +146,7 @@ def release(session: Session, lease: Lease, *, error: dict[str, Any] | None = No
     Raises:
         LeaseLost: The job is not this worker's any more.
     """
+    hold(session, lease)  # before the look: who cancels from here on finds a queued job, and ends it
     if cancel_requested(session, lease):
         end(session, lease, JobStatus.CANCELED, error=CANCELED)
         return

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, text, update
+from sqlalchemy.orm import Session
 
 from app.core.errors import LeaseLost
 from app.core.states import EventKind, JobStatus, Outcome, Stage
@@ -183,6 +184,34 @@ def test_cancel_and_finish_end_in_one_legal_state(cancel_first: bool, room: Serv
         with room.readers() as session:
             kinds = [event.kind for event in events.page(session, job.id)]
         assert kinds.count(EventKind.DONE) == 1
+
+
+def test_a_job_canceled_while_it_is_given_back_is_not_run_again(
+    room: ServiceRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever canceled after the look and before the write was told yes, and the job was queued again."""
+    job = room.submit()
+    lease = claim(room, job.id)
+    looked, ask = threading.Event(), leases.cancel_requested
+
+    def cancel() -> None:
+        looked.wait()
+        with room.sessions.begin() as session:
+            jobs.cancel(session, PRINCIPAL.tenant, job.id)
+
+    def look(session: Session, lease: Lease) -> bool:
+        wanted = ask(session, lease)
+        looked.set()
+        thread.join(1.0)  # ends by then, or waits for the row
+        return wanted
+
+    monkeypatch.setattr(leases, "cancel_requested", look)
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    with room.sessions.begin() as session:
+        leases.release(session, lease)
+    thread.join()
+    assert room.job(job.id).status == JobStatus.CANCELED
 
 
 def test_cancel_and_claim_end_in_one_legal_state(room: ServiceRoom) -> None:
