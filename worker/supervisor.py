@@ -19,12 +19,21 @@ from app.processes import tail
 from app.services import leases
 from models.errors import Interrupted
 from worker import scratch
-from worker.endings import Ending, crashed, failed, postponed, timed_out
+from worker.endings import (
+    MAX_PROGRAM_MISSING,
+    PROGRAM_MISSING,
+    Ending,
+    crashed,
+    failed,
+    postponed,
+    program_missing,
+    timed_out,
+)
 from worker.lease_keeper import LeaseKeeper
 from worker.pipeline import Plan, make_plan
 from worker.reporter import Reporter
 from worker.sandbox.appetite import Appetite
-from worker.sandbox.launch import Child, launch
+from worker.sandbox.launch import Child, ProgramMissing, launch
 from worker.sandbox.protocol import Done, Failed, ProtocolError, StageDone
 from worker.worker_context import WorkerContext
 
@@ -62,9 +71,9 @@ def _attempt(context: WorkerContext, keeper: LeaseKeeper) -> Ending:
         with ExitStack() as running:
             try:
                 watch = _launch(context, keeper, running)
-            except OSError as error:  # this host's fault, or the blob store is away; nothing of the job's
+            except OSError as error:
                 logger.warning("%s: the process could not be started", job_id, exc_info=True)
-                return postponed(error, launched=False)
+                return _not_begun(context, keeper, error)
             if watch is None:
                 return Ending("done")
             ending = watch.until_ended()
@@ -102,6 +111,21 @@ def _launch(context: WorkerContext, keeper: LeaseKeeper, running: ExitStack) -> 
     appetite = Appetite(child.pid, folder, settings.max_scratch_bytes)
     reporter = Reporter(context, keeper, folder)
     return _Watch(child, keeper, reporter, appetite, plan=plan, left_s=plan.timeout_s - spent_s, log=log)
+
+
+def _not_begun(context: WorkerContext, keeper: LeaseKeeper, error: OSError) -> Ending:
+    """Put the job off: this is its host's fault, or the blob store is away, and nothing of the job's.
+
+    What else is missing comes back by itself, however long it takes; a program does not.
+    """
+
+    def tried() -> int:
+        with context.readers() as session:
+            return leases.times_released(session, keeper.lease.job_id, PROGRAM_MISSING)
+
+    if isinstance(error, ProgramMissing) and keeper.patiently(tried) + 1 >= MAX_PROGRAM_MISSING:
+        return program_missing(error)
+    return postponed(error, launched=False)
 
 
 class _Watch:

@@ -132,6 +132,17 @@ def test_a_released_job_keeps_its_attempts(room: ServiceRoom) -> None:
     assert room.rung[-1] == (job.id, "cpu")
 
 
+def test_attempts_given_back_are_counted_by_what_was_away(room: ServiceRoom) -> None:
+    job = room.submit()
+    for error in ({"code": "away"}, {"code": "away"}, {"code": "other"}, None):
+        lease = claim(room, job.id)
+        with room.sessions.begin() as session:
+            leases.release(session, lease, error=error)
+    claim(room, job.id)
+    with room.readers() as session:
+        assert leases.times_released(session, job.id, "away") == 2
+
+
 def test_the_database_clock_decides_about_leases(room: ServiceRoom, monkeypatch: pytest.MonkeyPatch) -> None:
     job = room.submit()
     claim(room, job.id)
