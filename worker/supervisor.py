@@ -29,7 +29,7 @@ from worker.endings import (
     program_missing,
     timed_out,
 )
-from worker.lease_keeper import LeaseKeeper
+from worker.lease_keeper import Halted, LeaseKeeper
 from worker.pipeline import Plan, make_plan
 from worker.reporter import Reporter
 from worker.sandbox.appetite import Appetite
@@ -82,6 +82,8 @@ def _attempt(context: WorkerContext, keeper: LeaseKeeper) -> Ending:
             logger.warning("%s: the process said:\n%s", job_id, complaint)
     except LeaseLost:
         raise
+    except Halted as halted:
+        return halted.ending
     except StoreUnreachable as error:
         return postponed(error, launched=True)
     except ServiceError as error:
@@ -100,8 +102,10 @@ def _launch(context: WorkerContext, keeper: LeaseKeeper, running: ExitStack) -> 
             return make_plan(session, lease.job_id, context), leases.spent_s(session, lease)
 
     plan, spent_s = keeper.patiently(read)
-    with keeper.kept():
-        folder = scratch.prepare(settings.scratch_folder, lease, plan.description, plan.inputs, context.blobs)
+    with keeper.kept() as go_on:
+        folder = scratch.prepare(
+            settings.scratch_folder, lease, plan.description, plan.inputs, context.blobs, go_on=go_on
+        )
     keeper.renew()
     scratch.delete_earlier(folder)
     if not plan.stages:
@@ -154,7 +158,8 @@ class _Watch:
         """Turn the loop until the job is done, failed or to be stopped.
 
         Raises:
-            LeaseLost: Somebody else has the job; the caller kills the process.
+            LeaseLost: Somebody else has the job; the caller kills the process. So it does for the next.
+            Halted: The job was to end while a stage's files were stored, which took too long.
         """
         while True:
             try:
@@ -169,10 +174,9 @@ class _Watch:
                 return ending
             self._reporter.flush(force=False)
             self._keeper.renew_if_due()
-            if self._keeper.canceled():
-                return self._stop(Ending("canceled"))
-            if self._keeper.stopping():
-                return self._stop(Ending("stopped"))
+            halt = self._keeper.halt()
+            if halt is not None:
+                return self._stop(halt)
             excess = self._appetite.excess()
             if excess is not None:
                 self._child.kill()
@@ -215,17 +219,18 @@ class _Watch:
     def _stop(self, ending: Ending) -> Ending:
         """Ask the process to stop at a step boundary, and wait for it no longer than the grace allows.
 
-        A stage that it has finished by then is kept, for the next attempt or a retry.
+        A stage that it has finished by then is kept, for the next attempt or a retry, if its files are stored
+        by then, too.
         """
         self._child.ask_to_stop()
-        patience = time.monotonic() + self._keeper.grace_s
+        patience = time.monotonic() + self._keeper.grace_s - self._keeper.halted_for_s()
         while not self._child.messages.closed and time.monotonic() < patience:
             try:
                 for message in self._child.messages.poll(TURN_S):
                     if isinstance(message, StageDone):
                         self._expect(message.stage)
                         self._reporter.stage_done(message)
-            except (ProtocolError, Invalid, Unavailable, StoreUnreachable):
+            except (ProtocolError, Invalid, Unavailable, StoreUnreachable, Halted):
                 break
         self._child.kill()
         return ending

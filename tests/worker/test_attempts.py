@@ -136,7 +136,7 @@ def test_a_database_that_is_away_for_a_moment_before_the_launch_is_waited_for(
     assert (done.status, done.attempt, outages) == (JobStatus.SUCCEEDED, 1, [])
 
 
-def away_after_a_while(*_arguments: object) -> NoReturn:
+def away_after_a_while(*_arguments: object, **_named: object) -> NoReturn:
     time.sleep(0.5)
     raise StoreUnreachable("away")
 
@@ -195,8 +195,8 @@ def test_a_worker_that_stood_still_leaves_the_folder_of_its_successor(
     successor = context.settings.scratch_folder / job.id / "successor"
     prepare = scratch.prepare
 
-    def slowly(*arguments: Any) -> Path:
-        folder = prepare(*arguments)
+    def slowly(*arguments: Any, **named: Any) -> Path:
+        folder = prepare(*arguments, **named)
         successor.mkdir()
         with room.sessions.begin() as session:
             session.execute(update(Job).where(Job.id == job.id).values(lease_token="successor"))

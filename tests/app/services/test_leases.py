@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, text, update
-from sqlalchemy.orm import Session
 
 from app.core.errors import LeaseLost
 from app.core.states import EventKind, JobStatus, Outcome, Stage
@@ -122,27 +121,6 @@ def test_a_job_that_was_canceled_while_its_worker_was_silent_is_not_run_again(ro
     assert room.job(job.id).status == JobStatus.CANCELED
 
 
-def test_a_released_job_keeps_its_attempts(room: ServiceRoom) -> None:
-    job = room.submit()
-    lease = claim(room, job.id)
-    with room.sessions.begin() as session:
-        leases.release(session, lease)
-    released = room.job(job.id)
-    assert (released.status, released.attempt) == (JobStatus.QUEUED, 0)
-    assert room.rung[-1] == (job.id, "cpu")
-
-
-def test_attempts_given_back_are_counted_by_what_was_away(room: ServiceRoom) -> None:
-    job = room.submit()
-    for error in ({"code": "away"}, {"code": "away"}, {"code": "other"}, None):
-        lease = claim(room, job.id)
-        with room.sessions.begin() as session:
-            leases.release(session, lease, error=error)
-    claim(room, job.id)
-    with room.readers() as session:
-        assert leases.times_released(session, job.id, "away") == 2
-
-
 def test_the_database_clock_decides_about_leases(room: ServiceRoom, monkeypatch: pytest.MonkeyPatch) -> None:
     job = room.submit()
     claim(room, job.id)
@@ -195,34 +173,6 @@ def test_cancel_and_finish_end_in_one_legal_state(cancel_first: bool, room: Serv
         with room.readers() as session:
             kinds = [event.kind for event in events.page(session, job.id)]
         assert kinds.count(EventKind.DONE) == 1
-
-
-def test_a_job_canceled_while_it_is_given_back_is_not_run_again(
-    room: ServiceRoom, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever canceled after the look and before the write was told yes, and the job was queued again."""
-    job = room.submit()
-    lease = claim(room, job.id)
-    looked, ask = threading.Event(), leases.cancel_requested
-
-    def cancel() -> None:
-        looked.wait()
-        with room.sessions.begin() as session:
-            jobs.cancel(session, PRINCIPAL.tenant, job.id)
-
-    def look(session: Session, lease: Lease) -> bool:
-        wanted = ask(session, lease)
-        looked.set()
-        thread.join(1.0)  # ends by then, or waits for the row
-        return wanted
-
-    monkeypatch.setattr(leases, "cancel_requested", look)
-    thread = threading.Thread(target=cancel)
-    thread.start()
-    with room.sessions.begin() as session:
-        leases.release(session, lease)
-    thread.join()
-    assert room.job(job.id).status == JobStatus.CANCELED
 
 
 def test_cancel_and_claim_end_in_one_legal_state(room: ServiceRoom) -> None:
