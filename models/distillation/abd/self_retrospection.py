@@ -16,6 +16,7 @@ to the distillation gradient, differentiating through delta by the fixed point o
 - BatchNorm uses the batch's statistics, as in the code, but its running ones stand still: seven extra passes
   per step, some perturbed, would drown them. With running statistics instead, accuracy fell to .1 within
   twelve steps, because they lag behind the weights;
+- dropout and stochastic depth are off, or the divergence were their noise's, and not 0 without a shift;
 - answers are compared at temperature 1 whatever the method's own; and where the method clips its gradient
   (ZSKT), it clips the sum, where the code leaves this branch unclipped;
 - perturbations synthesized on the student see it in eval mode: in train mode BatchNorm subtracts a shift that

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from models.architectures import StagedClassifier, build
+from models.distillation.abd.perturbations import Perturbations
 from models.distillation.abd.self_retrospection import SelfRetrospection
 from models.distillation.losses import batch_divergence
 from models.recipes.abd import RetrospectionRecipe
@@ -136,3 +137,15 @@ def test_a_second_shape_does_not_weaken_the_first() -> None:
             seen.append(float(retro.last["retrospection_loss"]))
         losses[shape] = sum(seen)
     assert losses["both"] == pytest.approx(losses["dense"] + losses["sparse"], rel=0.25)
+
+
+def test_dropout_is_off_so_that_an_image_without_a_shift_is_answered_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    retro = retrospection()
+    retro.student.fc = torch.nn.Sequential(torch.nn.Dropout(), retro.student.fc)
+    monkeypatch.setattr(Perturbations, "restart", lambda *_: None)  # every shift is and stays 0
+    monkeypatch.setattr(Perturbations, "climb", lambda *_: torch.zeros(()))
+    retro.add_gradients(images(), 1.0)
+    assert retro.last["retrospection_loss"].abs() < 1e-7
+    assert all(module.training for module in retro.student.modules())
