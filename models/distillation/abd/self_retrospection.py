@@ -99,6 +99,7 @@ class SelfRetrospection:
         perturbations = self._refreshed(x, generator)
         hits = self._climb(perturbations, x)
         outer, norms, gradients = self._hypergradient(perturbations, x, generator)
+        lengths = perturbations.shifts(perturbations.in_play(len(x), self.turn)).flatten(1).norm(dim=1)
         self.turn += 1
         if not _finite(gradients):
             self.skipped += 1
@@ -108,7 +109,6 @@ class SelfRetrospection:
             for parameter, gradient in zip(self.parameters, gradients, strict=True):
                 weighted = self.recipe.weight * scale * gradient
                 parameter.grad = weighted if parameter.grad is None else parameter.grad + weighted
-        lengths = perturbations.delta.flatten(1).norm(dim=1)
         self.last = {
             "perturbation_success": hits,
             "perturbation_norm": lengths.mean(),
@@ -155,7 +155,7 @@ class SelfRetrospection:
         amplitude = torch.zeros(len(x), 1, 1, 1, device=x.device)
         # The square root leans towards full length: density 2a.
         amplitude[order] = torch.rand(perturbed, 1, 1, 1, generator=generator).sqrt().to(x.device)
-        delta = perturbations.delta[playing].requires_grad_(True)
+        delta = perturbations.shifts(playing).requires_grad_(True)
         # Not delta[place]: on two threads its gradient is summed in whatever order they come to it.
         shifts = delta.index_select(0, place)
         with still_batchnorm(self.student), twice_differentiable(self.student):
