@@ -107,6 +107,18 @@ def test_the_chosen_students_weights_are_left_in_the_network(
     assert torch.equal(weights(task.student), after if keep else main)
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_final_numbers_are_those_of_the_student_that_is_kept(
+    keep: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = Decision(20, "student_choice", "", {"retrospected": float(keep)})
+    monkeypatch.setattr("models.distillation.abd.distiller.choose_student", lambda *_, **__: chosen)
+    result, _ = run(ood_task(), AbdRecipe(VACCINE, RETROSPECTION))
+    assert len(result.curve) == result.steps == 20
+    assert result.final == result.curve[-1 if keep else 15].values
+    assert ("retrospection_loss" in result.final) == keep
+
+
 def test_both_students_are_judged_on_the_same_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """The generator of the second stretch is another than that of the first one's end."""
     task = zskt_task()
