@@ -18,7 +18,7 @@ from models.probes.calibration.apply import calibrate
 from models.probes.calibration.conditions import conditions_of
 from models.probes.calibration.read_set import shipped_sets
 from models.probes.calibration.reference_set import ReferenceSet
-from models.probes.findings import Findings, suspected_classes, trigger_works
+from models.probes.findings import Findings, suspected_classes
 from models.probes.followed_triggers import follow
 from models.probes.further import further_probes
 from models.probes.mmbd import margin_statistics
@@ -43,7 +43,7 @@ class Audited:
     result: AuditResult
     recovered: tuple[Trigger, ...]
     """Only those of classes that a probe found conspicuous: a benign network's universal perturbations would
-    move to any student and count against it."""
+    move to any student and count against it. No given trigger has a part in them: they tune RobustKD."""
 
 
 def run_audit(
@@ -121,8 +121,6 @@ def _conclude(audit: AuditRun, started: float) -> Audited:
     measured = None
     if data.images is not None and data.labels is not None and len(data.images):
         measured = accuracy(audit.classifier, data.images, data.labels)
-    # What was recovered for a class that the verdict names is worth measuring, whichever way it was found.
-    suspects = {*suspected_classes(audit.probes), verdict.target_label}
     result = AuditResult(
         tier=data.tier,
         verdict=verdict.word,
@@ -143,6 +141,7 @@ def _conclude(audit: AuditRun, started: float) -> Audited:
         channels=audit.channels,
         effects=findings.effects,
     )
+    suspects = suspected_classes(audit.probes)
     return Audited(result, tuple(t for t in audit.recovered if t.target_label in suspects))
 
 
@@ -240,16 +239,13 @@ def _probe_further(audit: AuditRun) -> None:
 
 
 def _invert(audit: AuditRun) -> None:
-    """Recover triggers of every kind for classes that are suspected or that a given trigger leads to.
+    """Recover triggers of every kind for the classes that probes suspect; if none, for the first by margin.
 
-    Where there are none, for the first by margin.
+    A given trigger chooses no class: nothing that a defender may not know may tune a threshold.
     """
     if not audit.has_margins:
         return
-    hiding = _hiding(audit)
-    given = [report.target_label for report in audit.reports if trigger_works(report, hiding)]
-    suspected = tuple(dict.fromkeys([*suspected_classes(audit.probes), *given]))
-    classes = suspected or (audit.classes_by_margin()[0],)
+    classes = suspected_classes(audit.probes) or (audit.classes_by_margin()[0],)
     kinds: tuple[Kind, ...] = ("patch", "perturbation", "blend")
     searches = [(label, kind) for label in classes for kind in kinds]
     span = Portion(audit.monitor, FURTHER_END, INVERSION_END)

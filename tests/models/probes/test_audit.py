@@ -184,13 +184,24 @@ def test_clean_references_decide_about_a_teacher_that_marks_make_suspect(score: 
     assert bool(audited.recovered) == (word == "detected")
 
 
-def test_a_given_trigger_that_works_keeps_what_was_recovered_for_its_class() -> None:
-    """References overrule the marks, so no probe suspects the class; the trigger proves it all the same."""
-    teacher, sets = planted_teacher(strength=60.0), [references(19, 9.0)]
-    audited = run_audit(teacher, labelled(), (checkerboard(2),), RECIPE, SilentMonitor(), sets=sets)
-    assert not any(probe.conspicuous for probe in audited.result.probes if probe.calibration_references)
-    assert (audited.result.verdict, audited.result.target_label) == ("detected", 2)
-    assert {trigger.target_label for trigger in audited.recovered} == {2}
+def bright_quadrant(target_label: int) -> Trigger:
+    """Makes any network of quadrants name one, backdoor or not."""
+    pattern, mask = torch.ones(3, 16, 16), torch.zeros(1, 16, 16)
+    row, column = divmod(target_label, 2)
+    mask[:, row * 8 : row * 8 + 8, column * 8 : column * 8 + 8] = 1
+    return Trigger("bright", "replace", pattern, mask, target_label)
+
+
+def test_a_given_trigger_tunes_no_student_and_chooses_no_search() -> None:
+    """Recovered triggers steer RobustKD's threshold: a given one, known or not, may not put any there."""
+    alone, told = (audit(0.0, labelled(), given) for given in ((), (bright_quadrant(1),)))
+    assert (told.result.verdict, told.result.target_label) == ("detected", 1)
+    assert told.recovered == alone.recovered == ()
+    assert _found(told) == _found(alone)
+
+
+def _found(audited: Audited) -> list[str]:
+    return [report.name for report in audited.result.triggers if report.origin == "recovered"]
 
 
 def test_a_reference_is_scored_as_the_audit_scores() -> None:
