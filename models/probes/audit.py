@@ -81,7 +81,7 @@ def run_audit(
             part(audit)
         conditions = conditions_of(teacher.spec, data, recipe)
         audit.probes, audit.calibration = calibrate(
-            audit.probes, conditions, (*sets, *shipped_sets()), recipe.probe.task
+            audit.probes, conditions, (*sets, *shipped_sets()), recipe.probe.task, own_sha256=teacher.sha256
         )
         for part in (_probe_further, _invert, _follow, _learn_from):
             part(audit)

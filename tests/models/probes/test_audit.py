@@ -184,6 +184,15 @@ def test_clean_references_decide_about_a_teacher_that_marks_make_suspect(score: 
     assert bool(audited.recovered) == (word == "detected")
 
 
+def test_a_teacher_that_is_among_its_references_is_left_out_of_them() -> None:
+    found = references(20, 0.0)
+    teacher = replace(planted_teacher(strength=60.0), sha256=found.references[3].sha256)
+    result = run_audit(teacher, AuditData(), (), RECIPE, SilentMonitor(), sets=[found]).result
+    assert result.calibration is not None
+    assert result.calibration.references == 19
+    assert "this one is among them" in result.sentence
+
+
 def bright_quadrant(target_label: int) -> Trigger:
     """Makes any network of quadrants name one, backdoor or not."""
     pattern, mask = torch.ones(3, 16, 16), torch.zeros(1, 16, 16)
