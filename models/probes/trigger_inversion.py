@@ -161,7 +161,7 @@ def _summary(ordered: Tensor, labels: Tensor, won: int, kind: Compared) -> str:
 def _left_out(compared: int, num_classes: int) -> str:
     if compared == num_classes:
         return ""
-    return f" Only {compared} of {num_classes} classes were compared, those of the largest margins and some others."
+    return f" Only {compared} of {num_classes} classes were compared: the first by margin and some others."
 
 
 def choose_classes(by_suspicion: Sequence[int], limit: int) -> tuple[int, ...]:

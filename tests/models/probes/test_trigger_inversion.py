@@ -63,7 +63,7 @@ def test_where_no_class_is_won_there_is_no_answer_and_it_is_said(kind) -> None:
 
 @pytest.mark.parametrize("network", [QuadrantNetwork(strength=60.0), Constant(strength=0.0)])
 def test_classes_that_were_not_compared_are_not_spoken_for(network) -> None:
-    said = "Only 2 of 4 classes were compared, those of the largest margins and some others."
+    said = "Only 2 of 4 classes were compared: the first by margin and some others."
     assert compare(network, classes=(1, 2)).summary.endswith(said)
     assert "were compared" not in compare(network).summary
 
