@@ -122,7 +122,7 @@ def _conclude(audit: AuditRun, started: float) -> Audited:
     if data.images is not None and data.labels is not None and len(data.images):
         measured = accuracy(audit.classifier, data.images, data.labels)
     result = AuditResult(
-        tier=data.tier,
+        tier=audit.images.tier,
         verdict=verdict.word,
         target_label=verdict.target_label,
         sentence=verdict.sentence,
