@@ -115,7 +115,7 @@ def give_advice(
         )
     if probe.budget != "thorough" and verdict != "detected":
         lines.append(
-            "Run the audit again with budget thorough."
+            "Run the audit again with budget thorough; it compares all classes, so with many it takes long."
             + (f"{_LOSES} with that budget ({_COMMAND} --budget thorough)." if compared else "")
         )
     if not compared and verdict != "detected":

@@ -32,9 +32,6 @@ from models.recipes.job import Recipe
 from models.results.audit import AuditResult, ProbeResult
 from models.triggers import Trigger
 
-#: Where each part ends, as a share of the audit. Without transfer the bar jumps at the end.
-MARGINS_END, COMPARED_END, FURTHER_END, INVERSION_END, TRANSFER_END = 0.12, 0.22, 0.25, 0.35, 0.9
-
 
 @dataclass(frozen=True, eq=False)
 class Audited:
@@ -186,7 +183,7 @@ def _probe_margins(audit: AuditRun) -> None:
             restarts=audit.effort.margin_restarts,
             steps=audit.effort.margin_steps,
             generator=audit.generator("margins"),
-            monitor=Portion(audit.monitor, 0, MARGINS_END),
+            monitor=audit.portion("margins"),
         )
     except TrainingFailed as problem:
         audit.failures.append(f"The margin probe could not run: {problem.detail}")
@@ -214,7 +211,7 @@ def _compare(audit: AuditRun) -> None:
         return
     kinds: tuple[Compared, ...] = ("patch", "perturbation") if audit.effort.perturbation_steps else ("patch",)
     classes = choose_classes(audit.classes_by_margin(), audit.effort.scanned_classes)
-    span = Portion(audit.monitor, MARGINS_END, COMPARED_END)
+    span = audit.portion("comparison")
     for place, kind in enumerate(kinds):
         audit.probes.append(
             compare_classes(
@@ -235,7 +232,7 @@ SCORED: tuple[Callable[[AuditRun], None], ...] = (_probe_margins, _compare)
 
 
 def _probe_further(audit: AuditRun) -> None:
-    audit.probes += further_probes(audit, Portion(audit.monitor, COMPARED_END, FURTHER_END))
+    audit.probes += further_probes(audit, audit.portion("further"))
 
 
 def _invert(audit: AuditRun) -> None:
@@ -248,7 +245,7 @@ def _invert(audit: AuditRun) -> None:
     classes = suspected_classes(audit.probes) or (audit.classes_by_margin()[0],)
     kinds: tuple[Kind, ...] = ("patch", "perturbation", "blend")
     searches = [(label, kind) for label in classes for kind in kinds]
-    span = Portion(audit.monitor, FURTHER_END, INVERSION_END)
+    span = audit.portion("inversion")
     for place, (label, kind) in enumerate(searches):
         trigger = invert_trigger(
             audit.classifier,
@@ -271,7 +268,7 @@ def _invert(audit: AuditRun) -> None:
 
 
 def _follow(audit: AuditRun) -> None:
-    follow(audit, Portion(audit.monitor, INVERSION_END, TRANSFER_END))
+    follow(audit, audit.portion("transfer"))
 
 
 def _learn_from(audit: AuditRun) -> None:
@@ -283,5 +280,5 @@ def _learn_from(audit: AuditRun) -> None:
             audit.images,
             audit.recipe.probe.budget,
             seed=derive_seed(audit.recipe.seed, "nasty"),
-            monitor=Portion(audit.monitor, TRANSFER_END, 1),
+            monitor=audit.portion("nasty"),
         )

@@ -162,19 +162,33 @@ def _climb(classifier: nn.Module, inputs: Tensor, labels: Tensor, steps: int, mo
     count = int(labels[-1] - first) + 1
     restarts = len(labels) // count
     best = torch.full((count,), -torch.inf, device=inputs.device)
-    first_leg = max(1, round(FIRST_LEG * steps))
+    first_leg = _first_leg(steps)
     diagonal = math.sqrt(inputs[0].numel())
     margins = torch.empty(0, device=inputs.device)
     for step in range(steps):
         raise_if_stopped(monitor)
         if step == first_leg:
-            chosen = _best_starts(margins.view(count, restarts), keep=math.ceil(restarts / 3))
+            chosen = _best_starts(margins.view(count, restarts), keep=_kept(restarts))
             inputs, labels = inputs[chosen], labels[chosen]
         length = diagonal * step_share(step, steps)
         inputs, margins = ascend(classifier, inputs, labels, length)
         best = best.scatter_reduce(0, labels - first, margins, "amax")
         monitor.progress(step + 1, steps, largest_margin=best.max().item())
     return best
+
+
+def climbed_inputs(restarts: int, steps: int) -> int:
+    """Return how many inputs the network sees for one class."""
+    first = min(steps, _first_leg(steps))
+    return first * restarts + (steps - first) * _kept(restarts)
+
+
+def _first_leg(steps: int) -> int:
+    return max(1, round(FIRST_LEG * steps))
+
+
+def _kept(restarts: int) -> int:
+    return math.ceil(restarts / 3)
 
 
 def step_share(step: int, steps: int) -> float:

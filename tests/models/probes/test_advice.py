@@ -42,7 +42,7 @@ def test_what_would_lose_the_references_is_said() -> None:
     images, budget = (line for line in lines if "The clean references of this audit do not fit" in line)
     assert images.startswith("Give at least 50 clean images")
     assert images.endswith("have others scored with such images (proctor calibrate --images).")
-    assert budget.startswith("Run the audit again with budget thorough.")
+    assert budget.startswith("Run the audit again with budget thorough; it compares all classes")
     assert not any("19 of them" in line for line in lines)
 
 

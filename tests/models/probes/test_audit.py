@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -127,17 +128,20 @@ def test_two_triggers_of_one_name_are_refused() -> None:
     assert caught.value.code == "trigger_name_repeated"
 
 
-def test_progress_never_runs_backwards() -> None:
-    class Recording(SilentMonitor):
-        def __init__(self) -> None:
-            self.seen: list[float] = []
+class Recording(SilentMonitor):
+    def __init__(self) -> None:
+        self.seen: list[float] = []
 
-        def progress(self, done: int, total: int, **scalars: float) -> None:
-            self.seen.append(done / total)
+    def progress(self, done: int, total: int, **scalars: float) -> None:
+        self.seen.append(done / total)
 
+
+def test_progress_never_runs_backwards_nor_leaps() -> None:
+    """What is left is told from the pace: without transfer the bar leapt from .35 to .9."""
     monitor = Recording()
     run_audit(planted_teacher(strength=0.0), AuditData(), (), RECIPE, monitor)
     assert monitor.seen == sorted(monitor.seen)
+    assert max(after - before for before, after in pairwise([0.0, *monitor.seen, 1.0])) < 0.1
 
 
 def test_audit_stops_when_asked() -> None:
