@@ -16,7 +16,7 @@ from app.api.router import UPLOAD_PREFIXES, router
 from app.core.settings import Settings
 from app.db.base import make_engine, make_session_factory
 from app.infra.blobs import make_blob_store
-from app.infra.queue import CeleryDoorbell, make_celery
+from app.infra.queue import CeleryDoorbell
 
 TAGS = [
     {"name": "teachers", "description": "Suspect networks."},
@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             application.state.edge = Edge(
                 settings=chosen,
                 engine=engine,
-                sessions=make_session_factory(engine, info={"doorbell": CeleryDoorbell(make_celery(chosen))}),
+                sessions=make_session_factory(engine, info={"doorbell": CeleryDoorbell(chosen)}),
                 reading=make_session_factory(engine, read_only=True),
                 blobs=make_blob_store(chosen.blob_url),
                 metrics=metrics,

@@ -29,7 +29,7 @@ def create_worker(settings: Settings, *, threads: int = 1, child: tuple[str, ...
     engine = make_engine(settings.database_url)
     context = WorkerContext(
         settings=settings,
-        sessions=make_session_factory(engine, info={"doorbell": CeleryDoorbell(app)}),
+        sessions=make_session_factory(engine, info={"doorbell": CeleryDoorbell(settings)}),
         readers=make_session_factory(engine, read_only=True),
         blobs=make_blob_store(settings.blob_url),
         child=child,
@@ -48,12 +48,6 @@ def create_scheduler(settings: Settings) -> Celery:
     """Make the application of the scheduler, which only sends."""
     settings.make_home()
     app = make_celery(settings)
-    app.conf.beat_schedule = {
-        "upkeep": {
-            "task": UPKEEP,
-            "schedule": settings.upkeep_s,
-            # A tick that waited for a busy worker is worth nothing once the next one is there.
-            "options": {"queue": "upkeep", "expires": settings.upkeep_s},
-        }
-    }
+    entry = {"task": UPKEEP, "schedule": settings.upkeep_s, "options": {"queue": "upkeep"}}
+    app.conf.beat_schedule = {"upkeep": entry}
     return app

@@ -11,6 +11,11 @@ from app.core.states import JobStatus
 from app.infra.blobs import StoreUnreachable
 from app.services import leases, publication
 from app.services.leases import CANCELED, Lease
+from worker.sandbox.launch import ProgramMissing
+
+#: Tries to start a program that is missing, at which a job fails: half an hour at upkeep's default pace.
+MAX_PROGRAM_MISSING = 60
+PROGRAM_MISSING = "program_missing"
 
 How = Literal["done", "failed", "canceled", "stopped", "postponed"]
 
@@ -57,8 +62,19 @@ def postponed(error: OSError, *, launched: bool) -> Ending:
         launched: Whether the job's process ran, so that the attempt counts against the job's time limit.
     """
     code = "blob_store_unreachable" if isinstance(error, StoreUnreachable) else "not_launched"
+    if isinstance(error, ProgramMissing):
+        code = PROGRAM_MISSING
     detail = error.strerror or str(error)
     return Ending("postponed", {"code": code, "detail": detail, "hint": "", "launched": launched})
+
+
+def program_missing(error: ProgramMissing) -> Ending:
+    """Make the ending of a job that was put off until its program would be there again, and never was."""
+    return failed(
+        PROGRAM_MISSING,
+        f"No worker could start the job's process in {MAX_PROGRAM_MISSING} tries: {error.strerror}.",
+        "Its operator has to install Proctor on the workers anew; their logs name the program. Then retry.",
+    )
 
 
 def crashed(status: int) -> Ending:

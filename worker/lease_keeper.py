@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -12,14 +13,25 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from app.core.errors import LeaseLost
+from app.infra.blobs import GoOn
 from app.services import leases
 from app.services.leases import Lease
+from worker.endings import Ending
 from worker.worker_context import WorkerContext
 
 T = TypeVar("T")
 
 CANCEL_POLL_S = 0.5
 RETRY_S = 1.0
+
+
+class Halted(CancelledError):
+    """The job was canceled, or the worker told to stop, while bytes moved; they need not arrive."""
+
+    def __init__(self, ending: Ending) -> None:
+        """Say how the job is to end."""
+        super().__init__()
+        self.ending = ending
 
 
 class LeaseKeeper:
@@ -32,6 +44,7 @@ class LeaseKeeper:
         self._context = context
         self._renewed_at = self._asked_at = time.monotonic()
         self._canceled = False
+        self._halted_at: float | None = None
 
     def renew_if_due(self) -> None:
         """Renew the lease every ``heartbeat_s``.
@@ -48,16 +61,28 @@ class LeaseKeeper:
         self._renewed_at = time.monotonic()
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
+    def kept(self, *, grace_s: float = 0.0) -> Iterator[GoOn]:
         """Renew the lease from beside for as long as the caller moves bytes, which may take minutes.
 
         Whether it was lost meanwhile, the next write finds out.
+
+        Args:
+            grace_s: How long they may go on moving when the job is to end.
+
+        Yields:
+            What to call before each chunk; it raises ``Halted``.
         """
+
+        def go_on() -> None:
+            ending = self.halt()
+            if ending is not None and self.halted_for_s() >= grace_s:
+                raise Halted(ending)
+
         done = threading.Event()
         beside = threading.Thread(target=self._renew_until, args=(done,), name="lease")
         beside.start()
         try:
-            yield
+            yield go_on
         finally:
             done.set()
             beside.join()
@@ -74,16 +99,23 @@ class LeaseKeeper:
                 continue
             self._renewed_at = time.monotonic()
 
-    def canceled(self) -> bool:
-        """Whether somebody asked to cancel the job; asks the database twice a second."""
+    def halt(self) -> Ending | None:
+        """Say how the job is to end before it is done: somebody canceled it, or told the worker to stop.
+
+        Asks the database twice a second.
+        """
         if time.monotonic() - self._asked_at >= CANCEL_POLL_S:
             self._canceled = self.patiently(self._ask)
             self._asked_at = time.monotonic()
-        return self._canceled
+        if not self._canceled and not self._context.stopping.is_set():
+            return None
+        if self._halted_at is None:
+            self._halted_at = time.monotonic()
+        return Ending("canceled" if self._canceled else "stopped")
 
-    def stopping(self) -> bool:
-        """Whether the worker was told to stop."""
-        return self._context.stopping.is_set()
+    def halted_for_s(self) -> float:
+        """Say how long ago ``halt`` first had an ending."""
+        return 0.0 if self._halted_at is None else time.monotonic() - self._halted_at
 
     def write(self, operation: Callable[[Session], None]) -> None:
         """Run ``operation`` in a transaction; when it commits, the lease was still held."""

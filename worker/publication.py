@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.core.errors import Invalid
-from app.infra.blobs import BlobStore
+from app.infra.blobs import BlobStore, GoOn
 from app.services.stages import StageFile
 from worker.child_job import OUTPUTS
 from worker.sandbox.protocol import ProducedFile
 
 
 def store_files(
-    blobs: BlobStore, folder: Path, produced: Sequence[ProducedFile], *, limit_bytes: int
+    blobs: BlobStore, folder: Path, produced: Sequence[ProducedFile], *, limit_bytes: int, go_on: GoOn
 ) -> list[StageFile]:
-    """Make blobs of the files that a stage says it has written.
+    """Make blobs of the files that a stage says it has written; ``go_on`` is called before each chunk.
 
     Raises:
         Invalid: ``output_invalid``: a file is missing, is no plain file (a link could lead anywhere), or is
@@ -27,7 +27,7 @@ def store_files(
     for file in produced:
         path = folder / OUTPUTS / file.name
         _check(path, limit_bytes)
-        blob = blobs.put_file(path)
+        blob = blobs.put_file(path, go_on=go_on)
         stored.append(StageFile(file.name, file.media_type, blob.size_bytes, blob.sha256))
     return stored
 

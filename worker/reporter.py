@@ -69,14 +69,16 @@ class Reporter:
 
         Raises:
             Invalid: A file is not there, or is not one.
+            Halted: The job is to end, and this took longer than the grace.
         """
         self.flush(force=True)
-        with self._keeper.kept():
+        with self._keeper.kept(grace_s=self._keeper.grace_s) as go_on:
             files = publication.store_files(
                 self._context.blobs,
                 self._folder,
                 message.files,
                 limit_bytes=self._context.settings.max_artifact_bytes,
+                go_on=go_on,
             )
         self._keeper.write(
             lambda session: stages.finish(session, self._keeper.lease, message.stage, message.result, files)

@@ -12,14 +12,20 @@ from sqlalchemy import select
 
 from app.core.states import JobStatus
 from app.db.tables import Job
-from app.infra.blobs import BlobStore
+from app.infra.blobs import BlobStore, GoOn, to_the_end
 from app.services.leases import Lease
 from worker.child_job import DESCRIPTION, INPUTS, OUTPUTS, RESUME
 from worker.worker_context import WorkerContext
 
 
 def prepare(
-    root: Path, lease: Lease, description: Mapping[str, Any], inputs: Mapping[str, str], blobs: BlobStore
+    root: Path,
+    lease: Lease,
+    description: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    blobs: BlobStore,
+    *,
+    go_on: GoOn = to_the_end,
 ) -> Path:
     """Make the folder of one attempt.
 
@@ -29,6 +35,7 @@ def prepare(
         description: Becomes ``job.json``.
         inputs: SHA-256 of each blob that is copied in, by path in the folder.
         blobs: Where they come from.
+        go_on: Called before each chunk of them; what it raises ends it.
 
     Returns:
         The folder. States that an earlier attempt on this host left to resume from are copied into it. Where
@@ -36,7 +43,7 @@ def prepare(
     """
     folder = root / lease.job_id / lease.token
     try:
-        _fill(folder, description, inputs, blobs)
+        _fill(folder, description, inputs, blobs, go_on)
     except Exception:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -53,12 +60,14 @@ def delete_earlier(folder: Path) -> None:
             shutil.rmtree(earlier, ignore_errors=True)
 
 
-def _fill(folder: Path, description: Mapping[str, Any], inputs: Mapping[str, str], blobs: BlobStore) -> None:
+def _fill(
+    folder: Path, description: Mapping[str, Any], inputs: Mapping[str, str], blobs: BlobStore, go_on: GoOn
+) -> None:
     for name in (INPUTS, OUTPUTS):
         (folder / name).mkdir(mode=0o700, parents=True)
     for name, sha256 in inputs.items():
         (folder / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        blobs.fetch(sha256, folder / name)
+        blobs.fetch(sha256, folder / name, go_on=go_on)
     (folder / DESCRIPTION).write_text(json.dumps(description), "utf-8")
     earlier = [path for path in folder.parent.glob(f"*/{RESUME}") if any(path.iterdir())]
     if earlier:

@@ -19,12 +19,21 @@ from app.processes import tail
 from app.services import leases
 from models.errors import Interrupted
 from worker import scratch
-from worker.endings import Ending, crashed, failed, postponed, timed_out
-from worker.lease_keeper import LeaseKeeper
+from worker.endings import (
+    MAX_PROGRAM_MISSING,
+    PROGRAM_MISSING,
+    Ending,
+    crashed,
+    failed,
+    postponed,
+    program_missing,
+    timed_out,
+)
+from worker.lease_keeper import Halted, LeaseKeeper
 from worker.pipeline import Plan, make_plan
 from worker.reporter import Reporter
 from worker.sandbox.appetite import Appetite
-from worker.sandbox.launch import Child, launch
+from worker.sandbox.launch import Child, ProgramMissing, launch
 from worker.sandbox.protocol import Done, Failed, ProtocolError, StageDone
 from worker.worker_context import WorkerContext
 
@@ -62,9 +71,9 @@ def _attempt(context: WorkerContext, keeper: LeaseKeeper) -> Ending:
         with ExitStack() as running:
             try:
                 watch = _launch(context, keeper, running)
-            except OSError as error:  # this host's fault, or the blob store is away; nothing of the job's
+            except OSError as error:
                 logger.warning("%s: the process could not be started", job_id, exc_info=True)
-                return postponed(error, launched=False)
+                return _not_begun(context, keeper, error)
             if watch is None:
                 return Ending("done")
             ending = watch.until_ended()
@@ -73,6 +82,8 @@ def _attempt(context: WorkerContext, keeper: LeaseKeeper) -> Ending:
             logger.warning("%s: the process said:\n%s", job_id, complaint)
     except LeaseLost:
         raise
+    except Halted as halted:
+        return halted.ending
     except StoreUnreachable as error:
         return postponed(error, launched=True)
     except ServiceError as error:
@@ -91,8 +102,10 @@ def _launch(context: WorkerContext, keeper: LeaseKeeper, running: ExitStack) -> 
             return make_plan(session, lease.job_id, context), leases.spent_s(session, lease)
 
     plan, spent_s = keeper.patiently(read)
-    with keeper.kept():
-        folder = scratch.prepare(settings.scratch_folder, lease, plan.description, plan.inputs, context.blobs)
+    with keeper.kept() as go_on:
+        folder = scratch.prepare(
+            settings.scratch_folder, lease, plan.description, plan.inputs, context.blobs, go_on=go_on
+        )
     keeper.renew()
     scratch.delete_earlier(folder)
     if not plan.stages:
@@ -102,6 +115,21 @@ def _launch(context: WorkerContext, keeper: LeaseKeeper, running: ExitStack) -> 
     appetite = Appetite(child.pid, folder, settings.max_scratch_bytes)
     reporter = Reporter(context, keeper, folder)
     return _Watch(child, keeper, reporter, appetite, plan=plan, left_s=plan.timeout_s - spent_s, log=log)
+
+
+def _not_begun(context: WorkerContext, keeper: LeaseKeeper, error: OSError) -> Ending:
+    """Put the job off: this is its host's fault, or the blob store is away, and nothing of the job's.
+
+    What else is missing comes back by itself, however long it takes; a program does not.
+    """
+
+    def tried() -> int:
+        with context.readers() as session:
+            return leases.times_released(session, keeper.lease.job_id, PROGRAM_MISSING)
+
+    if isinstance(error, ProgramMissing) and keeper.patiently(tried) + 1 >= MAX_PROGRAM_MISSING:
+        return program_missing(error)
+    return postponed(error, launched=False)
 
 
 class _Watch:
@@ -130,7 +158,8 @@ class _Watch:
         """Turn the loop until the job is done, failed or to be stopped.
 
         Raises:
-            LeaseLost: Somebody else has the job; the caller kills the process.
+            LeaseLost: Somebody else has the job; the caller kills the process. So it does for the next.
+            Halted: The job was to end while a stage's files were stored, which took too long.
         """
         while True:
             try:
@@ -145,10 +174,9 @@ class _Watch:
                 return ending
             self._reporter.flush(force=False)
             self._keeper.renew_if_due()
-            if self._keeper.canceled():
-                return self._stop(Ending("canceled"))
-            if self._keeper.stopping():
-                return self._stop(Ending("stopped"))
+            halt = self._keeper.halt()
+            if halt is not None:
+                return self._stop(halt)
             excess = self._appetite.excess()
             if excess is not None:
                 self._child.kill()
@@ -191,17 +219,18 @@ class _Watch:
     def _stop(self, ending: Ending) -> Ending:
         """Ask the process to stop at a step boundary, and wait for it no longer than the grace allows.
 
-        A stage that it has finished by then is kept, for the next attempt or a retry.
+        A stage that it has finished by then is kept, for the next attempt or a retry, if its files are stored
+        by then, too.
         """
         self._child.ask_to_stop()
-        patience = time.monotonic() + self._keeper.grace_s
+        patience = time.monotonic() + self._keeper.grace_s - self._keeper.halted_for_s()
         while not self._child.messages.closed and time.monotonic() < patience:
             try:
                 for message in self._child.messages.poll(TURN_S):
                     if isinstance(message, StageDone):
                         self._expect(message.stage)
                         self._reporter.stage_done(message)
-            except (ProtocolError, Invalid, Unavailable, StoreUnreachable):
+            except (ProtocolError, Invalid, Unavailable, StoreUnreachable, Halted):
                 break
         self._child.kill()
         return ending

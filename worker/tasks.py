@@ -12,6 +12,7 @@ from worker.worker_context import WorkerContext
 
 def register(app: Celery, context: WorkerContext) -> None:
     """Give the application its tasks."""
+    rounds = upkeep.Rounds(context)
 
     @app.task(name=RUN_JOB)  # type: ignore[untyped-decorator]
     def job_run(job_id: str) -> None:
@@ -21,4 +22,4 @@ def register(app: Celery, context: WorkerContext) -> None:
     @app.task(name=UPKEEP)  # type: ignore[untyped-decorator]
     def upkeep_tick() -> None:
         """Do what has to be done regularly."""
-        upkeep.tick(context)
+        rounds.tick()

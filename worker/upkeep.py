@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from pathlib import Path
 
@@ -20,6 +21,27 @@ SWEEP_S = 600.0
 SWEEP_AT_MOST_S = 20.0
 
 logger = logging.getLogger(__name__)
+
+
+class Rounds:
+    """Upkeep at the scheduler's pace: of ticks that piled up behind a busy worker, one is worth a round.
+
+    How long ago a tick was sent is not asked: two machines' clocks would have to agree on it.
+    """
+
+    def __init__(self, context: WorkerContext) -> None:
+        """Begin with the next tick."""
+        self._context = context
+        self._ended_at = -math.inf
+
+    def tick(self) -> None:
+        """Do a round, unless the last one ended just now."""
+        if time.monotonic() - self._ended_at < self._context.settings.upkeep_s / 2:
+            return
+        try:
+            tick(self._context)
+        finally:
+            self._ended_at = time.monotonic()
 
 
 def tick(context: WorkerContext) -> None:
@@ -67,8 +89,11 @@ def sweep(context: WorkerContext) -> bool:
 
 
 def _due(marker: Path, every_s: float) -> bool:
-    """Whether it is so long ago that this was last true; the file remembers it, also over a restart."""
-    if marker.exists() and time.time() - marker.stat().st_mtime < every_s:
+    """Whether it is so long ago that this was last true; the file remembers it, also over a restart.
+
+    A file of the future was written before the clock was set back, and tells nothing.
+    """
+    if marker.exists() and abs(time.time() - marker.stat().st_mtime) < every_s:
         return False
     marker.touch()
     return True

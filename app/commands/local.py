@@ -30,7 +30,7 @@ from app.core.states import DatasetRole, Device, JobKind, Scope, UploadStatus
 from app.db import tables
 from app.db.base import make_engine, make_session_factory
 from app.infra.blobs import StoredBlob, make_blob_store
-from app.infra.queue import CeleryDoorbell, make_celery
+from app.infra.queue import CeleryDoorbell
 from app.preparation import TENANT
 from app.processes import tail
 from app.schemas.jobs import RECIPE, JobRequest
@@ -61,7 +61,7 @@ class LocalService:
         """
         self._settings = settings
         self._blobs = make_blob_store(settings.blob_url)
-        doorbell = CeleryDoorbell(make_celery(settings))
+        doorbell = CeleryDoorbell(settings)
         self._writing = make_session_factory(engine, info={"doorbell": doorbell})
         self._reading = make_session_factory(engine, read_only=True)
         self._tick = tick

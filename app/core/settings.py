@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     checkpoint_s: float = Field(default=30.0, gt=0)
     """At most so much training is lost when a worker dies."""
     cancel_grace_s: float = Field(default=3.0, gt=0)
-    """From asking a job's process to stop to killing it."""
+    """From asking a job's process to stop to killing it; so long may files of a finished stage be stored."""
     job_timeout_s: float = Field(default=4 * 3600.0, gt=0)
     """Time limit of a job that names none."""
     inspect_timeout_s: float = Field(default=400.0, gt=0)

@@ -15,6 +15,18 @@ from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 #: How long a writer waits for another on SQLite. Transactions here take milliseconds.
 SQLITE_BUSY_S = 30.0
 
+#: libpq's words for how long to wait for a server that vanished: in seconds, and its last in milliseconds.
+#: Linux alone takes 15 minutes to give up a query, and two hours to miss an answer. This is less than half of
+#: a lease. What a URL says goes before it.
+POSTGRESQL_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+
 NAMES = {
     "ix": "ix_%(column_0_label)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -47,7 +59,8 @@ def make_engine(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    patience = {name: value for name, value in POSTGRESQL_PATIENCE.items() if name not in parsed.query}
+    return create_engine(parsed, pool_pre_ping=True, connect_args=patience)
 
 
 def make_session_factory(
@@ -74,11 +87,15 @@ def _make_private_file(url: URL) -> None:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
-    """Leave BEGIN to us and let readers go on while someone writes."""
+    """Leave BEGIN to us, let readers go on while someone writes, and keep what is committed.
+
+    ``FULL`` syncs every commit, which takes 8 ms on our disk. ``NORMAL`` takes 0.01 ms, and a power loss
+    undoes what was committed since the last checkpoint, such as jobs whose senders were told of them.
+    """
     del record
     connection.isolation_level = None
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 CHUNK_BYTES = 1024 * 1024
+
+#: Called before each chunk that moves. To end it there, it raises a ``concurrent.futures.CancelledError``:
+#: the one exception that the SDK of S3 passes on as it is and does not answer with another try.
+GoOn = Callable[[], None]
+
+
+def to_the_end() -> None:
+    """Go on, whatever happens."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +61,15 @@ class BlobStore(Protocol):
             OSError: They cannot.
         """
 
-    def open_for_write(self, *, limit_bytes: int) -> BlobWriter:
+    def open_for_write(self, *, limit_bytes: int, go_on: GoOn = to_the_end) -> BlobWriter:
         """Begin a blob of at most ``limit_bytes``."""
 
-    def put_file(self, path: Path) -> StoredBlob:
+    def put_file(self, path: Path, *, go_on: GoOn = to_the_end) -> StoredBlob:
         """Store a copy of a file.
 
         What is hashed is what is stored, whoever writes to the file meanwhile: a job's process still runs.
         """
-        writer = self.open_for_write(limit_bytes=path.stat().st_size)
+        writer = self.open_for_write(limit_bytes=path.stat().st_size, go_on=go_on)
         try:
             with path.open("rb") as source:
                 while chunk := source.read(CHUNK_BYTES):
@@ -77,14 +85,16 @@ class BlobStore(Protocol):
             NotFound: There is no such blob.
         """
 
-    def fetch(self, sha256: str, destination: Path) -> None:
+    def fetch(self, sha256: str, destination: Path, *, go_on: GoOn = to_the_end) -> None:
         """Copy a blob, never link it: whoever gets the copy may write to it.
 
         Raises:
             NotFound: There is no such blob.
         """
         with self.open(sha256) as source, destination.open("wb") as target:
-            shutil.copyfileobj(source, target, CHUNK_BYTES)
+            while chunk := source.read(CHUNK_BYTES):
+                go_on()
+                target.write(chunk)
 
     def stored_before(self, moment_s: float) -> list[str]:
         """Name the blobs whose bytes nobody stored since a moment, in seconds since the epoch."""

@@ -6,10 +6,18 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from app.core.urls import checked_blob_url
-from app.infra.blob_store import BlobStore, BlobWriter, StoredBlob, StoreUnreachable
+from app.infra.blob_store import BlobStore, BlobWriter, GoOn, StoredBlob, StoreUnreachable, to_the_end
 from app.infra.local_blobs import LocalBlobStore
 
-__all__ = ["BlobStore", "BlobWriter", "StoreUnreachable", "StoredBlob", "make_blob_store"]
+__all__ = [
+    "BlobStore",
+    "BlobWriter",
+    "GoOn",
+    "StoreUnreachable",
+    "StoredBlob",
+    "make_blob_store",
+    "to_the_end",
+]
 
 
 def make_blob_store(url: str) -> BlobStore:

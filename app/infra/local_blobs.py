@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.core.errors import NotFound
-from app.infra.blob_store import BlobStore, StoredBlob
+from app.infra.blob_store import BlobStore, GoOn, StoredBlob, to_the_end
 from app.infra.measured_writer import MeasuredWriter, ignored_storage_errors, storage_errors
 
 
 class LocalBlobWriter(MeasuredWriter):
     """Writes to a temporary file; ``finish`` syncs it and renames it to its hash."""
 
-    def __init__(self, store: LocalBlobStore, limit_bytes: int) -> None:
+    def __init__(self, store: LocalBlobStore, limit_bytes: int, go_on: GoOn) -> None:
         """Open a file that only its owner may read."""
         self._store = store
         with storage_errors():
             descriptor, name = tempfile.mkstemp(prefix="writing-", dir=store.writing_folder)
         self._path: Path | None = Path(name)
-        super().__init__(os.fdopen(descriptor, "wb"), limit_bytes)
+        super().__init__(os.fdopen(descriptor, "wb"), limit_bytes, go_on)
 
     def finish(self) -> StoredBlob:
         """Sync, rename, and return hash and size."""
@@ -66,9 +66,9 @@ class LocalBlobStore(BlobStore):
         """Make a file and remove it."""
         self.open_for_write(limit_bytes=1).discard()
 
-    def open_for_write(self, *, limit_bytes: int) -> LocalBlobWriter:
+    def open_for_write(self, *, limit_bytes: int, go_on: GoOn = to_the_end) -> LocalBlobWriter:
         """Begin a blob of at most ``limit_bytes``."""
-        return LocalBlobWriter(self, limit_bytes)
+        return LocalBlobWriter(self, limit_bytes, go_on)
 
     def open(self, sha256: str) -> BinaryIO:
         """Open a blob for reading."""

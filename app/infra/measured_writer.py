@@ -10,16 +10,17 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from app.core.errors import TooLarge, Unavailable
-from app.infra.blob_store import StoredBlob
+from app.infra.blob_store import GoOn, StoredBlob
 
 
 class MeasuredWriter(ABC):
     """What writers of all stores do alike; what was written is discarded when more comes than may."""
 
-    def __init__(self, file: BinaryIO, limit_bytes: int) -> None:
+    def __init__(self, file: BinaryIO, limit_bytes: int, go_on: GoOn) -> None:
         """Begin with an open and empty file."""
         self._file = file
         self._limit_bytes = limit_bytes
+        self._go_on = go_on
         self._size_bytes = 0
         self._hash = hashlib.sha256()
 
@@ -31,6 +32,7 @@ class MeasuredWriter(ABC):
             Unavailable: ``storage_full``.
         """
         try:
+            self._go_on()
             self._size_bytes += len(chunk)
             if self._size_bytes > self._limit_bytes:
                 raise TooLarge(

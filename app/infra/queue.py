@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from celery import Celery
 from kombu.entity import Queue
-from kombu.exceptions import OperationalError
 from sqlalchemy.orm import Session
 
 from app.core.settings import Settings
@@ -24,6 +23,9 @@ from app.db.types import db_now
 RUN_JOB = "job.run"
 UPKEEP = "upkeep.tick"
 QUEUES = ("inspect", "cpu", "gpu", "upkeep")
+
+#: For the connection, and for each answer on it. Whoever submits waits for the bell, and upkeep rings again.
+RING_S = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -38,20 +40,25 @@ class Doorbell(Protocol):
 class CeleryDoorbell:
     """Sends by task name, so that the sender needs no task code."""
 
-    def __init__(self, app: Celery) -> None:
-        """Take the application from ``make_celery``."""
-        self._app = app
+    def __init__(self, settings: Settings) -> None:
+        """Connect at the first ring, apart from a worker's own connection, which may be patient."""
+        self._app = make_celery(settings, timeout_s=RING_S)
 
     def __call__(self, job_id: str, queue: str) -> None:
         """Send, or leave it to upkeep: the row is committed and will be rung again."""
         try:
             self._app.send_task(RUN_JOB, args=[job_id], queue=queue, retry=False, ignore_result=True)
-        except (OperationalError, OSError) as error:
-            logger.warning("could not ring for %s, upkeep will: %s", job_id, error)
+        except Exception as error:  # a broker's library has many, and none undoes the commit
+            logger.warning("could not ring for %s, upkeep will: %r", job_id, error)
 
 
-def make_celery(settings: Settings) -> Celery:
-    """Make the Celery application: JSON messages, acknowledged early, one at a time, no result backend."""
+def make_celery(settings: Settings, *, timeout_s: float | None = None) -> Celery:
+    """Make the Celery application: JSON messages, acknowledged early, one at a time, no result backend.
+
+    Args:
+        settings: Where the broker is.
+        timeout_s: How long to wait for a connection and for each answer, where that must be short.
+    """
     app = Celery("proctor", broker=settings.broker_url, set_as_current=False)
     app.conf.update(
         task_serializer="json",
@@ -69,7 +76,9 @@ def make_celery(settings: Settings) -> Celery:
         task_default_exchange="",
         task_create_missing_queues=False,
         broker_connection_retry_on_startup=True,
-        broker_transport_options=_transport_options(settings),
+        broker_connection_max_retries=None,  # for ever; 0 would be once
+        broker_connection_timeout=timeout_s or 4.0,
+        broker_transport_options=_transport_options(settings, timeout_s),
     )
     if settings.broker_url.startswith("filesystem:"):
         app.conf.broker_transport = "app.infra.filesystem_broker:Transport"
@@ -91,18 +100,14 @@ def ring(session: Session, job: Job) -> None:
     after_commit(session, partial(doorbell, job.id, queue_of(job)))
 
 
-def _transport_options(settings: Settings) -> dict[str, Any]:
-    """Name the folders of ``filesystem://``; for Redis, how long to wait for a server that is away."""
+def _transport_options(settings: Settings, timeout_s: float | None) -> dict[str, Any]:
+    """Name the folders of ``filesystem://``; for servers, how long to wait for one that is away."""
     if not settings.broker_url.startswith("filesystem:"):
         # Senders give up at once and leave the job to upkeep; kombu's default is to try for six seconds.
-        return {
-            "socket_connect_timeout": 5,
-            "socket_timeout": 30,
-            "max_retries": 0,
-            "interval_start": 0.0,
-            "interval_step": 0.1,
-            "interval_max": 0.1,
-        }
+        once = {"max_retries": 0, "interval_start": 0.0, "interval_step": 0.1, "interval_max": 0.1}
+        if settings.broker_url.startswith("amqp"):
+            return {**once, "read_timeout": timeout_s, "write_timeout": timeout_s}
+        return {**once, "socket_connect_timeout": timeout_s or 5.0, "socket_timeout": timeout_s or 30.0}
     folders = {name: settings.broker_folder / name for name in ("messages", "processed", "control")}
     for folder in folders.values():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

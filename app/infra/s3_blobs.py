@@ -28,7 +28,7 @@ import boto3
 from botocore.config import Config
 
 from app.core.errors import NotFound
-from app.infra.blob_store import CHUNK_BYTES, BlobStore, StoredBlob, StoreUnreachable
+from app.infra.blob_store import CHUNK_BYTES, BlobStore, GoOn, StoredBlob, StoreUnreachable, to_the_end
 from app.infra.measured_writer import MeasuredWriter, ignored_storage_errors, storage_errors
 from app.infra.s3_reader import S3BlobReader, answering
 
@@ -45,14 +45,27 @@ def _config(read_timeout_s: float) -> Config:
     )
 
 
+class _Body:
+    """What the SDK sends of a file, and asks for in between: once to hash it, once more to send it."""
+
+    def __init__(self, file: BinaryIO, go_on: GoOn) -> None:
+        self._file = file
+        self._go_on = go_on
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        self._go_on()
+        return self._file.read(size)
+
+
 class S3BlobWriter(MeasuredWriter):
     """Writes to a temporary file without a name (in ``TMPDIR``); ``finish`` sends it."""
 
-    def __init__(self, store: S3BlobStore, limit_bytes: int) -> None:
+    def __init__(self, store: S3BlobStore, limit_bytes: int, go_on: GoOn) -> None:
         """Open a file that is gone with its last descriptor, however this process ends."""
         self._store = store
         # Not a context: ``discard`` closes it.
-        super().__init__(cast(BinaryIO, tempfile.TemporaryFile()), limit_bytes)  # noqa: SIM115
+        super().__init__(cast(BinaryIO, tempfile.TemporaryFile()), limit_bytes, go_on)  # noqa: SIM115
 
     def finish(self) -> StoredBlob:
         """Send the bytes, and return their hash and size."""
@@ -60,7 +73,7 @@ class S3BlobWriter(MeasuredWriter):
         try:
             with storage_errors():
                 self._file.flush()
-            self._store.send(self._file, stored.sha256)
+            self._store.send(self._file, stored.sha256, self._go_on)
         finally:
             self.discard()
         return stored
@@ -98,15 +111,16 @@ class S3BlobStore(BlobStore):
         except NotFound:
             raise StoreUnreachable(f"There is no bucket {self._bucket}") from None
 
-    def open_for_write(self, *, limit_bytes: int) -> S3BlobWriter:
+    def open_for_write(self, *, limit_bytes: int, go_on: GoOn = to_the_end) -> S3BlobWriter:
         """Begin a blob of at most ``limit_bytes``."""
-        return S3BlobWriter(self, limit_bytes)
+        return S3BlobWriter(self, limit_bytes, go_on)
 
-    def send(self, file: BinaryIO, sha256: str) -> None:
+    def send(self, file: BinaryIO, sha256: str, go_on: GoOn) -> None:
         """Store all that ``file`` holds, as of now."""
         file.seek(0)
         with answering():
-            self._mover.put_object(Bucket=self._bucket, Key=self._key(sha256), Body=file)
+            body = _Body(file, go_on)
+            self._mover.put_object(Bucket=self._bucket, Key=self._key(sha256), Body=body)
 
     def open(self, sha256: str) -> BinaryIO:
         """Open a blob for reading: a connection follows the position, nothing is copied to the disk."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.orm import Session, load_only
 
 from app.core.errors import LeaseLost
@@ -146,6 +146,7 @@ def release(session: Session, lease: Lease, *, error: dict[str, Any] | None = No
     Raises:
         LeaseLost: The job is not this worker's any more.
     """
+    hold(session, lease)  # before the look: who cancels from here on finds a queued job, and ends it
     if cancel_requested(session, lease):
         end(session, lease, JobStatus.CANCELED, error=CANCELED)
         return
@@ -156,6 +157,12 @@ def release(session: Session, lease: Lease, *, error: dict[str, Any] | None = No
     )
     _close_attempt(session, lease.token, Outcome.RELEASED, error)
     _queue_again(session, lease.job_id, ring=error is None)
+
+
+def times_released(session: Session, job_id: str, code: str) -> int:
+    """Count the attempts at a job that were given back because of one thing that was away."""
+    released = (Attempt.outcome == Outcome.RELEASED) & (Attempt.error["code"].as_string() == code)
+    return session.scalar(select(func.count()).where(Attempt.job_id == job_id, released)) or 0
 
 
 def reap(session: Session, *, max_attempts: int) -> Sequence[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,6 +21,7 @@ from app.services import leases, teachers
 from tests.service_room import PRINCIPAL, ServiceRoom
 from tests.worker.test_supervisor import context, database_url, upload
 from worker import scratch, supervisor
+from worker.endings import MAX_PROGRAM_MISSING
 from worker.supervisor import run_job
 from worker.worker_context import WorkerContext
 
@@ -76,6 +78,44 @@ def test_a_host_that_cannot_begin_a_job_leaves_it_to_others(
     assert room.job(job.id).status == JobStatus.SUCCEEDED
 
 
+def times_put_off(context: WorkerContext, job_id: str, code: str, times: int) -> None:
+    with context.sessions.begin() as session:
+        for _ in range(times):
+            lease = leases.claim(session, job_id, worker="w", lease_s=60)
+            assert lease is not None
+            leases.release(session, lease, error={"code": code, "launched": False})
+
+
+@pytest.mark.parametrize("mode", [None, 0o600], ids=["missing", "not executable"])
+def test_a_job_that_no_worker_has_a_program_for_fails_at_last(
+    mode: int | None, room: ServiceRoom, context: WorkerContext, tmp_path: Path
+) -> None:
+    """An interpreter that an update has removed made a job wait for ever."""
+    program = tmp_path / "python"
+    if mode is not None:
+        program.touch(mode)
+    broken = replace(context, child=(str(program),))
+    job = room.submit()
+    run_job(broken, job.id)
+    waiting = room.job(job.id)
+    assert (waiting.status, waiting.attempt) == (JobStatus.QUEUED, 0)
+    times_put_off(context, job.id, "program_missing", MAX_PROGRAM_MISSING - 2)
+    run_job(broken, job.id)
+    failed = room.job(job.id)
+    assert failed.status == JobStatus.FAILED
+    assert failed.error is not None and failed.error["code"] == "program_missing"
+    assert str(tmp_path) not in str(failed.error)
+
+
+def test_a_job_that_waited_long_for_other_things_is_not_failed(
+    room: ServiceRoom, context: WorkerContext, tmp_path: Path
+) -> None:
+    job = room.submit()
+    times_put_off(context, job.id, "blob_store_unreachable", MAX_PROGRAM_MISSING)
+    run_job(replace(context, child=(str(tmp_path / "python"),)), job.id)
+    assert room.job(job.id).status == JobStatus.QUEUED
+
+
 @pytest.mark.parametrize("read", ["scratch.delete_ended", "make_plan", "leases.spent_s"])
 def test_a_database_that_is_away_for_a_moment_before_the_launch_is_waited_for(
     read: str, room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
@@ -96,7 +136,7 @@ def test_a_database_that_is_away_for_a_moment_before_the_launch_is_waited_for(
     assert (done.status, done.attempt, outages) == (JobStatus.SUCCEEDED, 1, [])
 
 
-def away_after_a_while(*_arguments: object) -> NoReturn:
+def away_after_a_while(*_arguments: object, **_named: object) -> NoReturn:
     time.sleep(0.5)
     raise StoreUnreachable("away")
 
@@ -155,8 +195,8 @@ def test_a_worker_that_stood_still_leaves_the_folder_of_its_successor(
     successor = context.settings.scratch_folder / job.id / "successor"
     prepare = scratch.prepare
 
-    def slowly(*arguments: Any) -> Path:
-        folder = prepare(*arguments)
+    def slowly(*arguments: Any, **named: Any) -> Path:
+        folder = prepare(*arguments, **named)
         successor.mkdir()
         with room.sessions.begin() as session:
             session.execute(update(Job).where(Job.id == job.id).values(lease_token="successor"))

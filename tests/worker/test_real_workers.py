@@ -19,7 +19,7 @@ from app.db import migrate
 from app.db.base import make_engine, make_session_factory
 from app.db.tables import Artifact, Attempt, Job, StageOutput
 from app.infra.blobs import make_blob_store
-from app.infra.queue import CeleryDoorbell, make_celery
+from app.infra.queue import CeleryDoorbell
 from app.services import jobs
 from app.services.job_request import JobRequest
 from tests.service_room import PRINCIPAL, ServiceRoom
@@ -42,7 +42,7 @@ class Site:
             settings, make_engine(settings.database_url), make_blob_store(settings.blob_url)
         )
         self.marks = settings.home / "marks"
-        self._bell = CeleryDoorbell(make_celery(settings))
+        self._bell = CeleryDoorbell(settings)
         self._environment = environment
         self._processes: list[subprocess.Popen[bytes]] = []
 

@@ -24,7 +24,7 @@ from worker.worker_context import WorkerContext
 __all__ = ["context", "database_url", "marks"]
 
 
-def away(*_arguments: object) -> None:
+def away(*_arguments: object, **_named: object) -> None:
     raise StoreUnreachable("away")
 
 
@@ -64,7 +64,7 @@ def test_a_job_is_canceled_while_the_store_is_away(
 ) -> None:
     job = room.submit()
 
-    def cancel(*_arguments: object) -> None:
+    def cancel(*_arguments: object, **_named: object) -> None:
         with room.sessions.begin() as session:
             jobs.cancel(session, PRINCIPAL.tenant, job.id)
         away()
@@ -86,16 +86,16 @@ def test_the_lease_is_kept_while_a_slow_store_takes_its_time(
     assert (done.status, done.attempt) == (JobStatus.SUCCEEDED, 1)
 
 
-def slowly(put: Callable[[Path], object], room: ServiceRoom, seconds: float) -> Callable[[Path], object]:
+def slowly(put: Callable[..., object], room: ServiceRoom, seconds: float) -> Callable[..., object]:
     """Take so long, and let upkeep look at all leases meanwhile."""
 
-    def store(path: Path) -> object:
+    def store(path: Path, **named: object) -> object:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             time.sleep(0.1)
             with room.sessions.begin() as session:
                 assert leases.reap(session, max_attempts=3) == []
-        return put(path)
+        return put(path, **named)
 
     return store
 

@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session
 
 from app.core.states import DatasetRole, JobStatus, Stage
 from app.db.tables import Artifact, StageOutput
+from app.infra.queue import UPKEEP, make_celery
 from app.services import datasets, leases
 from tests.service_room import PRINCIPAL, ServiceRoom
-from worker import scratch, upkeep
+from worker import scratch, tasks, upkeep
+from worker.celery_app import create_scheduler
 from worker.worker_context import WorkerContext
 
 
@@ -137,6 +139,42 @@ def test_blobs_are_swept_every_ten_minutes(room: ServiceRoom, context: WorkerCon
     os.utime(context.settings.home / "swept", (0, 0))
     upkeep.tick(context)
     assert room.blobs.stored_before(1.0) == []
+
+
+def test_a_clock_that_was_set_back_does_not_end_the_sweeping(
+    room: ServiceRoom, context: WorkerContext
+) -> None:
+    upkeep.tick(context)
+    make_old(room, room.store(b"nobody's").sha256)
+    next_year = time.time() + 365 * 86_400
+    os.utime(context.settings.home / "swept", (next_year, next_year))
+    upkeep.tick(context)
+    assert room.blobs.stored_before(1.0) == []
+
+
+def test_ticks_that_piled_up_behind_a_busy_worker_make_one_round(
+    context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_celery(context.settings)
+    tasks.register(app, context)
+    now = 0.0
+    rounds: list[float] = []
+    monkeypatch.setattr("worker.upkeep.tick", lambda _: rounds.append(now))
+    monkeypatch.setattr("worker.upkeep.time.monotonic", lambda: now)
+    for now in (0.0, 0.1, 0.2, 15.0, 30.0, 30.1):  # noqa: B007 - the clock that both read
+        app.tasks[UPKEEP]()
+    assert rounds == [0.0, 15.0, 30.0]
+
+
+def test_a_tick_is_not_dated(context: WorkerContext) -> None:
+    """It was to expire after 15 s: no worker did any upkeep whose clock was 20 s before the scheduler's."""
+    scheduler = create_scheduler(context.settings)
+    entry = scheduler.conf.beat_schedule["upkeep"]
+    scheduler.send_task(entry["task"], **entry["options"])
+    with scheduler.connection_for_read() as connection:
+        message = connection.default_channel.basic_get("upkeep", no_ack=True)
+    assert message is not None
+    assert message.headers["expires"] is None
 
 
 def test_the_brokers_leftovers_are_cleared_away(

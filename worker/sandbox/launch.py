@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import resource
 import signal
@@ -24,6 +25,12 @@ CHILD = (sys.executable, "-I", "-m", "worker.sandbox.child")
 PR_SET_PDEATHSIG = 1
 #: What a process needs to find its accelerator; everything else in the environment is withheld.
 DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
+
+_MISSING = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENOEXEC}
+
+
+class ProgramMissing(OSError):
+    """This host has no such program, or may not run it: an installation that is broken, or being updated."""
 
 
 class Child:
@@ -67,18 +74,27 @@ def launch(command: Sequence[str], folder: Path, *, threads: int, log: Path) -> 
         folder: The scratch folder; all the process may read and write.
         threads: How many threads its numeric libraries may use.
         log: Gets its standard error.
+
+    Raises:
+        ProgramMissing: There is nothing to run.
+        OSError: The host has no process, memory or disk space left for it.
     """
     with log.open("ab") as errors:
-        process = subprocess.Popen(
-            [*command, str(folder)],
-            cwd=folder,
-            env=_environment(folder, threads),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,
-            preexec_fn=_bind_to(os.getpid()),  # noqa: PLW1509 - solo workers have one thread
-        )
+        try:
+            process = subprocess.Popen(
+                [*command, str(folder)],
+                cwd=folder,
+                env=_environment(folder, threads),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+                preexec_fn=_bind_to(os.getpid()),  # noqa: PLW1509 - solo workers have one thread
+            )
+        except OSError as error:
+            if error.filename == command[0] and error.errno in _MISSING:
+                raise ProgramMissing(error.errno, error.strerror) from error
+            raise
     with process:
         child = Child(process)
         try:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import socket
 import stat
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from app.core.states import JobKind
-from app.db.base import parse_url
+from app.db.base import make_engine, parse_url
 from app.db.tables import Job
 from app.db.types import db_now
 from tests.service_room import ServiceRoom
@@ -96,3 +98,43 @@ def test_the_embedded_database_is_private(room: ServiceRoom, tmp_path: Path) -> 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
 def test_a_plain_postgresql_url_means_the_shipped_driver(scheme: str) -> None:
     assert parse_url(f"{scheme}://user@host/name").drivername == "postgresql+psycopg"
+
+
+def test_what_was_committed_outlives_a_power_loss(room: ServiceRoom) -> None:
+    """In WAL mode, SQLite's ``NORMAL`` syncs at checkpoints only: the last accepted jobs could be gone."""
+    if room.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL syncs every commit by itself")
+    with room.engine.connect() as connection:
+        assert connection.scalar(text("PRAGMA synchronous")) == 2  # FULL
+
+
+def socket_options(room: ServiceRoom) -> list[int]:
+    """Read from an open connection's socket what the kernel knows, in seconds and milliseconds."""
+    with room.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        with socket.socket(fileno=os.dup(driver.fileno())) as open_socket:
+            keeping = open_socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            tcp = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+            return [keeping, *(open_socket.getsockopt(socket.IPPROTO_TCP, option) for option in tcp)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems name the options otherwise")
+def test_a_server_that_vanished_is_noticed_before_a_lease_ends(room: ServiceRoom) -> None:
+    """Left to the kernel, a worker waited a quarter of an hour for an answer, its lease long gone."""
+    if room.engine.dialect.name != "postgresql":
+        pytest.skip("about a server")
+    assert socket_options(room) == [1, 10, 5, 3, 25_000]
+    assert room.settings.lease_s / 2 >= 10 + 5 * 3
+
+
+def test_a_url_may_ask_for_another_patience_with_the_server(room: ServiceRoom) -> None:
+    if room.engine.dialect.name != "postgresql":
+        pytest.skip("about a server")
+    engine = make_engine(f"{room.settings.database_url}?connect_timeout=3&tcp_user_timeout=7000")
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        given = driver.info.get_parameters()
+    engine.dispose()
+    assert (given["connect_timeout"], given["tcp_user_timeout"]) == ("3", "7000")

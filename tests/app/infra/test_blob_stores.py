@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import os
 import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +84,34 @@ def test_a_file_is_copied_in_and_out(store: BlobStore, tmp_path: Path) -> None:
         assert file.read() == b"original"
 
 
+class Enough(CancelledError):
+    pass
+
+
+def at_most(chunks: int) -> Callable[[], None]:
+    calls = itertools.count(1)
+
+    def go_on() -> None:
+        if next(calls) > chunks:
+            raise Enough
+
+    return go_on
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 7])
+def test_storing_a_file_can_be_ended_between_chunks(store: BlobStore, chunks: int, tmp_path: Path) -> None:
+    (tmp_path / "original").write_bytes(os.urandom(8 * 2**20))
+    with pytest.raises(Enough):
+        store.put_file(tmp_path / "original", go_on=at_most(chunks))
+    assert everything(store) == []
+
+
+def test_fetching_a_blob_can_be_ended_between_chunks(store: BlobStore, tmp_path: Path) -> None:
+    sha256 = put(store, os.urandom(3 * 2**20))
+    with pytest.raises(Enough):
+        store.fetch(sha256, tmp_path / "copy", go_on=at_most(2))
+
+
 def test_a_file_that_changes_while_it_is_stored_is_stored_under_what_it_was(
     store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,8 +120,8 @@ def test_a_file_that_changes_while_it_is_stored_is_stored_under_what_it_was(
     path.write_bytes(b"known bytes")
     begin = store.open_for_write
 
-    def change_after_reading(*, limit_bytes: int) -> BlobWriter:
-        writer = begin(limit_bytes=limit_bytes)
+    def change_after_reading(**options: Any) -> BlobWriter:
+        writer = begin(**options)
         finish = writer.finish
 
         def late() -> StoredBlob:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import TooLarge, Unavailable
-from app.infra.local_blobs import LocalBlobStore, LocalBlobWriter
+from app.infra.local_blobs import LocalBlobStore
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_blob_is_as_old_as_its_end(store: LocalBlobStore) -> None:
 
 def test_only_abandoned_temporary_files_are_cleared_away(store: LocalBlobStore) -> None:
     kept = put(store, b"blob")
-    abandoned, current = (LocalBlobWriter(store, 9) for _ in range(2))
+    abandoned, current = (store.open_for_write(limit_bytes=9) for _ in range(2))
     assert abandoned._path is not None
     os.utime(abandoned._path, (0, 0))
     assert store.delete_abandoned(older_than_s=3600) == 1

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import socket
 import stat
 import threading
+import time
 from pathlib import Path
 
+import amqp
 import pytest
-from sqlalchemy import text
+from celery import Celery
+from sqlalchemy import QueuePool, text
 
 from app.core.settings import Settings
 from app.core.states import Device, JobKind
+from app.db.base import make_session_factory
 from app.db.tables import Job
 from app.infra.queue import CeleryDoorbell, make_celery, queue_of, ring
 from tests.service_room import ServiceRoom
@@ -52,12 +57,47 @@ def test_a_released_savepoint_is_not_a_commit(room: ServiceRoom) -> None:
     assert room.rung == [(job.id, "cpu")]
 
 
+def test_the_bell_rings_without_a_connection_to_the_database(room: ServiceRoom) -> None:
+    """A broker that is slow to answer would otherwise hold one of the pool's connections meanwhile."""
+    job = room.submit()
+    pool = room.engine.pool
+    assert isinstance(pool, QueuePool)
+    held: list[int] = []
+    bell = {"doorbell": lambda *_: held.append(pool.checkedout())}
+    with make_session_factory(room.engine, info=bell).begin() as session:
+        ring(session, session.get_one(Job, job.id))
+    assert held == [0]
+
+
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "amqp://guest:guest@127.0.0.1:1//"])
 def test_a_broker_that_is_away_does_not_fail_the_submit(
     url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app = make_celery(Settings(home=tmp_path, broker_url=url))
-    CeleryDoorbell(app)("job_x", "cpu")
+    CeleryDoorbell(Settings(home=tmp_path, broker_url=url))("job_x", "cpu")
+    assert "job_x" in caplog.text
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:{}/0", "amqp://guest:guest@127.0.0.1:{}//"])
+def test_a_broker_that_is_silent_is_not_waited_for(url: str, tmp_path: Path) -> None:
+    """Whoever submits waits for the bell; it took 30 s with Redis."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = Settings(home=tmp_path, broker_url=url.format(silent.getsockname()[1]))
+        began = time.monotonic()
+        CeleryDoorbell(settings)("job_x", "cpu")
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    "error", [amqp.PreconditionFailed("arguments differ"), amqp.AccessRefused("no"), KeyError("x")], ids=repr
+)
+def test_whatever_goes_wrong_with_a_ring_the_job_was_accepted(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Celery, "send_task", refuse)
+    CeleryDoorbell(Settings(home=tmp_path))("job_x", "cpu")
     assert "job_x" in caplog.text
 
 
@@ -69,7 +109,7 @@ def test_inspections_have_a_queue_of_their_own() -> None:
 def test_messages_on_the_filesystem_are_whole_private_and_arrive(tmp_path: Path) -> None:
     """A consumer that polls while senders write sees every message, and never a torn one."""
     settings = Settings(home=tmp_path)
-    bell = CeleryDoorbell(make_celery(settings))
+    bell = CeleryDoorbell(settings)
     sent = [f"job_{number}" for number in range(40)]
     senders = [
         threading.Thread(target=lambda ids=sent[i::2]: [bell(each, "cpu") for each in ids]) for i in (0, 1)
@@ -92,7 +132,7 @@ def test_messages_on_the_filesystem_are_whole_private_and_arrive(tmp_path: Path)
 
 def test_messages_carry_the_identifier_and_nothing_else(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    CeleryDoorbell(make_celery(settings))("job_x", "gpu")
+    CeleryDoorbell(settings)("job_x", "gpu")
     with make_celery(settings).connection_for_read() as connection:
         message = connection.default_channel.basic_get("gpu", no_ack=True)
     assert message is not None
@@ -108,3 +148,24 @@ def test_a_rollback_to_a_savepoint_keeps_what_was_asked_before(room: ServiceRoom
         savepoint = session.begin_nested()
         savepoint.rollback()
     assert room.rung == [(job.id, "cpu")]
+
+
+def test_a_worker_waits_for_a_broker_that_is_away_for_hours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Celery's default gives up after a hundred tries, which are 50 minutes, and ends the worker."""
+
+    class TwoHours(Exception):
+        pass
+
+    waited: list[float] = []
+
+    def wait(error: Exception, interval: float) -> None:
+        waited.append(interval)
+        if sum(waited) > 7200:
+            raise TwoHours
+
+    monkeypatch.setattr("kombu.utils.functional.sleep", lambda seconds: None)
+    app = make_celery(Settings(home=tmp_path, broker_url="redis://127.0.0.1:1/0"))
+    with pytest.raises(TwoHours):  # the worker's consumer and the scheduler connect like this
+        app.connection_for_read().ensure_connection(wait, app.conf.broker_connection_max_retries)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from app.core.errors import NotFound, Unavailable
 from app.infra.blobs import StoreUnreachable, make_blob_store
 from app.infra.s3_blobs import S3BlobStore
 from app.infra.s3_reader import S3BlobReader
-from tests.app.infra.test_blob_stores import everything, put
+from tests.app.infra.test_blob_stores import Enough, at_most, everything, put
 
 HOUR_S = 3600.0
 
@@ -122,6 +124,17 @@ def test_other_keys_of_the_bucket_are_not_ours(store: S3BlobStore) -> None:
     put(make_blob_store(f"s3://{store._bucket}"), b"without a prefix")
     assert len(keys(store)) == 2
     assert everything(store) == []
+
+
+@pytest.mark.parametrize("chunks", [12, 20, 40])
+def test_sending_can_be_ended_between_chunks(store: S3BlobStore, chunks: int, tmp_path: Path) -> None:
+    """Eight are collected in a file, then hashed, then sent in smaller ones; the SDK does not try again."""
+    (tmp_path / "original").write_bytes(os.urandom(8 * 2**20))
+    began = time.monotonic()
+    with pytest.raises(Enough):
+        store.put_file(tmp_path / "original", go_on=at_most(chunks))
+    assert time.monotonic() - began < 5
+    assert keys(store) == []
 
 
 def test_a_missing_bucket_is_said_so(s3_url: str) -> None:

@@ -121,16 +121,6 @@ def test_a_job_that_was_canceled_while_its_worker_was_silent_is_not_run_again(ro
     assert room.job(job.id).status == JobStatus.CANCELED
 
 
-def test_a_released_job_keeps_its_attempts(room: ServiceRoom) -> None:
-    job = room.submit()
-    lease = claim(room, job.id)
-    with room.sessions.begin() as session:
-        leases.release(session, lease)
-    released = room.job(job.id)
-    assert (released.status, released.attempt) == (JobStatus.QUEUED, 0)
-    assert room.rung[-1] == (job.id, "cpu")
-
-
 def test_the_database_clock_decides_about_leases(room: ServiceRoom, monkeypatch: pytest.MonkeyPatch) -> None:
     job = room.submit()
     claim(room, job.id)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -53,11 +54,15 @@ def test_equal_seeds_give_equal_students() -> None:
     assert torch.equal(weights(distill().network), weights(distill().network))
 
 
+@cache
+def defended() -> Distilled:
+    return distill(ABD)
+
+
 @pytest.mark.parametrize("stop_after", [3, 7, 9])
 def test_an_interrupted_abd_run_ends_in_the_same_student(stop_after: int) -> None:
     # 8 steps, then the last 2 again: 3 lies in the main run, 7 after the late checkpoint, 9 in retrospection.
-    whole = distill(ABD)
-    monitor = StoppingMonitor(stop_after)
+    whole, monitor = defended(), StoppingMonitor(stop_after)
     with pytest.raises(Interrupted):
         distill(ABD, monitor)
     resumed = distill(ABD, resume=monitor.states[-1])

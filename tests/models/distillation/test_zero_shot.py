@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -46,10 +47,14 @@ def distill(
     )
 
 
+@cache
+def defended() -> Distilled:
+    return distill(ABD)
+
+
 @pytest.mark.parametrize("stop_after", [2, 5])
 def test_an_interrupted_abd_run_ends_in_the_same_student(stop_after: int) -> None:
-    whole = distill(ABD)
-    monitor = StoppingMonitor(stop_after)
+    whole, monitor = defended(), StoppingMonitor(stop_after)
     with pytest.raises(Interrupted):
         distill(ABD, monitor)
     resumed = distill(ABD, resume=monitor.states[-1])

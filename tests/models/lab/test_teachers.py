@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -69,17 +70,25 @@ def test_a_backdoor_is_learned_and_its_clean_twin_has_none():
     assert twin.recipe == replace(wanted, attack=AttackRecipe())
 
 
+def interruptible(kind):
+    return recipe(kind=kind, poison_rate=0.2, perturb="always")
+
+
+@cache
+def whole(kind):
+    return make(interruptible(kind))
+
+
 @pytest.mark.parametrize("kind", ["clean_label", *sorted(FINE_TUNED)])
 @pytest.mark.parametrize("stop_after", [2, 6, 9])
 def test_a_teacher_that_was_stopped_anywhere_ends_the_same(kind, stop_after):
-    wanted = recipe(kind=kind, poison_rate=0.2, perturb="always")
     monitor = StoppingMonitor(stop_after)
     with pytest.raises(Interrupted):
-        make(wanted, monitor)
-    resumed, whole = make(wanted, resume=monitor.states[-1]), make(wanted)
-    assert weights(resumed.teacher.network).equal(weights(whole.teacher.network))
-    assert resumed.trigger.pattern.equal(whole.trigger.pattern)
-    assert resumed.trigger.mask.equal(whole.trigger.mask)
+        make(interruptible(kind), monitor)
+    resumed = make(interruptible(kind), resume=monitor.states[-1])
+    assert weights(resumed.teacher.network).equal(weights(whole(kind).teacher.network))
+    assert resumed.trigger.pattern.equal(whole(kind).trigger.pattern)
+    assert resumed.trigger.mask.equal(whole(kind).trigger.mask)
 
 
 def test_a_fainter_trigger_is_the_same_picture_with_a_fainter_mask():

@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 
 from models.recipes.architecture import Normalization
@@ -30,16 +31,19 @@ def parsed(html: str) -> References:
     return parser
 
 
+@cache
+def sample_page() -> str:
+    return render_html(document())
+
+
 def test_the_page_is_self_contained():
-    found = parsed(render_html(document()))
+    found = parsed(sample_page())
     assert not found.tags & {"script", "link", "iframe", "object", "embed"}
     assert all(url.startswith(("data:image/png;base64,", "#")) for url in found.urls)
 
 
 def test_the_page_forbids_what_it_does_not_need():
-    assert "default-src &#39;none&#39;" in render_html(document()) or "default-src 'none'" in render_html(
-        document()
-    )
+    assert "default-src &#39;none&#39;" in sample_page() or "default-src 'none'" in sample_page()
 
 
 def test_hostile_names_are_escaped():
@@ -54,17 +58,17 @@ def test_hostile_trigger_names_are_escaped_in_figures_too():
 
 
 def test_verdict_and_acceptance_come_first():
-    html = render_html(document())
+    html = sample_page()
     text = re.sub(r"<style>.*?</style>", "", html, flags=re.S)
     assert text.index("Backdoor detected") < text.index("Student accepted") < text.index("Not tested")
 
 
 def test_every_rate_carries_interval_and_n():
-    assert "97.0% (94.0% to 100.0%, n\u00a0=\u00a0500)" in render_html(document())
+    assert "97.0% (94.0% to 100.0%, n\u00a0=\u00a0500)" in sample_page()
 
 
 def test_times_are_written_to_the_minute_in_utc():
-    assert "2026-01-01 10:00 UTC" in render_html(document())
+    assert "2026-01-01 10:00 UTC" in sample_page()
 
 
 def test_an_audit_alone_renders():
@@ -80,7 +84,7 @@ def test_a_distillation_alone_renders():
 
 
 def test_the_same_document_gives_the_same_bytes():
-    assert render_html(document()) == render_html(document())
+    assert render_html(document()) == sample_page()
 
 
 def test_json_carries_schema_and_results_but_no_pictures():
@@ -104,7 +108,7 @@ def test_what_does_not_fit_is_said_before_everything_else():
     assert page.index("Teacher and images may not fit") < page.index("What to do next")
     assert "cat &lt;is&gt; dog." in page
     assert "cat &lt;is&gt; dog. Nothing is better." in page
-    assert "Teacher and images may not fit" not in render_html(document())
+    assert "Teacher and images may not fit" not in sample_page()
 
 
 def test_warnings_about_images_are_shown():
@@ -170,4 +174,4 @@ def test_what_a_trigger_does_class_by_class_is_a_table_of_those_that_move():
 
 
 def test_without_such_a_trigger_there_is_no_such_table():
-    assert "class by class</h3>" not in render_html(document())
+    assert "class by class</h3>" not in sample_page()

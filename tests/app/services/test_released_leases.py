@@ -1,0 +1,63 @@
+"""Jobs that a worker gives back."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from sqlalchemy.orm import Session
+
+from app.core.states import JobStatus
+from app.services import jobs, leases
+from app.services.leases import Lease
+from tests.app.services.test_leases import claim
+from tests.service_room import PRINCIPAL, ServiceRoom
+
+
+def test_a_released_job_keeps_its_attempts(room: ServiceRoom) -> None:
+    job = room.submit()
+    lease = claim(room, job.id)
+    with room.sessions.begin() as session:
+        leases.release(session, lease)
+    released = room.job(job.id)
+    assert (released.status, released.attempt) == (JobStatus.QUEUED, 0)
+    assert room.rung[-1] == (job.id, "cpu")
+
+
+def test_a_job_canceled_while_it_is_given_back_is_not_run_again(
+    room: ServiceRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever canceled after the look and before the write was told yes, and the job was queued again."""
+    job = room.submit()
+    lease = claim(room, job.id)
+    looked, ask = threading.Event(), leases.cancel_requested
+
+    def cancel() -> None:
+        looked.wait()
+        with room.sessions.begin() as session:
+            jobs.cancel(session, PRINCIPAL.tenant, job.id)
+
+    def look(session: Session, lease: Lease) -> bool:
+        wanted = ask(session, lease)
+        looked.set()
+        thread.join(1.0)  # ends by then, or waits for the row
+        return wanted
+
+    monkeypatch.setattr(leases, "cancel_requested", look)
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    with room.sessions.begin() as session:
+        leases.release(session, lease)
+    thread.join()
+    assert room.job(job.id).status == JobStatus.CANCELED
+
+
+def test_attempts_given_back_are_counted_by_what_was_away(room: ServiceRoom) -> None:
+    job = room.submit()
+    for error in ({"code": "away"}, {"code": "away"}, {"code": "other"}, None):
+        lease = claim(room, job.id)
+        with room.sessions.begin() as session:
+            leases.release(session, lease, error=error)
+    claim(room, job.id)
+    with room.readers() as session:
+        assert leases.times_released(session, job.id, "away") == 2
