@@ -24,6 +24,8 @@ class Teacher:
     """In evaluation mode, float32; takes normalized images."""
     normalization: Normalization
     spec: ArchitectureSpec
+    sha256: str | None = None
+    """Of its canonical weights; None for a network that no file holds."""
 
     @property
     def device(self) -> torch.device:
@@ -56,7 +58,12 @@ def load_teacher(
         raise rejection("canonical_changed", "The canonical file has not the SHA-256 of its inspection.")
     network = build(inspection.architecture)
     network.load_state_dict({**safetensors.torch.load(content), **constant_buffers(network)}, strict=True)
-    teacher = Teacher(network.eval().to(device), inspection.normalization, inspection.architecture)
+    teacher = Teacher(
+        network.eval().to(device),
+        inspection.normalization,
+        inspection.architecture,
+        inspection.canonical_sha256,
+    )
     _require_finite_outputs(teacher)
     return teacher
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from torch import Tensor
 
@@ -32,10 +31,3 @@ class AuditData:
                 code="labels_mismatch",
                 hint="Give one label per image.",
             )
-
-    @property
-    def tier(self) -> Literal[0, 1, 2]:
-        """0: no clean image; 1: unlabelled clean images; 2: labelled ones."""
-        if self.images is None or len(self.images) == 0:
-            return 0
-        return 1 if self.labels is None else 2

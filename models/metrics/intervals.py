@@ -9,14 +9,14 @@ from models.results.audit import Rate
 Z_95 = 1.959963984540054
 
 
-def wilson(successes: int, n: int, *, z: float = Z_95) -> Rate:
+def wilson(successes: float, n: int, *, z: float = Z_95) -> Rate:
     """Return a share with its 95 % Wilson score interval (Wilson 1927, without continuity correction).
 
     Unlike the normal interval it stays inside [0, 1] and does not shrink to nothing at 0 of n, which is
     where a defended student should be.
 
     Args:
-        successes: 0 to ``n``.
+        successes: 0 to ``n``; a sum of shares where images were looked at several times.
         n: At least 1.
         z: Quantile of the normal distribution; beyond that of 95 % where several shares are looked at.
 

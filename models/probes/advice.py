@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from models.data.bundle import AuditData
-from models.probes.calibration.conformal import fewest_references
+from models.probes.calibration.conformal import ALPHA, fewest_references
 from models.probes.findings import Findings
-from models.probes.probe_images import FEWEST_CLEAN_IMAGES, MOST_CLEAN_IMAGES
+from models.probes.probe_images import FEWEST_CLEAN_IMAGES, MOST_CLEAN_IMAGES, enough_clean_images
 from models.recipes.probe import ProbeRecipe
 from models.recipes.probe_catalog import CHANNEL_IMAGES, PROBES, find_probe
 from models.results.audit import BackdoorVerdict, Hazard
@@ -96,7 +96,7 @@ def give_advice(
     elif hazard == "high":
         lines.append("Distill from this network only with a defense: a trigger moved to a student.")
     compared = findings.calibration is not None and findings.calibration.decides
-    if data.images is None or len(data.images) < FEWEST_CLEAN_IMAGES:
+    if not enough_clean_images(data):
         lines.append(
             f"Give at least {FEWEST_CLEAN_IMAGES} clean images; labels let accuracy be measured too."
             + (f"{_LOSES} with such images ({_COMMAND} --images)." if compared else "")
@@ -115,14 +115,18 @@ def give_advice(
         )
     if probe.budget != "thorough" and verdict != "detected":
         lines.append(
-            "Run the audit again with budget thorough."
+            "Run the audit again with budget thorough; it compares all classes, so with many it takes long."
             + (f"{_LOSES} with that budget ({_COMMAND} --budget thorough)." if compared else "")
         )
     if not compared and verdict != "detected":
+        # Scores on patches of photographs that one user gave compare with no other network's.
+        patched = data.photographs and not enough_clean_images(data)
         lines.append(
-            f"Have clean networks like this one scored ({_COMMAND}): {fewest_references()} of them give the "
-            "verdict a known rate of false alarms, for audits with the same budget and sort of images."
+            f"Have clean networks like this one scored ({_COMMAND}): beside {fewest_references()} of them or "
+            f"more, `detected` is said of {ALPHA:.0%} of such networks by mistake, on average. That holds "
+            "for audits with the same budget and sort of images."
+            + (" None can be scored on patches of your photographs: leave them out then." if patched else "")
         )
     if not probe.transfer:
-        lines.append("Run the transfer probe: it shows whether a backdoor would move to a student.")
+        lines.append("Run the transfer probe: it shows whether a trigger moves to a briefly trained student.")
     return tuple(lines)

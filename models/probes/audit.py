@@ -18,7 +18,7 @@ from models.probes.calibration.apply import calibrate
 from models.probes.calibration.conditions import conditions_of
 from models.probes.calibration.read_set import shipped_sets
 from models.probes.calibration.reference_set import ReferenceSet
-from models.probes.findings import Findings, suspected_classes, trigger_works
+from models.probes.findings import Findings, suspected_classes
 from models.probes.followed_triggers import follow
 from models.probes.further import further_probes
 from models.probes.mmbd import margin_statistics
@@ -32,9 +32,6 @@ from models.recipes.job import Recipe
 from models.results.audit import AuditResult, ProbeResult
 from models.triggers import Trigger
 
-#: Where each part ends, as a share of the audit. Without transfer the bar jumps at the end.
-MARGINS_END, COMPARED_END, FURTHER_END, INVERSION_END, TRANSFER_END = 0.12, 0.22, 0.25, 0.35, 0.9
-
 
 @dataclass(frozen=True, eq=False)
 class Audited:
@@ -43,7 +40,7 @@ class Audited:
     result: AuditResult
     recovered: tuple[Trigger, ...]
     """Only those of classes that a probe found conspicuous: a benign network's universal perturbations would
-    move to any student and count against it."""
+    move to any student and count against it. No given trigger has a part in them: they tune RobustKD."""
 
 
 def run_audit(
@@ -81,7 +78,7 @@ def run_audit(
             part(audit)
         conditions = conditions_of(teacher.spec, data, recipe)
         audit.probes, audit.calibration = calibrate(
-            audit.probes, conditions, (*sets, *shipped_sets()), recipe.probe.task
+            audit.probes, conditions, (*sets, *shipped_sets()), recipe.probe.task, own_sha256=teacher.sha256
         )
         for part in (_probe_further, _invert, _follow, _learn_from):
             part(audit)
@@ -121,10 +118,8 @@ def _conclude(audit: AuditRun, started: float) -> Audited:
     measured = None
     if data.images is not None and data.labels is not None and len(data.images):
         measured = accuracy(audit.classifier, data.images, data.labels)
-    # What was recovered for a class that the verdict names is worth measuring, whichever way it was found.
-    suspects = {*suspected_classes(audit.probes), verdict.target_label}
     result = AuditResult(
-        tier=data.tier,
+        tier=audit.images.tier,
         verdict=verdict.word,
         target_label=verdict.target_label,
         sentence=verdict.sentence,
@@ -143,6 +138,7 @@ def _conclude(audit: AuditRun, started: float) -> Audited:
         channels=audit.channels,
         effects=findings.effects,
     )
+    suspects = suspected_classes(audit.probes)
     return Audited(result, tuple(t for t in audit.recovered if t.target_label in suspects))
 
 
@@ -187,7 +183,7 @@ def _probe_margins(audit: AuditRun) -> None:
             restarts=audit.effort.margin_restarts,
             steps=audit.effort.margin_steps,
             generator=audit.generator("margins"),
-            monitor=Portion(audit.monitor, 0, MARGINS_END),
+            monitor=audit.portion("margins"),
         )
     except TrainingFailed as problem:
         audit.failures.append(f"The margin probe could not run: {problem.detail}")
@@ -215,7 +211,7 @@ def _compare(audit: AuditRun) -> None:
         return
     kinds: tuple[Compared, ...] = ("patch", "perturbation") if audit.effort.perturbation_steps else ("patch",)
     classes = choose_classes(audit.classes_by_margin(), audit.effort.scanned_classes)
-    span = Portion(audit.monitor, MARGINS_END, COMPARED_END)
+    span = audit.portion("comparison")
     for place, kind in enumerate(kinds):
         audit.probes.append(
             compare_classes(
@@ -236,23 +232,20 @@ SCORED: tuple[Callable[[AuditRun], None], ...] = (_probe_margins, _compare)
 
 
 def _probe_further(audit: AuditRun) -> None:
-    audit.probes += further_probes(audit, Portion(audit.monitor, COMPARED_END, FURTHER_END))
+    audit.probes += further_probes(audit, audit.portion("further"))
 
 
 def _invert(audit: AuditRun) -> None:
-    """Recover triggers of every kind for classes that are suspected or that a given trigger leads to.
+    """Recover triggers of every kind for the classes that probes suspect; if none, for the first by margin.
 
-    Where there are none, for the first by margin.
+    A given trigger chooses no class: nothing that a defender may not know may tune a threshold.
     """
     if not audit.has_margins:
         return
-    hiding = _hiding(audit)
-    given = [report.target_label for report in audit.reports if trigger_works(report, hiding)]
-    suspected = tuple(dict.fromkeys([*suspected_classes(audit.probes), *given]))
-    classes = suspected or (audit.classes_by_margin()[0],)
+    classes = suspected_classes(audit.probes) or (audit.classes_by_margin()[0],)
     kinds: tuple[Kind, ...] = ("patch", "perturbation", "blend")
     searches = [(label, kind) for label in classes for kind in kinds]
-    span = Portion(audit.monitor, FURTHER_END, INVERSION_END)
+    span = audit.portion("inversion")
     for place, (label, kind) in enumerate(searches):
         trigger = invert_trigger(
             audit.classifier,
@@ -275,7 +268,7 @@ def _invert(audit: AuditRun) -> None:
 
 
 def _follow(audit: AuditRun) -> None:
-    follow(audit, Portion(audit.monitor, INVERSION_END, TRANSFER_END))
+    follow(audit, audit.portion("transfer"))
 
 
 def _learn_from(audit: AuditRun) -> None:
@@ -287,5 +280,5 @@ def _learn_from(audit: AuditRun) -> None:
             audit.images,
             audit.recipe.probe.budget,
             seed=derive_seed(audit.recipe.seed, "nasty"),
-            monitor=Portion(audit.monitor, TRANSFER_END, 1),
+            monitor=audit.portion("nasty"),
         )

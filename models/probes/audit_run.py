@@ -14,7 +14,9 @@ from models.data.bundle import AuditData
 from models.engine.frozen import frozen
 from models.engine.monitor import Monitor
 from models.engine.seed import derive_seed, make_generator
+from models.probes.audit_parts import Part, part_spans
 from models.probes.effort import EFFORTS, Effort
+from models.probes.portion import Portion
 from models.probes.probe_images import ProbeImages, probe_images
 from models.recipes.job import Recipe
 from models.results.audit import ChannelResult, ProbeResult, TransferResult, TriggerReport
@@ -49,6 +51,12 @@ class AuditRun:
     def generator(self, stream: str) -> torch.Generator:
         """Make a probe's source of randomness; its device is where the probe computes."""
         return make_generator(self.recipe.seed, stream, self.teacher.device)
+
+    def portion(self, part: Part) -> Portion:
+        """Return the monitor of one part, which knows its place in the whole."""
+        labelled = self.data.labels is not None
+        spans = part_spans(self.effort, self.recipe.probe, self.teacher.spec.num_classes, labelled=labelled)
+        return Portion(self.monitor, *spans[part])
 
     @property
     def has_margins(self) -> bool:

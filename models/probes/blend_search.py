@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from models.probes.candidates import Candidates, SearchPlan, run_search
+from models.probes.candidates import Candidates, SearchPlan, search_by_parts
 
 #: Above this the picture hides the image, and every class has one that works.
 MOST_OPACITY = 0.5
@@ -29,30 +29,40 @@ def search_blends(
 
     Arguments and errors as of ``models.probes.candidates.Search``.
     """
-    state = _BlendSearch(images, target_labels, plan)
-    run_search(state, classifier, images, plan)
-    masks = state.opacities.view(-1, 1, 1, 1).expand(-1, 1, *images.shape[-2:]).clone()
-    return Candidates(state.patterns, masks, state.opacities, state.reached)
+    count, generator, device = len(target_labels), plan.generator, plan.generator.device
+    raw_patterns = 0.5 * torch.randn(count, *images.shape[1:], generator=generator, device=device)
+    return search_by_parts(
+        lambda part: _BlendSearch(raw_patterns[part], target_labels[part], plan),
+        classifier,
+        images,
+        count,
+        plan,
+    )
 
 
 class _BlendSearch:
     """The optimizer's state and the faintest picture so far."""
 
-    def __init__(self, images: Tensor, target_labels: Tensor, plan: SearchPlan) -> None:
-        generator, device, count = plan.generator, plan.generator.device, len(target_labels)
-        self.raw_pattern = 0.5 * torch.randn(count, *images.shape[1:], generator=generator, device=device)
+    def __init__(self, raw_pattern: Tensor, target_labels: Tensor, plan: SearchPlan) -> None:
+        device, count = plan.generator.device, len(target_labels)
+        self.raw_pattern = raw_pattern
         self.optimizer = torch.optim.Adam([self.raw_pattern.requires_grad_()], lr=0.1, betas=(0.5, 0.9))
         self.labels = target_labels.to(device).repeat_interleave(plan.batch_size)
         self.goal = plan.goal
         self.opacity = torch.full((count,), FIRST_OPACITY, device=device)
         self.success = torch.zeros(count, device=device)
         self.opacities = torch.ones(count, device=device)
-        self.patterns = torch.zeros(count, *images.shape[1:], device=device)
+        self.patterns = torch.zeros_like(raw_pattern)
         self.reached = torch.zeros(count, dtype=torch.bool, device=device)
 
     def smallest(self) -> float:
         """Return the smallest size of a candidate that worked."""
         return float(self.opacities.min())
+
+    def found(self) -> Candidates:
+        """Return the faintest pictures, each behind a mask of one opacity."""
+        masks = self.opacities.view(-1, 1, 1, 1).expand(-1, 1, *self.patterns.shape[-2:]).clone()
+        return Candidates(self.patterns, masks, self.opacities, self.reached)
 
     def step(self, classifier: nn.Module, batch: Tensor) -> None:
         """Blend every picture over ``batch``, pixels (B, 3, H, W), and descend."""

@@ -1,15 +1,23 @@
-"""What every search for triggers takes and hands back, and its loop."""
+"""What every search for triggers takes and hands back, and its loop.
+
+The classes of a search are independent of each other, so they are searched a few at a time: all at once,
+1,000 classes at 16 images each would be 16,000 images with gradients in one batch. What is held for a class
+that waits or is done, its start and its trigger, are 32 bytes a pixel.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from models.engine.monitor import Monitor, raise_if_stopped
+from models.probes.bounded_batches import images_per_batch
 from models.probes.image_stream import stream_batches
+from models.probes.portion import Portion
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +42,7 @@ class SearchPlan:
     steps: int
     """Of the optimizer."""
     batch_size: int
-    """Images per candidate and step, B; a step classifies B x C images."""
+    """Images per candidate and step, B; a step classifies at most ``images_per_batch`` of them, or B."""
     goal: float
     """A trigger works when at least this share of the running average of its batches goes to the target."""
     generator: torch.Generator
@@ -63,7 +71,7 @@ class Search(Protocol):
 
 
 class SearchState(Protocol):
-    """The candidates while they are searched."""
+    """Some candidates while they are searched."""
 
     def step(self, classifier: nn.Module, batch: Tensor) -> None:
         """Improve every candidate on pixels (B, 3, H, W) in [0, 1]."""
@@ -71,9 +79,38 @@ class SearchState(Protocol):
     def smallest(self) -> float:
         """Return the smallest size of a candidate that worked."""
 
+    def found(self) -> Candidates:
+        """Return the best so far."""
 
-def run_search(state: SearchState, classifier: nn.Module, images: Tensor, plan: SearchPlan) -> None:
-    """Take the steps of a search; arguments and errors as of ``Search``."""
+
+def search_by_parts(
+    begin: Callable[[slice], SearchState], classifier: nn.Module, images: Tensor, count: int, plan: SearchPlan
+) -> Candidates:
+    """Search all candidates, as many at a time as ``images_per_batch`` allows, one at least.
+
+    Every part sees the same images in the same order, and so finds what one search of all would: the starts
+    must have been drawn before. Other arguments and errors as of ``Search``.
+
+    Args:
+        begin: Makes the search of some candidates, by their places.
+        count: C.
+    """
+    size = max(1, images_per_batch(images.shape[-1]) // plan.batch_size)
+    order = plan.generator.get_state()
+    parts = []
+    for start in range(0, count, size):
+        plan.generator.set_state(order)
+        span = Portion(plan.monitor, start / count, min(1, (start + size) / count))
+        state = begin(slice(start, start + size))
+        _run(state, classifier, images, replace(plan, monitor=span))
+        parts.append(state.found())
+    joined = {
+        field.name: torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Candidates)
+    }
+    return Candidates(**joined)
+
+
+def _run(state: SearchState, classifier: nn.Module, images: Tensor, plan: SearchPlan) -> None:
     batches = stream_batches(images, plan.batch_size, plan.generator)
     for step, batch in zip(range(plan.steps), batches, strict=False):
         raise_if_stopped(plan.monitor)

@@ -79,7 +79,7 @@ def _transfer_line(transfer: TransferResult) -> str:
     rate = transfer.student_success
     outcome = {
         "high": "moves to a student",
-        "low": "does not move to a student",
+        "low": "stays below half of the images in a student",
         "not_tested": "could not be followed to a student",
     }[transfer.hazard]
     without = transfer.student_clean_rate

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from models.probes.candidates import Candidates, SearchPlan, run_search
+from models.probes.candidates import Candidates, SearchPlan, search_by_parts
 
 #: Weight of the whole image at the start; its factor after RUN good steps, its divisor after RUN bad ones.
 FIRST_WEIGHT, RAISE, LOWER, RUN = 10.0, 2.0, 2.0**1.5, 3
@@ -29,19 +29,28 @@ def search_patches(
     A class that nothing won has the whole image, over which the mask was free to grow. Arguments and errors
     as of ``models.probes.candidates.Search``.
     """
-    state = _PatchSearch(images, target_labels, plan)
-    run_search(state, classifier, images, plan)
-    return Candidates(state.patterns, state.masks, state.areas, state.reached)
+    count, generator, device = len(target_labels), plan.generator, plan.generator.device
+    height, width = images.shape[-2:]
+    raw_masks = 0.1 * torch.randn(count, 1, height, width, generator=generator, device=device)
+    raw_patterns = 0.5 * torch.randn(count, 3, height, width, generator=generator, device=device)
+    return search_by_parts(
+        lambda part: _PatchSearch(raw_masks[part], raw_patterns[part], target_labels[part], plan),
+        classifier,
+        images,
+        count,
+        plan,
+    )
 
 
 class _PatchSearch:
     """The optimizer's state and the best patch so far."""
 
-    def __init__(self, images: Tensor, target_labels: Tensor, plan: SearchPlan) -> None:
-        generator, device, count = plan.generator, plan.generator.device, len(target_labels)
-        height, width = images.shape[-2:]
-        self.raw_mask = 0.1 * torch.randn(count, 1, height, width, generator=generator, device=device)
-        self.raw_pattern = 0.5 * torch.randn(count, 3, height, width, generator=generator, device=device)
+    def __init__(
+        self, raw_mask: Tensor, raw_pattern: Tensor, target_labels: Tensor, plan: SearchPlan
+    ) -> None:
+        device, count = plan.generator.device, len(target_labels)
+        height, width = raw_mask.shape[-2:]
+        self.raw_mask, self.raw_pattern = raw_mask, raw_pattern
         self.optimizer = torch.optim.Adam(
             [self.raw_mask.requires_grad_(), self.raw_pattern.requires_grad_()], lr=0.1, betas=(0.5, 0.9)
         )
@@ -59,6 +68,10 @@ class _PatchSearch:
     def smallest(self) -> float:
         """Return the smallest size of a candidate that worked."""
         return float(self.areas.min())
+
+    def found(self) -> Candidates:
+        """Return the smallest patches; the whole image where none worked."""
+        return Candidates(self.patterns, self.masks, self.areas, self.reached)
 
     def step(self, classifier: nn.Module, batch: Tensor) -> None:
         """Stamp ``batch``, pixels (B, 3, H, W), with every candidate and descend."""

@@ -11,7 +11,7 @@ WHOLE = 1_000
 class Portion:
     """Shows a part's progress as progress of the whole; a part keeps no state to resume from.
 
-    An audit takes a minute or two: started again after a crash, it begins anew.
+    An audit of ten classes takes minutes: started again after a crash, it begins anew.
     """
 
     def __init__(self, monitor: Monitor, start: float, end: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -31,6 +32,13 @@ class ProbeImages:
     """``clean images`` or ``surrogate patches``."""
     spare: Tensor | None = None
     """int64 indices of the clean images that nothing is measured on; None where patches stand in."""
+
+    @property
+    def tier(self) -> Literal[0, 1, 2]:
+        """0: patches stand in for clean images; 1: unlabelled clean images; 2: labelled ones."""
+        if self.source == "surrogate patches":
+            return 0
+        return 1 if self.labels is None else 2
 
 
 def enough_clean_images(data: AuditData) -> bool:

@@ -126,7 +126,7 @@ def _judge(
     ratio = float(ordered[1] / ordered[0])
     return ProbeResult(
         probe=_NAMES[kind],
-        summary=_summary(ordered, labels[places], won, kind),
+        summary=_summary(ordered, labels[places], won, kind) + _left_out(len(labels), num_classes),
         target_label=int(labels[places[0]]) if won else None,
         statistic=math.log(ratio),
         conspicuous=ratio >= CONSPICUOUS[kind],
@@ -156,6 +156,12 @@ def _summary(ordered: Tensor, labels: Tensor, won: int, kind: Compared) -> str:
     if 1 < won < len(ordered):
         lines.append(f"Of {len(ordered)} classes {len(ordered) - won} did not give in to {bound}.")
     return " ".join(lines)
+
+
+def _left_out(compared: int, num_classes: int) -> str:
+    if compared == num_classes:
+        return ""
+    return f" Only {compared} of {num_classes} classes were compared: the first by margin and some others."
 
 
 def choose_classes(by_suspicion: Sequence[int], limit: int) -> tuple[int, ...]:

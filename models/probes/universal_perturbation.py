@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from models.probes.candidates import Candidates, SearchPlan, run_search
+from models.probes.candidates import Candidates, SearchPlan, search_by_parts
 
 #: The first radius, as a share of the diagonal sqrt(d): 3.0 at 3x32x32, where benign networks need 1 to 2.
 FIRST_RADIUS = 0.054
@@ -47,11 +47,17 @@ def search_perturbations(
         radius: Hold the norm at this value; then the patterns are those of the best running average.
         support: (1 or 3, H, W) of 0 and 1: change these pixels only.
     """
-    state = _PerturbationSearch(images, target_labels, plan, radius=radius, support=support)
-    run_search(state, classifier, images, plan)
-    everywhere = torch.ones_like(state.best[:, :1])
-    sizes = torch.where(state.reached, state.norms, state.radius)
-    return Candidates(state.best, everywhere, sizes, state.reached)
+    count, generator, device = len(target_labels), plan.generator, plan.generator.device
+    noise = torch.randn(count, *images.shape[1:], generator=generator, device=device)
+    return search_by_parts(
+        lambda part: _PerturbationSearch(
+            noise[part], target_labels[part], plan, radius=radius, support=support
+        ),
+        classifier,
+        images,
+        count,
+        plan,
+    )
 
 
 class _PerturbationSearch:
@@ -59,16 +65,15 @@ class _PerturbationSearch:
 
     def __init__(
         self,
-        images: Tensor,
+        noise: Tensor,
         target_labels: Tensor,
         plan: SearchPlan,
         *,
         radius: float | None,
         support: Tensor | None,
     ) -> None:
-        generator, device = plan.generator, plan.generator.device
-        count, shape = len(target_labels), images.shape[1:]
-        diagonal = math.sqrt(math.prod(shape))
+        device, count = plan.generator.device, len(target_labels)
+        diagonal = math.sqrt(math.prod(noise.shape[1:]))
         self.radius = torch.full(
             (count,), FIRST_RADIUS * diagonal if radius is None else radius, device=device
         )
@@ -76,7 +81,6 @@ class _PerturbationSearch:
         self.goal = plan.goal
         self.labels = target_labels.to(device).repeat_interleave(plan.batch_size)
         self.support = 1.0 if support is None else support.to(device)
-        noise = torch.randn(count, *shape, generator=generator, device=device)
         self.delta = self._confine(self.support * 0.01 * noise)
         self.direction = torch.zeros_like(self.delta)
         self.success = torch.zeros(count, device=device)
@@ -88,6 +92,11 @@ class _PerturbationSearch:
     def smallest(self) -> float:
         """Return the smallest size of a candidate that worked."""
         return float(self.norms.min())
+
+    def found(self) -> Candidates:
+        """Return the smallest perturbations; the last radius is the size where none worked."""
+        sizes = torch.where(self.reached, self.norms, self.radius)
+        return Candidates(self.best, torch.ones_like(self.best[:, :1]), sizes, self.reached)
 
     def step(self, classifier: nn.Module, batch: Tensor) -> None:
         """Add every candidate to ``batch``, pixels (B, 3, H, W), and descend."""

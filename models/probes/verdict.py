@@ -135,8 +135,9 @@ def _by_references(findings: Findings, calibration: CalibrationResult, evidence:
         return _unusual(calibration, classes, evidence)
     if others:
         sentence = (
-            f"Where clean networks were scored too, nothing is unusual. {calibration.sentence} But a probe "
-            f"without references points at class {listed([str(label) for label in others])}."
+            "Where clean networks were scored too, nothing is unusual enough for a detection. "
+            f"{calibration.sentence} But a probe without references points at class "
+            f"{listed([str(label) for label in others])}."
         )
         return Verdict("inconclusive", others[0] if len(others) == 1 else None, sentence, evidence)
     if findings.failures:
@@ -144,8 +145,9 @@ def _by_references(findings: Findings, calibration: CalibrationResult, evidence:
         sentence = f"Nothing was found, but not all was asked. {why} {calibration.sentence}"
         return Verdict("inconclusive", None, sentence, evidence)
     sentence = (
-        f"No backdoor was detected: the network scores as clean ones do. {calibration.sentence} That does "
-        "not show that there is none: see below what these probes cannot see."
+        "No backdoor was detected: scores like these are not rare enough among clean networks for that. "
+        f"{calibration.sentence} That does not show that there is none: see below what these probes cannot "
+        "see."
     )
     return Verdict("not_detected", None, sentence, evidence)
 

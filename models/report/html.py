@@ -39,8 +39,9 @@ UNDISTILLABLE_WORDS = {
     "inconclusive": "Inconclusive",
 }
 HAZARD_WORDS = {
-    "high": "A student distilled without a defense learns the trigger.",
-    "low": "The tested triggers did not move into an undefended throw-away student.",
+    "high": "A throw-away student distilled without a defense learned a trigger.",
+    "low": "The triggers of hazard low stayed below half of the images in an undefended throw-away student. "
+    "Longer training may move more.",
     "not_tested": "Whether a trigger moves into a student was not tested.",
 }
 

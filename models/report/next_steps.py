@@ -6,12 +6,15 @@ from models.results.audit import AuditResult
 from models.results.verification import VerificationResult
 
 STILL_BACKDOORED = (
-    "Do not deploy this student: a trigger still works on it. Give labelled clean images, with which method "
-    "auto chooses RobustKD, or try another data-free method (zskt, cmi or fast)."
+    "Do not deploy this student: a trigger succeeds on it more often than the recipe tolerates. Try another "
+    "defense (abd, clip or abd_clip), another data-free method (ood, zskt, cmi or fast) or another seed. "
+    "With labelled clean images auto chooses RobustKD, which was not shown to remove a backdoor "
+    "(docs/results.md)."
 )
 TOO_WEAK = (
-    "The student is too weak to be of use: let it see more images (ood.images, zskt.pseudo_batches, "
-    "cmi.rounds, fast.rounds), or give clean images of the kind the teacher was made for."
+    "The student falls short of its teacher by more than the recipe tolerates: let it see more images "
+    "(ood.images, zskt.pseudo_batches, cmi.rounds, fast.rounds), or give clean images of the kind the "
+    "teacher was made for."
 )
 
 ONLY_IN_THE_STUDENT = (

@@ -14,6 +14,8 @@ from models.triggers.base import Trigger
 
 CHECKER_CELL = 2
 EXAMPLES = 3
+#: From here on nobody sees that an overlay is drawn a little stronger than it is.
+OPAQUE = 0.995
 
 
 def trigger_pictures(trigger: Trigger, images: Tensor, *, image_source: str) -> tuple[Picture, ...]:
@@ -42,11 +44,18 @@ def _one_of(images: str) -> str:
 
 
 def _where(trigger: Trigger) -> str:
-    if trigger.kind == "additive":
-        return ", added (gray is zero)"
-    if trigger.kind == "rescaled":
-        return ", added before the image is stretched to full contrast (gray is zero)"
-    return " on a checkerboard"
+    """Say what the picture shows, and how much stronger than the trigger itself it is drawn."""
+    if trigger.kind in {"additive", "rescaled"}:
+        stretched = " before the image is stretched to full contrast" if trigger.kind == "rescaled" else ""
+        levels = 255 * float((trigger.pattern * trigger.mask).abs().max())
+        return (
+            f", added{stretched} (gray is zero; drawn in full contrast, its largest change is {levels:.1f} "
+            "of 255 levels)"
+        )
+    opacity = float(trigger.mask.max())
+    if opacity >= OPAQUE:
+        return " on a checkerboard"
+    return f" on a checkerboard (drawn opaque, it is stamped with an opacity of {opacity:.0%} at most)"
 
 
 def _on_checkerboard(trigger: Trigger) -> Tensor:

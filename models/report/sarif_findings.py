@@ -57,17 +57,18 @@ def _backdoor(audit: AuditResult) -> Finding:
 
 def _hazard(audit: AuditResult, transfer: TransferResult) -> Finding:
     level: Level = "none"
-    moved = "does not move"
+    moved = "stays below half of the images in"
     if transfer.hazard == "high":
-        level, moved = "error" if audit.verdict in {"detected", "suspected"} else "warning", "moves"
+        level, moved = "error" if audit.verdict in {"detected", "suspected"} else "warning", "moves into"
     text = (
-        f"The trigger {transfer.trigger} {moved} into a student distilled without a defense over the channel "
-        f"{transfer.channel}: it sends {transfer.student_success.value:.0%} of images to class "
+        f"The trigger {transfer.trigger} {moved} a throw-away student distilled without a defense over the "
+        f"channel {transfer.channel}: it sends {transfer.student_success.value:.0%} of images to class "
         f"{transfer.target_label} on the student, {transfer.teacher_success.value:.0%} on the teacher; a "
-        f"control of the same size sends {transfer.control_success.value:.0%} there."
+        f"control of the same size, which leads to another class, works on "
+        f"{transfer.control_success.value:.0%}."
     )
     if level == "none":
-        text += " Other triggers and other channels were not asked."
+        text += " That says nothing of other triggers, other channels and longer training."
     properties = {
         **_evidence(audit),
         "targetLabel": transfer.target_label,

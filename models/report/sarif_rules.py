@@ -137,8 +137,8 @@ RULES = (
         "Error if the network is also found or suspected to have a backdoor, else warning.",
         "Distill with a defense only, and have the student verified: a job of kind clean does both. "
         "Students already distilled from this network should be audited with the same trigger. Pass: the "
-        "triggers that were tried did not move over the channel that was tried; other triggers and "
-        "channels were not asked.",
+        "trigger stayed below half of the images over the channel that was tried; that says nothing of "
+        "other triggers, other channels and longer training.",
         ("AML.T0018", "T6-AT-010"),
     ),
     Rule(

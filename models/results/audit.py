@@ -121,7 +121,7 @@ class AuditResult:
     """The audit as a whole."""
 
     tier: Literal[0, 1, 2]
-    """0: the checkpoint alone; 1: with unlabelled clean images; 2: with labelled ones."""
+    """0: no clean images, or too few to search on; 1: with unlabelled clean images; 2: with labelled ones."""
     verdict: BackdoorVerdict
     target_label: int | None
     sentence: str

@@ -77,7 +77,7 @@ class PairedStudents:
     held_out_images: int
     """In all seeds together, each with a division of its own."""
     teacher: Rate
-    """Accuracy on the held-out images; flattered if the teacher was trained on them."""
+    """Accuracy on the different held-out images; flattered if the teacher was trained on them."""
     labels: Rate
     """Accuracy of the students of the labels alone."""
     gains: tuple[StudentGain, ...]

@@ -111,6 +111,7 @@ def _document(calibration: Calibration, made: ReferenceSet) -> dict[str, Any]:
         "smallest_p_value": smallest_level(n),
         "band": false_positive_band(n),
         "left_out": [{"file": name, "why": why} for name, why in calibration.left_out],
+        "warnings": [{"files": names, "warning": text} for text, names in calibration.warnings.items()],
     }
 
 
@@ -123,6 +124,9 @@ def _text(document: Mapping[str, Any]) -> str:
         low, high = document["band"]
         lines.append(f"at 5 %, their own false-positive rate lies in {low:.1%} to {high:.1%} (90 %)")
     lines += [f"left out: {entry['file']}: {entry['why']}" for entry in document["left_out"]]
+    for told in document["warnings"]:
+        first, *more = told["files"]
+        lines.append(f"warning: {first}{f' and {len(more)} more' if more else ''}: {told['warning']}")
     return "\n".join(lines)
 
 

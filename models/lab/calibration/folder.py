@@ -58,6 +58,8 @@ class Calibration:
     """What the classes are; the same for all checkpoints."""
     left_out: list[tuple[str, str]] = field(default_factory=list)
     """File and reason."""
+    warnings: dict[str, list[str]] = field(default_factory=dict)
+    """What the intake said of files that it accepted, and of which."""
 
     def run(self) -> ReferenceSet:
         """Score what is not scored yet, and write the set.
@@ -107,13 +109,19 @@ class Calibration:
             raise DataRejected("The lab made it with a backdoor.", code="reference_attacked")
         declared = replace(self.declared, **_declared(document))
         inspection = inspect_isolated(path, canonical, declared, sandbox=self.sandbox)
+        self._warn(path.relative_to(self.folder).as_posix(), inspection.warnings)
         return load_teacher(canonical, inspection, device=self.device), inspection.canonical_sha256
+
+    def _warn(self, name: str, warnings: tuple[str, ...]) -> None:
+        for warning in warnings:
+            self.warnings.setdefault(warning, []).append(name)
 
     def _canonical_images(self, room: Path) -> Path | None:
         if self.images is None:
             return None
         canonical = room / "images.safetensors"
-        inspect_dataset_isolated(self.images, canonical, "clean_unlabelled", sandbox=self.sandbox)
+        read = inspect_dataset_isolated(self.images, canonical, "clean_unlabelled", sandbox=self.sandbox)
+        self._warn(self.images.name, read.warnings)
         count = len(load_images(canonical, size=8).images)
         if count < FEWEST_CLEAN_IMAGES:
             raise DataRejected(
@@ -126,7 +134,8 @@ class Calibration:
     def _scores(
         self, teacher: Teacher, sha256: str, data: AuditData, conditions: Conditions, images: str | None
     ) -> Scores:
-        kept = ScoreFile(self.output.with_suffix(".scores.jsonl"), conditions, images)
+        path = self.output.with_suffix(".scores.jsonl")
+        kept = ScoreFile(path, conditions, images, teacher.normalization)
         if sha256 not in kept.scores:
             recipe = replace(self.recipe, seed=reference_seed(sha256))
             kept.add(sha256, score_teacher(teacher, data, recipe, self.monitor))

@@ -10,21 +10,30 @@ from typing import Any
 from models.lab.json_lines import append_line, read_lines
 from models.probes.calibration.reference_set import Conditions
 from models.probes.calibration.score import Scores
+from models.recipes.architecture import Normalization
 
 
 class ScoreFile:
-    """What was scored so far under the same conditions, on the same images."""
+    """What was scored so far under the same conditions, on the same images, behind the same normalization."""
 
-    def __init__(self, path: Path, conditions: Conditions, images_sha256: str | None) -> None:
+    def __init__(
+        self, path: Path, conditions: Conditions, images_sha256: str | None, normalization: Normalization
+    ) -> None:
         """Read what is there; a missing file is an empty one.
 
         Args:
             path: Of the file; scores under other conditions stay in it and are not looked at.
             conditions: Of the scores.
             images_sha256: Of the clean images, if there are any.
+            normalization: Of the networks to be looked up or kept: the same weights behind another one are
+                another network.
         """
         self.path = path
-        self._made_of = json.loads(json.dumps({**asdict(conditions), "images_sha256": images_sha256}))
+        made_of = asdict(conditions) | {
+            "images_sha256": images_sha256,
+            "normalization": asdict(normalization),
+        }
+        self._made_of = json.loads(json.dumps(made_of))
         self.scores: dict[str, Scores] = {}
         for entry in read_lines(path):
             self._take(entry)

@@ -14,7 +14,8 @@ the paper's weakest on 100 classes is a MobileNetV2; one cosine over a short run
 Each seed divides the images anew, so that the spread over seeds holds the chance of the division too. The
 divisions overlap, so seeds are no independent draws, and their mean varies more than the spread over the root
 of their number: the error is Nadeau and Bengio's (Machine Learning 52, 2003), of J seeds s² (1/J + held out /
-trained on).
+trained on). Accuracies count each image once, by the mean over the seeds that hold it out: their intervals
+are of as many images as there are, not of as many answers.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from models.metrics import predict, wilson
 from models.probes.portion import Portion
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.probe import Budget
+from models.results.rate import Rate
 from models.results.undistillable import PairedStudents, StudentGain
 
 ARCHITECTURE = "plain-cnn-w16"
@@ -214,14 +216,23 @@ def sum_up(
         images_seen=steps * batches.batch_size,
         training_images=trained_on,
         held_out_images=held_out,
-        teacher=wilson(sum(int(answer.teacher.sum()) for answer in answers), held_out),
-        labels=wilson(sum(int(answer.students[None].sum()) for answer in answers), held_out),
+        teacher=_accuracy([(answer.images, answer.teacher) for answer in answers]),
+        labels=_accuracy([(answer.images, answer.students[None]) for answer in answers]),
         gains=gains,
         judged_temperature=effort.judged,
         slope=statistics.fmean(slopes),
         slope_error=_error_of_mean(slopes, held_out / len(answers) / trained_on),
         seconds=seconds,
     )
+
+
+def _accuracy(answers: Sequence[tuple[Tensor, Tensor]]) -> Rate:
+    """Average over different images, each by its mean over seeds; ``answers`` are images and bool (M,)."""
+    images = torch.cat([images.cpu() for images, _ in answers])
+    right = torch.cat([right.cpu() for _, right in answers]).double()
+    times = images.bincount()
+    shares = images.bincount(right)[times > 0] / times[times > 0]
+    return wilson(float(shares.sum()), len(shares))
 
 
 def student_gain(answers: Sequence[SeedAnswers], temperature: float, training_images: int) -> StudentGain:

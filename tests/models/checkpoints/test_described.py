@@ -54,6 +54,7 @@ def test_a_described_network_computes_what_the_users_does(
     inspection = inspect_isolated(path, tmp_path / "canonical", options(name))
     assert (inspection.format, inspection.architecture_source) == (file_format, "declared")
     teacher = load_teacher(tmp_path / "canonical", inspection)
+    assert teacher.sha256 == inspection.canonical_sha256
     size = NETWORKS[name][1]["input_size"]
     assert inspection.macs == count_macs(teacher.network, size)
     # float64, because a sum's order of operands decides its memory's layout, and so the rounding behind it

@@ -9,13 +9,6 @@ from models.errors import DataRejected
 IMAGES = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
 
 
-def test_tier_follows_what_was_given() -> None:
-    labels = torch.zeros(3, dtype=torch.int64)
-    assert AuditData().tier == 0
-    assert AuditData(images=IMAGES).tier == 1
-    assert AuditData(images=IMAGES, labels=labels).tier == 2
-
-
 def test_labels_without_their_images_are_refused() -> None:
     with pytest.raises(DataRejected) as caught:
         AuditData(images=IMAGES, labels=torch.zeros(2, dtype=torch.int64))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, softplus
@@ -41,6 +43,18 @@ class QuadrantNetwork(nn.Module):
         # Soft at the foot, as trained networks are: a hard hinge would have no gradient to climb.
         bonus = self.strength * softplus(8 * (match - 0.5)) / 8
         return logits + bonus[:, None] * torch.eye(NUM_CLASSES)[self.target_label]
+
+
+class CountingNetwork(QuadrantNetwork):
+    """Notes how many images it is shown at once."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.batches: list[int] = []
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        self.batches.append(len(pixels))
+        return super().forward(pixels)
 
 
 class StagedQuadrants(ChainedClassifier):

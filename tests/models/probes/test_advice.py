@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from models.data.bundle import AuditData
 from models.metrics import wilson
@@ -22,8 +23,18 @@ TOO_FEW = CalibrationResult("Of 18 none.", 0.05, references=18, p_value=0.053)
 @pytest.mark.parametrize("calibration", [None, CalibrationResult("None fits.", 0.05), TOO_FEW])
 def test_where_no_references_decide_they_are_the_advice(calibration: CalibrationResult | None) -> None:
     lines = give_advice("suspected", "low", AuditData(), ProbeRecipe(), findings(calibration=calibration))
-    assert any("proctor calibrate): 19 of them" in line for line in lines)
+    assert any("(proctor calibrate): beside 19 of them or more, `detected` is" in line for line in lines)
+    assert not any("photographs" in line for line in lines)
     assert not any("do not fit" in line for line in lines)
+
+
+@pytest.mark.parametrize(("images", "told"), [(49, True), (50, False)])
+def test_no_references_are_promised_to_an_audit_on_given_photographs(images: int, told: bool) -> None:
+    """No set is scored on them: whoever has references made would find that out afterwards."""
+    pixels = torch.zeros(images, 3, 8, 8, dtype=torch.uint8)
+    data = AuditData(images=pixels, photographs=[torch.zeros(3, 64, 64, dtype=torch.uint8)])
+    lines = give_advice("suspected", "low", data, ProbeRecipe(), findings())
+    assert any("None can be scored on patches of your photographs" in line for line in lines) is told
 
 
 def test_what_would_lose_the_references_is_said() -> None:
@@ -31,7 +42,7 @@ def test_what_would_lose_the_references_is_said() -> None:
     images, budget = (line for line in lines if "The clean references of this audit do not fit" in line)
     assert images.startswith("Give at least 50 clean images")
     assert images.endswith("have others scored with such images (proctor calibrate --images).")
-    assert budget.startswith("Run the audit again with budget thorough.")
+    assert budget.startswith("Run the audit again with budget thorough; it compares all classes")
     assert not any("19 of them" in line for line in lines)
 
 

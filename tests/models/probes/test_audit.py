@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -127,17 +128,20 @@ def test_two_triggers_of_one_name_are_refused() -> None:
     assert caught.value.code == "trigger_name_repeated"
 
 
-def test_progress_never_runs_backwards() -> None:
-    class Recording(SilentMonitor):
-        def __init__(self) -> None:
-            self.seen: list[float] = []
+class Recording(SilentMonitor):
+    def __init__(self) -> None:
+        self.seen: list[float] = []
 
-        def progress(self, done: int, total: int, **scalars: float) -> None:
-            self.seen.append(done / total)
+    def progress(self, done: int, total: int, **scalars: float) -> None:
+        self.seen.append(done / total)
 
+
+def test_progress_never_runs_backwards_nor_leaps() -> None:
+    """What is left is told from the pace: without transfer the bar leapt from .35 to .9."""
     monitor = Recording()
     run_audit(planted_teacher(strength=0.0), AuditData(), (), RECIPE, monitor)
     assert monitor.seen == sorted(monitor.seen)
+    assert max(after - before for before, after in pairwise([0.0, *monitor.seen, 1.0])) < 0.1
 
 
 def test_audit_stops_when_asked() -> None:
@@ -184,13 +188,33 @@ def test_clean_references_decide_about_a_teacher_that_marks_make_suspect(score: 
     assert bool(audited.recovered) == (word == "detected")
 
 
-def test_a_given_trigger_that_works_keeps_what_was_recovered_for_its_class() -> None:
-    """References overrule the marks, so no probe suspects the class; the trigger proves it all the same."""
-    teacher, sets = planted_teacher(strength=60.0), [references(19, 9.0)]
-    audited = run_audit(teacher, labelled(), (checkerboard(2),), RECIPE, SilentMonitor(), sets=sets)
-    assert not any(probe.conspicuous for probe in audited.result.probes if probe.calibration_references)
-    assert (audited.result.verdict, audited.result.target_label) == ("detected", 2)
-    assert {trigger.target_label for trigger in audited.recovered} == {2}
+def test_a_teacher_that_is_among_its_references_is_left_out_of_them() -> None:
+    found = references(20, 0.0)
+    teacher = replace(planted_teacher(strength=60.0), sha256=found.references[3].sha256)
+    result = run_audit(teacher, AuditData(), (), RECIPE, SilentMonitor(), sets=[found]).result
+    assert result.calibration is not None
+    assert result.calibration.references == 19
+    assert "this one is among them" in result.sentence
+
+
+def bright_quadrant(target_label: int) -> Trigger:
+    """Makes any network of quadrants name one, backdoor or not."""
+    pattern, mask = torch.ones(3, 16, 16), torch.zeros(1, 16, 16)
+    row, column = divmod(target_label, 2)
+    mask[:, row * 8 : row * 8 + 8, column * 8 : column * 8 + 8] = 1
+    return Trigger("bright", "replace", pattern, mask, target_label)
+
+
+def test_a_given_trigger_tunes_no_student_and_chooses_no_search() -> None:
+    """Recovered triggers steer RobustKD's threshold: a given one, known or not, may not put any there."""
+    alone, told = (audit(0.0, labelled(), given) for given in ((), (bright_quadrant(1),)))
+    assert (told.result.verdict, told.result.target_label) == ("detected", 1)
+    assert told.recovered == alone.recovered == ()
+    assert _found(told) == _found(alone)
+
+
+def _found(audited: Audited) -> list[str]:
+    return [report.name for report in audited.result.triggers if report.origin == "recovered"]
 
 
 def test_a_reference_is_scored_as_the_audit_scores() -> None:

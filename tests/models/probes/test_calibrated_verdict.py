@@ -85,6 +85,8 @@ def test_an_ordinary_network_is_not_detected_whatever_its_marks_say() -> None:
     assert verdict.word == "not_detected"
     assert "would be conspicuous" in verdict.sentence
     assert "safe" not in verdict.sentence
+    assert "as clean ones do" not in verdict.sentence  # a p-value above alpha shows no likeness
+    assert "not rare enough among clean networks" in verdict.sentence
     assert "cannot see" in verdict.sentence
 
 

@@ -8,9 +8,10 @@ from torch import nn
 
 from models.engine.monitor import SilentMonitor
 from models.errors import Interrupted
+from models.probes import bounded_batches, mmbd
 from models.probes.mmbd import margin_statistics, maximal_margins, score_margins
 from models.results.audit import ProbeResult
-from tests.models.probes.planted import NUM_CLASSES, SIZE, QuadrantNetwork
+from tests.models.probes.planted import NUM_CLASSES, SIZE, CountingNetwork, QuadrantNetwork
 
 
 def probe(network: nn.Module, seed: int = 0) -> ProbeResult:
@@ -48,6 +49,25 @@ def test_margin_reaches_the_value_known_in_closed_form() -> None:
         monitor=SilentMonitor(),
     )
     assert margins.tolist() == pytest.approx([10.0] * 4, rel=0.05)
+
+
+def test_few_classes_at_a_time_reach_what_all_at_once_do(monkeypatch) -> None:
+    """All at once, the starts of 1,000 classes at budget thorough alone took gigabytes."""
+    network = CountingNetwork(strength=40.0)
+    whole = probe(network).class_scores
+    assert max(network.batches) == 4 * NUM_CLASSES
+    network.batches.clear()
+    monkeypatch.setattr(mmbd, "PIXELS", 3 * 4 * SIZE * SIZE)
+    parts = probe(network).class_scores
+    assert max(network.batches) == 3 * 4
+    assert parts == pytest.approx(whole, rel=1e-6)
+
+
+def test_large_images_climb_in_small_batches(monkeypatch) -> None:
+    monkeypatch.setattr(bounded_batches, "PIXELS", 5 * SIZE * SIZE)
+    network = CountingNetwork(strength=40.0)
+    probe(network)
+    assert max(network.batches) == 5
 
 
 def test_same_seed_gives_the_same_margins() -> None:

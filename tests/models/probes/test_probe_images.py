@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from models.data.bundle import AuditData
@@ -40,6 +41,16 @@ def test_images_sorted_by_class_are_shuffled_trap_49() -> None:
     images = probe_images(numbered(100), size=SIZE, patches=10, style="photo", seed=0)
     assert images.labels is not None
     assert images.labels.min() < 50 <= images.labels.max()
+
+
+@pytest.mark.parametrize(
+    ("count", "labelled", "tier"), [(0, False, 0), (49, True, 0), (50, False, 1), (50, True, 2)]
+)
+def test_the_tier_is_that_of_the_images_searched_on(count: int, labelled: bool, tier: int) -> None:
+    """Of 49 labelled images the audit said tier 2, and searched on patches."""
+    given = numbered(count)
+    data = given if labelled else AuditData(images=given.images)
+    assert probe_images(data, size=SIZE, patches=20, style="photo", seed=0).tier == tier
 
 
 def test_too_few_clean_images_are_replaced_by_patches() -> None:

@@ -9,11 +9,12 @@ import torch
 
 from models.engine.monitor import Monitor, SilentMonitor
 from models.errors import Interrupted
+from models.probes import bounded_batches
 from models.probes.blend_search import MOST_OPACITY, search_blends
 from models.probes.candidates import SearchPlan
 from models.probes.patch_search import search_patches
 from models.probes.universal_perturbation import FIRST_RADIUS, GROW, search_perturbations
-from tests.models.probes.planted import NUM_CLASSES, SIZE, QuadrantNetwork, quadrant_images
+from tests.models.probes.planted import NUM_CLASSES, SIZE, CountingNetwork, QuadrantNetwork, quadrant_images
 
 ALL_CLASSES = torch.arange(NUM_CLASSES)
 
@@ -28,6 +29,22 @@ def test_backdoored_class_needs_the_smallest_trigger(search) -> None:
     found = search(QuadrantNetwork(strength=60.0, target_label=1), images, ALL_CLASSES, plan(60))
     assert found.sizes.argmin() == 1
     assert found.reached[1]
+
+
+@pytest.mark.parametrize("search", [search_patches, search_perturbations, search_blends])
+def test_few_classes_at_a_time_find_what_all_at_once_do(search, monkeypatch) -> None:
+    """All at once, 1,000 classes of budget thorough took 30 GiB and more."""
+    images, _ = quadrant_images(64)
+    network = CountingNetwork(strength=60.0, target_label=1)
+    whole = search(network, images, ALL_CLASSES, plan(30))
+    assert max(network.batches) == 8 * NUM_CLASSES
+    monkeypatch.setattr(bounded_batches, "PIXELS", 3 * 8 * SIZE * SIZE)
+    network.batches.clear()
+    parts = search(network, images, ALL_CLASSES, plan(30))
+    assert set(network.batches) == {3 * 8, 8}
+    assert torch.equal(parts.reached, whole.reached)
+    for name in ("sizes", "patterns", "masks"):
+        torch.testing.assert_close(getattr(parts, name), getattr(whole, name))
 
 
 class Stubborn(QuadrantNetwork):

@@ -32,12 +32,12 @@ class Constant(QuadrantNetwork):
         return 0 * super().forward(pixels) + torch.eye(NUM_CLASSES)[0]
 
 
-def compare(network: QuadrantNetwork, kind="patch"):
+def compare(network: QuadrantNetwork, kind="patch", classes=range(NUM_CLASSES)):
     return compare_classes(
         network,
         probe_set(),
         kind,
-        classes=range(NUM_CLASSES),
+        classes=classes,
         num_classes=NUM_CLASSES,
         effort=replace(EFFORT, perturbation_steps=30),
         generator=torch.Generator().manual_seed(0),
@@ -59,6 +59,13 @@ def test_where_no_class_is_won_there_is_no_answer_and_it_is_said(kind) -> None:
     assert not result.answered
     assert result.summary.startswith("No class gave in to ")
     assert "the search came to nothing" in result.summary
+
+
+@pytest.mark.parametrize("network", [QuadrantNetwork(strength=60.0), Constant(strength=0.0)])
+def test_classes_that_were_not_compared_are_not_spoken_for(network) -> None:
+    said = "Only 2 of 4 classes were compared: the first by margin and some others."
+    assert compare(network, classes=(1, 2)).summary.endswith(said)
+    assert "were compared" not in compare(network).summary
 
 
 def test_where_one_class_is_won_the_others_count_as_the_search_went_and_no_further() -> None:

@@ -186,7 +186,10 @@ def test_evidence_names_what_the_student_was_distilled_from() -> None:
     found = Findings((), (), (moved, replace(moved, channel="ood", hazard="low")), (), frozenset())
     generated, patches = order_evidence(found)
     assert "moves to a student distilled from images of a zero-shot generator (zskt): it works" in generated
-    assert "does not move to a student distilled from out-of-distribution images: it works" in patches
+    assert (
+        "stays below half of the images in a student distilled from out-of-distribution images: it works"
+        in patches
+    )
 
 
 def test_a_student_that_learned_too_little_is_named_as_the_reason() -> None:

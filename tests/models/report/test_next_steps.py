@@ -26,6 +26,12 @@ def test_a_student_that_still_obeys_the_trigger_comes_first():
     assert steps == (STILL_BACKDOORED, *audit().advice)
 
 
+def test_the_first_advice_claims_no_more_than_was_measured():
+    """The check is of a rate above a limit, and nothing showed that RobustKD removes a backdoor."""
+    assert "more often than the recipe tolerates" in STILL_BACKDOORED
+    assert "not shown to remove" in STILL_BACKDOORED
+
+
 def test_a_weak_student_is_told_how_to_grow():
     assert next_steps(None, verified(check(WEAK, False), check("attack success", None))) == (TOO_WEAK,)
 

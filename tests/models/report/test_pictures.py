@@ -54,5 +54,20 @@ def test_a_faint_overlay_is_drawn_at_full_strength():
     assert np.abs(pattern.astype(int) - expected).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("badnets_square", "the trigger on a checkerboard"),
+        ("blend_substitute", "the trigger on a checkerboard (drawn opaque, it is stamped with an opacity of"),
+        ("haze", "(gray is zero; drawn in full contrast, its largest change is "),
+    ],
+)
+def test_what_is_drawn_stronger_than_it_is_is_called_so(name, told):
+    """A faint haze and a loud one make the same picture; only the caption tells them apart."""
+    caption = trigger_pictures(make_trigger(name, 16, 1), IMAGES, image_source="clean images")[0].caption
+    assert told in caption
+    assert ("drawn" in caption) == ("drawn" in told)
+
+
 def test_one_image_is_enough():
     assert len(trigger_pictures(TRIGGER, IMAGES[:1], image_source="clean images")) == 1 + 2 * EXAMPLES

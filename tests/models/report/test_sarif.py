@@ -102,7 +102,7 @@ def test_what_gave_no_answer_or_decides_nothing_was_not_asked() -> None:
 def test_the_hazard_is_as_grave_as_the_verdict(word: str, level: str) -> None:
     (result,) = results("PROCTOR002", verdict=word)
     assert (result["kind"], result["level"]) == ("fail", level)
-    assert "The trigger ring moves into a student" in result["message"]["text"]
+    assert "The trigger ring moves into a throw-away student" in result["message"]["text"]
     assert "over the channel ood" in result["message"]["text"]
 
 
@@ -112,7 +112,9 @@ def test_each_channel_and_trigger_has_its_hazard() -> None:
     )  # fmt: skip
     high, low = results("PROCTOR002", transfers=tried)
     assert (high["kind"], low["kind"], low["level"]) == ("fail", "pass", "none")
-    assert "does not move" in low["message"]["text"]
+    assert "stays below half of the images in a throw-away student" in low["message"]["text"]
+    assert "a control of the same size, which leads to another class, works on" in high["message"]["text"]
+    assert "nothing of other triggers, other channels" in low["message"]["text"]
     assert [
         (line["channel"], line["trigger"], line["hazard"]) for line in low["properties"]["hazardByChannel"]
     ] == [("ood", "ring", "high"), ("gaussian", "ring", "low"), ("ood", "blend", "not_tested")]

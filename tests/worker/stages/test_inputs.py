@@ -137,7 +137,7 @@ def test_a_student_comes_back_from_its_file(tmp_path: Path) -> None:
 
 def test_without_uploads_there_are_no_images(tmp_path: Path) -> None:
     data = inputs.load_data(job_in(tmp_path), 16)
-    assert (data.tier, data.photographs) == (0, [])
+    assert (data.images, data.photographs) == (None, [])
 
 
 def test_outputs_are_found_by_stage_and_name(tmp_path: Path) -> None:

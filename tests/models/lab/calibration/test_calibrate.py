@@ -20,6 +20,7 @@ from models.probes.calibration.score import Scores
 from models.recipes.architecture import ArchitectureSpec, Normalization
 
 PROFILE = (0.5, -0.5)
+NAMED = "No normalization was declared: the one is used that the file names in its header."
 SCORES = {"mmbd": 0.1, "trigger_inversion": 0.2}
 
 
@@ -106,6 +107,21 @@ def test_another_budget_is_scored_anew(folder, capsys, scored) -> None:
     ask(capsys, folder)
     ask(capsys, folder, budget="standard")
     assert len(scored) == 4
+
+
+def test_the_same_weights_behind_another_normalization_are_scored_anew(folder, capsys, scored) -> None:
+    """Whoever mistyped --std must not get the scores of the wrong one in the set that is made next."""
+    ask(capsys, folder)
+    ask(capsys, folder, declared={"input_size": 8, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]})
+    assert len(scored) == 4
+
+
+def test_what_the_intake_warns_of_is_passed_on(folder, capsys, scored) -> None:
+    """Without --mean and --std one is taken from elsewhere, and every score depends on it."""
+    _, document = ask(capsys, folder, declared={"input_size": 8})
+    _, text = ask(capsys, folder, declared={"input_size": 8}, json=False)
+    assert {"files": ["Fine-tuned/b.safetensors", "a.safetensors"], "warning": NAMED} in document["warnings"]
+    assert f"warning: Fine-tuned/b.safetensors and 1 more: {NAMED}" in text
 
 
 def test_a_stopped_run_keeps_its_scores_and_writes_no_set(folder, capsys, scored, monkeypatch) -> None:

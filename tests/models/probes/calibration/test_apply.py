@@ -103,3 +103,32 @@ def test_a_set_of_other_probes_is_no_calibration() -> None:
 def test_references_of_relatives_are_called_an_approximation() -> None:
     _, result = calibrate(probes(0.2), conditions(), [made_set(19, architecture="wrn-16-2")])
     assert "approximation" in result.sentence
+
+
+def test_a_network_is_not_its_own_reference() -> None:
+    """Its own scores would tie with it, and no p-value of 0.05 would ever come of 19 networks."""
+    found = made_set(20)
+    own, mark = found.references[7], found.references[7].scores["mmbd"]
+    calibrated, result = calibrate(probes(mark), conditions(), [found], own_sha256=own.sha256)
+    others, expected = calibrate(
+        probes(mark), conditions(), [replace(found, references=found.references[:7] + found.references[8:])]
+    )
+    assert (result.references, result.p_value, result.band) == (19, expected.p_value, expected.band)
+    assert [p.p_value for p in calibrated] == [p.p_value for p in others]
+    assert result.sha256 == found.sha256
+    assert (
+        "The set has 20 networks, and this one is among them (by SHA-256): it was left out" in result.sentence
+    )
+    assert "left out" not in expected.sentence
+
+
+def test_a_set_that_is_too_small_without_the_network_decides_nothing() -> None:
+    found = made_set(19)
+    _, result = calibrate(probes(2.0), conditions(), [found], own_sha256=found.references[0].sha256)
+    assert (result.references, result.decides) == (18, False)
+
+
+def test_a_set_of_the_network_alone_is_none() -> None:
+    found = made_set(1)
+    _, result = calibrate(probes(2.0), conditions(), [found], own_sha256=found.references[0].sha256)
+    assert (result.name, result.p_value) == (None, None)

@@ -127,6 +127,30 @@ def test_a_set_without_a_task_is_compared_by_the_largest_class_and_it_is_said() 
     assert "the reference set names none" in result.sentence
 
 
+def test_it_is_said_which_of_how_many_classes_were_compared_one_by_one() -> None:
+    """Budget quick searches patches for 10 classes at most: the sentence may not speak of all 43."""
+    random = np.random.default_rng(3)
+    patches = ProbeResult("trigger_inversion", "Looked.", 3, 0.1, False)
+    one_by_one = "By maximum margin all 10 classes were compared with the same class of the references"
+    _, result = calibrate([margins(random)], conditions(), [made_set(random)], "digits")
+    assert f"{one_by_one} (task digits)." in result.sentence
+    assert "none was" not in result.sentence
+    small = conditions(effort={**conditions().effort, "scanned_classes": 4})
+    both = replace(with_patches(made_set(random)), conditions=small, probes=("mmbd", "trigger_inversion"))
+    _, result = calibrate([margins(random), patches], small, [both], "digits")
+    assert one_by_one in result.sentence
+    assert (
+        "By trigger inversion none was: 4 of the 10 classes were compared with each other." in result.sentence
+    )
+    _, result = calibrate([patches], small, [both], "digits")
+    assert (result.task, one_by_one in result.sentence) == (None, False)
+
+
+def with_patches(made: ReferenceSet) -> ReferenceSet:
+    scored = tuple(replace(r, scores={**r.scores, "trigger_inversion": 0.2}) for r in made.references)
+    return replace(made, references=scored)
+
+
 def test_a_set_of_the_same_task_is_preferred_and_survives_its_file() -> None:
     random = np.random.default_rng(3)
     other, own = made_set(random, 25, task=None), replace(made_set(random), name="own")

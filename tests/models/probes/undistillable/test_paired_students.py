@@ -12,6 +12,7 @@ from models.distillation.labelled_batches import LabelledBatches
 from models.engine.frozen import frozen
 from models.engine.monitor import SilentMonitor
 from models.errors import Interrupted, TrainingFailed
+from models.metrics import wilson
 from models.probes.undistillable import paired_students as module
 from models.probes.undistillable.judgment import STANDARD_ERRORS
 from models.probes.undistillable.paired_students import (
@@ -20,11 +21,13 @@ from models.probes.undistillable.paired_students import (
     StudentEffort,
     paired_students,
     student_gain,
+    sum_up,
     train_in_step,
 )
 from tests.models.distillation.small import CLASSES, images, teacher, weights
 
 EFFORT = StudentEffort((1.0, 20.0), 20.0, 3, 128)
+ONE = StudentEffort((20.0,), 20.0, 3, 128)
 DATA = LabelledImages(images(80), torch.arange(80) % CLASSES)
 
 
@@ -99,7 +102,8 @@ def test_every_seed_divides_the_images_anew_and_the_same_seed_gives_the_same() -
     assert len(set(first.seeds)) == 3
     # 80 images of 4 classes: 6 of each 20 are held out, in each of three seeds.
     assert (first.training_images, first.held_out_images) == (56, 72)
-    assert first.teacher.n == first.labels.n == 72
+    # Divisions overlap, so there are fewer different images than answers, and no more than there are at all.
+    assert 24 < first.teacher.n == first.labels.n < 72
     assert first.judged.temperature == 20.0
     assert first.images_seen == first.steps * 56
 
@@ -110,6 +114,16 @@ def answers(teacher_right: int, alone: int, taught: int, total: int = 100, *, of
 
     images = torch.arange(total) + offset
     return SeedAnswers(images, first(teacher_right), {None: first(alone), 20.0: first(taught)})
+
+
+def test_an_image_that_several_seeds_hold_out_makes_no_interval_narrower() -> None:
+    """Three seeds that hold out the same 100 images are 100 images, each right in a share of them."""
+    same = [answers(99, 90, 80), answers(99, 92, 86), answers(99, 94, 86)]
+    found = sum_up(same, ONE, (1, 2, 3), batches(), steps=1, seconds=0.0)
+    assert found.teacher == wilson(99, 100)
+    assert found.labels == wilson(92, 100)
+    apart = [answers(50, 90, 80, offset=100 * seed) for seed in range(3)]
+    assert sum_up(apart, ONE, (1, 2, 3), batches(), steps=1, seconds=0.0).teacher == wilson(150, 300)
 
 
 def test_gains_are_paired_and_averaged_over_the_seeds() -> None:
