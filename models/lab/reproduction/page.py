@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from statistics import fmean, pstdev
+from statistics import fmean
 
 from models.lab.reproduction.cell import Cell, Measured
 from models.lab.reproduction.paper import paper_cell
+from models.lab.reproduction.protection import ProtectionCell
 from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import Table
+from models.recipes.lab import TeacherRecipe
 from models.results.rate import Rate
 
 _EMPTY = "—"
 #: From which attack success of the undefended student on a backdoor counts as moved.
 _MOVED, _MOVED_BY_FEATURES = 0.8, 0.5
+_ADAPTIVE = frozenset({"under_clipping", "margin_evasion"})
 
 
 def render_table(table: Table, store: Store, command: str) -> str:
@@ -22,7 +25,8 @@ def render_table(table: Table, store: Store, command: str) -> str:
 
     Accuracy / attack success / clean target rate: how many of the same images go to the target class without
     the trigger. A weak student sends many there anyway, and only what is above it is the trigger's doing. Of
-    several seeds: means, and the spread of the attack success, or of the accuracy where there is none.
+    several seeds: means, and lowest and highest attack success, or accuracy where there is none. Below stand
+    means over teachers; neither controls nor teachers whose attack knows a defense are among them.
 
     Args:
         table: Gives rows and columns in their order.
@@ -48,9 +52,16 @@ def render_table(table: Table, store: Store, command: str) -> str:
         lines += ["", *_paper(table, rows)]
     if table.note:
         lines += ["", table.note]
-    controls = {cell.row for cell in table.cells if isinstance(cell, Cell) and cell.trigger_of is not None}
-    compared = [cell for cell in cells if cell.row not in controls]
+    apart = {cell.row for cell in table.cells if isinstance(cell, Cell) and _stands_apart(cell)}
+    compared = [cell for cell in cells if cell.row not in apart]
     return "\n".join([*lines, "", *_means(compared, columns)]).rstrip() + "\n"
+
+
+def _stands_apart(cell: Cell) -> bool:
+    """Whether a row is a control, or its attack knows a defense: no mean may mix it with others."""
+    if cell.trigger_of is not None:
+        return True
+    return isinstance(cell.teacher, TeacherRecipe) and cell.teacher.attack.kind in _ADAPTIVE
 
 
 def _machines(cells: Sequence[Measured]) -> list[tuple[str, int]]:
@@ -68,7 +79,7 @@ def _facts(table: Table, cells: Sequence[Measured], command: str) -> list[str]:
     spans = f"n = {n} for ACC" + (f", {_range(attacked)} for ASR" if attacked else "")
     facts = (
         f"`{command}`: {len(cells)} of {len(table.cells)} students, {seconds / 3600:.1f} h of training and "
-        f"measuring ({machines}). {spans}; seeds {_seeds(cells)}. "
+        f"measuring ({machines}). {spans}. {_of_seeds(table, cells)} "
         f"The 95 % interval of a single rate is within ± {_share(max(map(_half_width, cells)))}."
     )
     if attacked:
@@ -93,24 +104,52 @@ def _range(values: Iterable[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _seeds(cells: Sequence[Measured]) -> str:
-    return ", ".join(str(seed) for seed in sorted({cell.seed for cell in cells}))
+def _of_seeds(table: Table, cells: Sequence[Measured]) -> str:
+    """Say what the seeds are of, and whether the students of a row have one teacher."""
+    seeds = ", ".join(str(seed) for seed in sorted({cell.seed for cell in cells}))
+    if any(isinstance(cell, ProtectionCell) for cell in table.cells):
+        return f"Seeds {seeds}: twin and students are made anew for each, of one network."
+    text = f"Seeds {seeds} are the students'; the teachers' is one, so no spread tells of other teachers."
+    if any(len(_teachers_of(cells, cell.row)) > 1 for cell in cells):
+        text += (
+            " A teacher with two numbers was made twice, on another machine or by later code: its students "
+            "are not all of the same network."
+        )
+    return text
+
+
+def _teachers_of(cells: Sequence[Measured], row: str) -> set[tuple[float, float | None]]:
+    """Return the different teachers of a row, told apart by their rates."""
+    return {
+        (cell.teacher_accuracy.value, _value(cell.teacher_attack_success))
+        for cell in cells
+        if cell.row == row
+    }
 
 
 def _teacher(cells: Sequence[Measured], row: str) -> str:
-    """Write the teacher of a row, or the mean of them where every seed has its own."""
-    found = {cell.seed: cell for cell in reversed(cells) if cell.row == row}.values()
+    """Write the teacher of a row; from lowest to highest where it is not one network for all students."""
+    found = [cell for cell in cells if cell.row == row]
     if not found:
         return _EMPTY
-    text = f"{_mean(cell.teacher_accuracy for cell in found)} / "
-    text += _mean(cell.teacher_attack_success for cell in found)
-    before = _mean(cell.clean_teacher_success for cell in found)
+    text = f"{_span(cell.teacher_accuracy for cell in found)} / "
+    text += _span(cell.teacher_attack_success for cell in found)
+    before = _span(cell.clean_teacher_success for cell in found)
     return text if before == _EMPTY else f"{text} (clean {before})"
 
 
-def _mean(rates: Iterable[Rate | None]) -> str:
+def _value(rate: Rate | None) -> float | None:
+    return None if rate is None else rate.value
+
+
+def _span(rates: Iterable[Rate | None]) -> str:
     values = [rate.value for rate in rates if rate is not None]
-    return _share(fmean(values)) if values else _EMPTY
+    return _from_to(values) if values else _EMPTY
+
+
+def _from_to(values: Sequence[float]) -> str:
+    low, high = _share(min(values)), _share(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def _cell(cells: Sequence[Measured], row: str, column: str) -> str:
@@ -122,7 +161,7 @@ def _cell(cells: Sequence[Measured], row: str, column: str) -> str:
         name, values = "ACC", [cell.clean_accuracy.value for cell in found]
     if len(values) < 2:
         return _rates(found)
-    return f"{_rates(found)} ({name} ± {_share(pstdev(values))}, {len(found)})"
+    return f"{_rates(found)} ({name} {_from_to(values)}, {len(found)})"
 
 
 def _rates(cells: Sequence[Measured]) -> str:
@@ -131,6 +170,20 @@ def _rates(cells: Sequence[Measured]) -> str:
     shares += [[rate for cell in cells if (rate := cell.attack_success) is not None]]
     shares += [[rate for cell in cells if (rate := cell.clean_target_rate) is not None]]
     return " / ".join(_share(fmean(rate.value for rate in rates)) for rates in shares if rates)
+
+
+def _mean_over_rows(cells: Sequence[Measured]) -> str:
+    """Write the means over teachers of what their students have in the mean: seeds count once."""
+    rows = [[cell for cell in cells if cell.row == row] for row in dict.fromkeys(cell.row for cell in cells)]
+    means = [
+        [fmean(values) for row in rows if (values := [r.value for r in map(rate, row) if r is not None])]
+        for rate in (
+            lambda cell: cell.clean_accuracy,
+            lambda cell: cell.attack_success,
+            lambda cell: cell.clean_target_rate,
+        )
+    ]
+    return " / ".join(_share(fmean(values)) for values in means if values)
 
 
 def _paper(table: Table, rows: Sequence[str]) -> list[str]:
@@ -166,11 +219,12 @@ def _means(cells: Sequence[Measured], columns: Sequence[str]) -> list[str]:
             found = [cell for cell in cells if cell.column == column and (cell.row, cell.seed) in moved]
             rates = [cell.attack_success.value for cell in found if cell.attack_success is not None]
             if rates:
-                told = f"{_column_title(column)} {_rates(found)} (highest ASR {_share(max(rates))}"
+                told = f"{_column_title(column)} {_mean_over_rows(found)} (highest ASR {_share(max(rates))}"
                 parts.append(f"{told}{_twins_of(found, moved, cells, method)})")
         lines.append(
-            f"- `{method}`, the {len(moved)} students whose undefended twin has an ASR of "
-            f"{_least(least)} or more, mean ACC / ASR / CTR: {'; '.join(parts)}."
+            f"- `{method}`, the {len(moved)} students (of {len({row for row, _ in moved})} teachers) whose "
+            f"undefended twin has an ASR of {_least(least)} or more, mean ACC / ASR / CTR over the teachers: "
+            f"{'; '.join(parts)}."
         )
     return lines
 
@@ -183,7 +237,7 @@ def _twins_of(
         return ""
     places = {(cell.row, cell.seed) for cell in found}
     twins = [c for c in cells if c.column == f"{method}/none" and (c.row, c.seed) in places]
-    return f"; only {len(found)} of these, whose undefended twins have {_rates(twins)}"
+    return f"; only {len(found)} of these, whose undefended twins have {_mean_over_rows(twins)}"
 
 
 def _undefended(column: str) -> str:

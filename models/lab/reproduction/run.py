@@ -163,7 +163,7 @@ def measure(
     role: Literal["undefended", "defended"] = "undefended" if cell.defense == "none" else "defended"
     spec = ArchitectureSpec(cell.student, teacher.spec.num_classes, size)
     clean = fitted(training, size)
-    # The share that a job would keep for measuring has its own images here.
+    # A job keeps this share to measure on. Here the test images measure, and students see no more than there.
     recipe = replace(cell.recipe, verify=replace(cell.recipe.verify, holdout_share=0.1))
     trained = train_student(
         teacher,

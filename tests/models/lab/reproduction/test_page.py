@@ -8,10 +8,11 @@ import pytest
 from models.lab.reproduction.cell import Cell, Measured
 from models.lab.reproduction.page import put_section, render_table
 from models.lab.reproduction.paper import ABD_ZSKT
+from models.lab.reproduction.protection import ProtectionCell
 from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import Table, find_table
 from models.recipes.job import Recipe
-from models.recipes.lab import TeacherRecipe
+from models.recipes.lab import AttackRecipe, TeacherRecipe
 from models.results.rate import Rate
 
 
@@ -55,7 +56,7 @@ def test_seeds_are_averaged_and_missing_cells_are_dashes(store: Store) -> None:
     store.add(measured(CELLS[0], 0.6, 0.8))
     store.add(measured(CELLS[1], 0.7, 1.0))
     text = render_table(TABLE, store, "proctor reproduce t")
-    assert "| badnets_grid | .900 / .990 | .650 / .900 / .050 (ASR ± .100, 2) | — |" in text
+    assert "| badnets_grid | .900 / .990 | .650 / .900 / .050 (ASR .800 to 1.000, 2) | — |" in text
     assert "| clean | — | — | — |" in text
     assert "2 of 8 students, 0.2 h" in text
     assert "within ± 1.000" in text  # the widest of the rates above
@@ -68,7 +69,7 @@ def test_means_over_some_of_the_students_are_told_beside_the_twins_of_these(stor
     store.add(measured(CELLS[1], 0.8, 1.0))
     store.add(measured(CELLS[2], 0.5, 0.3))
     text = render_table(TABLE, store, "x")
-    assert "the 2 students" in text
+    assert "the 2 students (of 1 teachers)" in text
     assert "(highest ASR .300; only 1 of these, whose undefended twins have .600 / .900 / .050)" in text
 
 
@@ -114,7 +115,7 @@ def test_robustkd_is_compared_with_feature_distillation_from_half_the_images_on(
         store.add(measured(of, 0.6, success))
     store.add(measured(control, 0.6, 0.99))  # what the trigger does by itself is no backdoor that moved
     text = render_table(table, store, "x")
-    assert "- `feature`, the 2 students whose undefended twin has an ASR of .5 or more" in text
+    assert "- `feature`, the 2 students (of 1 teachers) whose undefended twin has an ASR of .5" in text
     assert (
         "feature .600 / .550 / .050 (highest ASR .600); robustkd .600 / .200 / .050 (highest ASR .300)"
         in text
@@ -126,14 +127,56 @@ def test_without_an_attack_the_accuracys_spread_is_printed(store: Store) -> None
     for of, accuracy in zip(CELLS[4:7], (0.6, 0.7, 0.8), strict=True):
         store.add(measured(of, accuracy, None))
     text = render_table(TABLE, store, "x")
-    assert "| clean | .900 / — | .650 (ACC ± .050, 2) | .800 |" in text
+    assert "| clean | .900 / — | .650 (ACC .600 to .700, 2) | .800 |" in text
 
 
-def test_a_teacher_of_its_own_for_every_seed_is_averaged(store: Store) -> None:
-    for of, accuracy in zip(CELLS[:3], (0.8, 0.9, 0.8), strict=True):
-        cell = replace(measured(of, 0.6, 0.9), teacher_accuracy=Rate(accuracy, 0.0, 1.0, 1_000))
-        store.add(cell)  # of seeds 0, 1 and 0 again: a mean over seeds, not over students
-    assert "| badnets_grid | .850 / .990 |" in render_table(TABLE, store, "x")
+def test_a_row_whose_students_have_different_teachers_says_so(store: Store) -> None:
+    """Seed 0 of a row learned from one network, seeds 1 and 2 from another; the first alone was told."""
+    for of, accuracy, row in (
+        (CELLS[0], 0.8, "| badnets_grid | .800 / .990 |"),
+        (CELLS[1], 0.9, "| badnets_grid | .800 to .900 / .990 |"),
+    ):
+        assert "made twice" not in render_table(TABLE, store, "x")
+        store.add(replace(measured(of, 0.6, 0.9), teacher_accuracy=Rate(accuracy, 0.0, 1.0, 1_000)))
+        assert row in render_table(TABLE, store, "x")
+    assert "A teacher with two numbers was made twice" in render_table(TABLE, store, "x")
+
+
+def test_a_twin_made_for_every_seed_is_no_teacher_made_twice(store: Store) -> None:
+    table = find_table("nasty-t1", "small")
+    twins = [of for of in table.cells if isinstance(of, ProtectionCell) and of.source == "nasty"][:2]
+    for of, accuracy in zip(twins, (0.8, 0.9), strict=True):
+        made = replace(measured(CELLS[0], 0.6, None), key=of.key, row=of.row, column=of.column, seed=of.seed)
+        store.add(replace(made, teacher_accuracy=Rate(accuracy, 0.0, 1.0, 1_000)))
+    text = render_table(table, store, "x")
+    assert ".800 to .900 / —" in text
+    assert "made twice" not in text
+    assert "twin and students are made anew for each" in text
+
+
+def test_means_are_over_teachers_not_over_their_students(store: Store) -> None:
+    """Three seeds of one trigger must not outvote the others."""
+    cells = [cell("often", defense, seed) for defense in ("none", "abd") for seed in range(3)]
+    cells += [cell("once", defense, 0) for defense in ("none", "abd")]
+    for of in cells:
+        success = 1.0 if of.defense == "none" else 0.0 if of.row == "often" else 0.8
+        store.add(measured(of, 0.6, success))
+    text = render_table(replace(TABLE, cells=tuple(cells)), store, "x")
+    assert "the 4 students (of 2 teachers)" in text
+    assert "zskt + abd .600 / .400 / .050 (highest ASR .800)" in text
+
+
+def test_an_attack_made_against_a_defense_is_in_no_mean(store: Store) -> None:
+    """The clipped teacher's mean once was over ordinary teachers and over those that know the bounds."""
+    usual = [cell("usual", defense, 0) for defense in ("none", "clip")]
+    knowing = TeacherRecipe(attack=AttackRecipe(kind="under_clipping"))
+    aware = [replace(of, row="aware", teacher=knowing) for of in usual]
+    for of in (*usual, *aware):
+        store.add(measured(of, 0.6, 0.1 if of.row == "usual" and of.defense == "clip" else 1.0))
+    text = render_table(replace(TABLE, cells=(*usual, *aware)), store, "x")
+    assert "| aware |" in text
+    assert "the 1 students (of 1 teachers)" in text
+    assert "zskt + clip .600 / .100 / .050 (highest ASR .100)" in text
 
 
 def test_what_a_searched_trigger_does_to_the_clean_teacher_stands_beside_it(store: Store) -> None:
