@@ -20,5 +20,5 @@ class Distilled:
     """Images the student learned from, counting repetitions."""
     seconds: float
     final: dict[str, float]
-    """The last recorded scalars."""
+    """The last recorded scalars of this student."""
     steps: int

@@ -157,7 +157,8 @@ class ZsktTask:
         clip_grad_norm_(self.student.parameters(), self.recipe.clip_norm)
         self.optimizer.step(index)
         agreement = (logits.argmax(dim=1) == target.argmax(dim=1)).float().mean()
-        return loss.detach(), agreement
+        # A copy: the next replay of a CUDA graph writes its loss where this one lies.
+        return loss.detach().clone(), agreement
 
     def _student_loss(self, x: Tensor, target: Tensor, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return the student's loss and its logits (N, K)."""

@@ -45,16 +45,25 @@ def frozen(network: Network) -> Iterator[Network]:
 
 @contextmanager
 def still_batchnorm(network: nn.Module) -> Iterator[None]:
-    """Let BatchNorm use batch statistics in train mode without moving its running ones.
+    """Let BatchNorm use batch statistics without moving its running ones, and hold all else in eval mode.
 
     Self-Retrospection runs about seven extra forward passes per student step, some on perturbed images; they
-    would drown the running statistics of the images the student really learns from (item 22).
+    would drown the running statistics of the images the student really learns from (item 22). And it compares
+    two passes: dropout and stochastic depth, drawn anew in each, would make them differ by themselves. Modes
+    are restored on leaving.
     """
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
+    modes = [(module, module.training) for module in network.modules()]
+    norms = [module for module, _ in modes if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    tracking = [norm for norm in norms if norm.track_running_stats]
+    network.eval()
     for norm in norms:
+        norm.train()
+    for norm in tracking:
         norm.track_running_stats = False
     try:
         yield
     finally:
-        for norm in norms:
+        for norm in tracking:
             norm.track_running_stats = True
+        for module, training in modes:
+            module.training = training

@@ -43,7 +43,7 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class LoopResult:
-    """What a finished loop has to tell; ``final`` is the last point of ``curve``."""
+    """What a finished loop has to tell; ``final`` is the last point of ``curve`` that tells of the result."""
 
     curve: tuple[CurvePoint, ...]
     final: dict[str, float]

@@ -18,10 +18,13 @@ from models.lab.phases import Phases
 from models.lab.poisoned_sets import poisoned_set
 from models.lab.workshop import Trained, Workshop, fitted
 from models.metrics import accuracy, all_to_all_success, attack_success, clean_target_rate
-from models.recipes.lab import AttackRecipe, TeacherRecipe
+from models.recipes.lab import AfterRecipe, AttackRecipe, TeacherRecipe
 from models.results.rate import Rate
 from models.results.training import CurvePoint
 from models.triggers import Trigger
+
+#: Attacks that may be on one class's images, and the clean teacher, for which the class means nothing.
+_WITH_SOURCE = frozenset({"none", "source_specific", "hidden_trigger"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,7 @@ class LabTeacher:
     seconds: float
     """Of the last training run."""
     clean: Teacher | None
-    """The clean teacher that the attack started from, if it did."""
+    """The clean teacher that the attack started from, if it did; without what the recipe does afterwards."""
 
 
 def matched_clean(recipe: TeacherRecipe) -> TeacherRecipe:
@@ -80,7 +83,7 @@ def make_teacher(
         monitor: Hears of progress, and may stop the work at any step.
         patterns: Folder of published trigger pictures (``find_trigger``).
         clean: What ``matched_clean(recipe)`` gave, for attacks that start from a clean teacher; trained here
-            if it is not given.
+            if it is not given, or if ``recipe.after`` has been done to it: that is for the finished network.
         resume: A state that the monitor was offered by a call with the same arguments.
         device: Where to compute.
 
@@ -91,9 +94,11 @@ def make_teacher(
     """
     shop = Workshop(recipe, training, Phases(monitor, resume), torch.device(device))
     _check_labels(recipe.attack, shop.num_classes)
+    if recipe.after != AfterRecipe():
+        clean = None
     trigger: Trigger | None = None
     if recipe.attack.kind == "none":
-        made = _clean(shop)
+        made = afterwards(shop, "clean", _clean(shop))
     elif recipe.attack.kind in FINE_TUNED:
         clean = clean or shop.teacher(_clean(shop).classifier)
         made, trigger = fine_tuned(shop, clean, patterns)
@@ -106,7 +111,7 @@ def make_teacher(
 
 def _clean(shop: Workshop) -> Trained:
     data = shop.training
-    return afterwards(shop, "clean", shop.train("clean", data.images, data.labels))
+    return shop.train("clean", data.images, data.labels)
 
 
 def _check_labels(attack: AttackRecipe, num_classes: int) -> None:
@@ -117,6 +122,12 @@ def _check_labels(attack: AttackRecipe, num_classes: int) -> None:
                 code="label_out_of_range",
                 hint=f"Give a label from 0 to {num_classes - 1}.",
             )
+    if attack.source_label is not None and attack.kind not in _WITH_SOURCE:
+        raise RecipeError(
+            f"The attack {attack.kind} has no source class, and the recipe names one.",
+            code="source_unused",
+            hint="Leave attack.source_label out, or choose source_specific; without covers, cover_rate is 0.",
+        )
 
 
 def _measured(

@@ -75,17 +75,19 @@ def judge(
 def _signals(
     student: StagedClassifier, search: Tensor, held_out: Tensor, named: Tensor, perturbations: Perturbations
 ) -> StudentSignals:
-    shifts = list(enumerate(perturbations.delta))
+    order = list(range(perturbations.count))
+
+    def moved(index: int, x: Tensor, clean: Tensor) -> float:
+        shift = perturbations.shifts(slice(index, index + 1))
+        return _flip_rate(student, x, shift, clean, perturbations.goal(index))
+
     with frozen(student):
-        if len(shifts) > _TRIED:
+        if len(order) > _TRIED:
             few = search[:_RANKED_ON]
-            clean = student(few).argmax(dim=1)
-            shifts.sort(key=lambda s: _flip_rate(student, few, s[1], clean, perturbations.goal(s[0])))
+            named_few = student(few).argmax(dim=1)
+            order.sort(key=lambda index: moved(index, few, named_few))
         clean = student(held_out).argmax(dim=1)
-        flips = [
-            _flip_rate(student, held_out, shift, clean, perturbations.goal(index))
-            for index, shift in shifts[-_TRIED:]
-        ]
+        flips = [moved(index, held_out, clean) for index in order[-_TRIED:]]
     return StudentSignals(float((clean == named).float().mean()), max(flips))
 
 

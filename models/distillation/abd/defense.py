@@ -58,8 +58,14 @@ class AbdDefense:
         return self.vaccine.weight > 0.0
 
     def observe(self, index: int, x: Tensor, teacher_logits: Tensor) -> None:
-        """Collect images, and choose a shuffle when there are enough."""
+        """Collect images, and choose a shuffle when there are enough.
+
+        Raises:
+            RecipeError: At the first images, if retrospection may run and the student cannot take part in it.
+        """
         del teacher_logits
+        if index == 0 and self.recipe.retrospection.run != "never":
+            self.retrospection.check(x)
         if index >= self.decide_at:
             return
         if index >= self.skip:

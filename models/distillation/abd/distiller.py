@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -46,12 +47,19 @@ def run_abd(
         seed: Of everything the defense draws.
         monitor: Told of both stretches as one run.
         resume: A state that the monitor was offered by a run of the same arguments.
+
+    Returns:
+        Both stretches' curve, with the final numbers of the student that was chosen; and all decisions.
     """
     whole = AbdTask(task, recipe, seed)
     result = run_loop(
         whole, steps=whole.steps, monitor=monitor, resume=resume, seed=derive_seed(seed, "dropout")
     )
-    return result, whole.conclude()
+    decisions = whole.conclude()
+    if whole.turned_down:
+        main = [point for point in result.curve if point.step <= task.steps]
+        result = replace(result, final=main[-1].values)
+    return result, decisions
 
 
 class AbdTask:
@@ -68,6 +76,7 @@ class AbdTask:
         self.steps = task.steps + self.again
         self.late: ResumeState | None = None
         self.main_student: dict[str, Tensor] | None = None
+        self.turned_down = False  # whether the second stretch's student was not kept
 
     def step(self, index: int) -> Mapping[str, Tensor]:
         """Take a step of the method; between the stretches, decide whether there is a second one."""
@@ -85,7 +94,8 @@ class AbdTask:
             was, now = self._judge(before, self.task.student)
             decision = choose_student(was, now, self.recipe.retrospection, step=self.steps)
             self.defense.decisions.append(decision)
-            if not decision.values["retrospected"]:
+            self.turned_down = not decision.values["retrospected"]
+            if self.turned_down:
                 self.task.student.load_state_dict(self.main_student)
         return tuple(self.defense.decisions)
 

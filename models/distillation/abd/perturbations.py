@@ -81,13 +81,18 @@ class Perturbations:
 
     @property
     def delta(self) -> Tensor:
-        """The shifts themselves (M, 3, H, W); a sparse one is zero but for a few pixels."""
+        """All shifts (M, 3, H, W)."""
+        return self.shifts(slice(None))
+
+    def shifts(self, which: Tensor | slice) -> Tensor:
+        """Return some shifts (m, 3, H, W); a sparse one is zero but for a few pixels."""
+        latent = self.latent[which]
         if self.recipe.shape == "dense":
-            return self.latent
-        energy = self.latent.square().sum(dim=1).flatten(1)
+            return latent
+        energy = latent.square().sum(dim=1).flatten(1)
         chosen = energy.topk(self.kept_pixels, dim=1).indices
-        kept = torch.zeros_like(energy).scatter_(1, chosen, 1.0).view(-1, 1, *self.latent.shape[2:])
-        return torch.where(self.sparse, self.latent * kept, self.latent)
+        kept = torch.zeros_like(energy).scatter_(1, chosen, 1.0).view(-1, 1, *latent.shape[2:])
+        return torch.where(self.sparse[which], latent * kept, latent)
 
     def goal(self, index: int) -> int | None:
         """Return the class that shift ``index`` leads to, None if it leads anywhere."""
@@ -126,7 +131,7 @@ class Perturbations:
             before = answer(x).float()
         logits = before
         for _ in range(rounds):
-            delta = self.delta[playing].requires_grad_(True)
+            delta = self.shifts(playing).requires_grad_(True)
             with autocast(x.device, fast):
                 logits = answer(x + delta.index_select(0, place)).float()
             loss = _objective(before, logits, goal)

@@ -16,6 +16,8 @@ to the distillation gradient, differentiating through delta by the fixed point o
 - BatchNorm uses the batch's statistics, as in the code, but its running ones stand still: seven extra passes
   per step, some perturbed, would drown them. With running statistics instead, accuracy fell to .1 within
   twelve steps, because they lag behind the weights;
+- a hypergradient that is not finite is left out of its step, and counted;
+- dropout and stochastic depth are off, or the divergence were their noise's, and not 0 without a shift;
 - answers are compared at temperature 1 whatever the method's own; and where the method clips its gradient
   (ZSKT), it clips the sum, where the code leaves this branch unclipped;
 - perturbations synthesized on the student see it in eval mode: in train mode BatchNorm subtracts a shift that
@@ -24,7 +26,7 @@ to the distillation gradient, differentiating through delta by the fixed point o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,8 +36,10 @@ from models.architectures import StagedClassifier
 from models.distillation.abd.hypergradient import hypergradient
 from models.distillation.abd.perturbations import Perturbations
 from models.distillation.losses import batch_divergence
+from models.engine.double_backward import twice_differentiable
 from models.engine.frozen import frozen, still_batchnorm
 from models.engine.seed import make_generator
+from models.errors import RecipeError
 from models.recipes.abd import RetrospectionRecipe
 
 
@@ -57,7 +61,31 @@ class SelfRetrospection:
         self.parameters = list(student.parameters())
         self.perturbations: Perturbations | None = None
         self.turn = 0
+        self.skipped = 0
         self.last: dict[str, Tensor] = {}
+
+    def check(self, x: Tensor) -> None:
+        """Try a hypergradient on ``x`` before a run relies on one; changes nothing.
+
+        Args:
+            x: Normalized images (N, 3, H, W); the first ``recipe.images`` take part.
+
+        Raises:
+            RecipeError: ``retrospection_impossible`` if the student cannot be differentiated twice: a layer
+                has no second derivative, or one that is not finite (the length of an empty token, as in
+                Swin v2).
+        """
+        x = x[: self.recipe.images].detach()
+        generator = make_generator(self.seed, "check")
+        try:
+            _, _, gradients = self._hypergradient(self._drawn(x, generator), x, generator)
+        except RuntimeError as error:
+            # Other errors, such as too little memory, are none of the student's.
+            if "is not implemented" not in str(error):
+                raise
+            raise _impossible(str(error).splitlines()[0]) from error
+        if not _finite(gradients):
+            raise _impossible("the second derivative is not finite")
 
     def add_gradients(self, x: Tensor, scale: float) -> None:
         """Improve the perturbations on ``x`` and add the weighted hypergradient to the student's gradients.
@@ -70,36 +98,42 @@ class SelfRetrospection:
         generator = make_generator(self.seed, f"retrospection {self.turn}")
         perturbations = self._refreshed(x, generator)
         hits = self._climb(perturbations, x)
-        with still_batchnorm(self.student):
-            outer, norms, gradients = self._hypergradient(perturbations, x, generator)
+        outer, norms, gradients = self._hypergradient(perturbations, x, generator)
+        lengths = perturbations.shifts(perturbations.in_play(len(x), self.turn)).flatten(1).norm(dim=1)
+        self.turn += 1
+        if not _finite(gradients):
+            self.skipped += 1
+            self.last = {**self.last, "retrospection_skipped": torch.tensor(float(self.skipped))}
+            return
         with torch.no_grad():
             for parameter, gradient in zip(self.parameters, gradients, strict=True):
                 weighted = self.recipe.weight * scale * gradient
                 parameter.grad = weighted if parameter.grad is None else parameter.grad + weighted
-        self.turn += 1
-        lengths = perturbations.delta.flatten(1).norm(dim=1)
         self.last = {
             "perturbation_success": hits,
             "perturbation_norm": lengths.mean(),
             "retrospection_loss": outer,
             "series_growth": torch.tensor(norms[-1] / max(norms[0], 1e-12)),
             "series_terms": torch.tensor(float(len(norms))),
+            "retrospection_skipped": torch.tensor(float(self.skipped)),
         }
 
     def _refreshed(self, x: Tensor, generator: torch.Generator) -> Perturbations:
         """Return the perturbations, one of them started anew."""
         if self.perturbations is None:
-            with torch.no_grad():
-                classes = self.teacher(x[:1]).shape[1]
-            self.perturbations = Perturbations(
-                self.recipe, classes, x.shape[1:], x.device, unit=float(x.std())
-            )
-            self.perturbations.restart(slice(None), generator)
+            self.perturbations = self._drawn(x, generator)
             # A first stretch, so that the student does not learn from noise.
             self._climb(self.perturbations, x, rounds=3 * self.recipe.rounds)
         index = self.turn % self.perturbations.count
         self.perturbations.restart(slice(index, index + 1), generator)
         return self.perturbations
+
+    def _drawn(self, x: Tensor, generator: torch.Generator) -> Perturbations:
+        with torch.no_grad():
+            classes = self.teacher(x[:1]).shape[1]
+        perturbations = Perturbations(self.recipe, classes, x.shape[1:], x.device, unit=float(x.std()))
+        perturbations.restart(slice(None), generator)
+        return perturbations
 
     def _climb(self, perturbations: Perturbations, x: Tensor, rounds: int | None = None) -> Tensor:
         answer = self.teacher if self.recipe.synthesize_on == "teacher" else self.student
@@ -121,14 +155,16 @@ class SelfRetrospection:
         amplitude = torch.zeros(len(x), 1, 1, 1, device=x.device)
         # The square root leans towards full length: density 2a.
         amplitude[order] = torch.rand(perturbed, 1, 1, 1, generator=generator).sqrt().to(x.device)
-        delta = perturbations.delta[playing].requires_grad_(True)
+        delta = perturbations.shifts(playing).requires_grad_(True)
         # Not delta[place]: on two threads its gradient is summed in whatever order they come to it.
         shifts = delta.index_select(0, place)
-        with torch.no_grad():
-            clean = self.student(x)
-        parts = perturbations.shapes * len(x) / perturbed
-        outer = batch_divergence(clean, self.student(x + amplitude * shifts)) * parts
-        inner = -batch_divergence(clean, self.student(x + shifts))
+        with still_batchnorm(self.student), twice_differentiable(self.student):
+            with torch.no_grad():
+                clean = self.student(x)
+            outer_answers = self.student(x + amplitude * shifts)
+            inner_answers = self.student(x + shifts)
+        outer = batch_divergence(clean, outer_answers) * (perturbations.shapes * len(x) / perturbed)
+        inner = -batch_divergence(clean, inner_answers)
         inner = inner + recipe.norm_penalty * delta.square().sum()
         result = hypergradient(
             inner,
@@ -144,13 +180,25 @@ class SelfRetrospection:
     def state_dict(self) -> dict[str, Any]:
         """Return the perturbations, the turn and what was told last."""
         kept = None if self.perturbations is None else self.perturbations.state_dict()
-        return {"perturbations": kept, "turn": self.turn, "last": dict(self.last)}
+        return {"perturbations": kept, "turn": self.turn, "skipped": self.skipped, "last": dict(self.last)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state from ``state_dict``."""
-        self.turn = state["turn"]
+        self.turn, self.skipped = state["turn"], state["skipped"]
         self.last = dict(state["last"])
         kept = state["perturbations"]
         if kept is not None:
             device = next(self.student.parameters()).device
             self.perturbations = Perturbations.of_state(self.recipe, kept, device)
+
+
+def _finite(gradients: Sequence[Tensor]) -> bool:
+    return bool(torch.stack([gradient.isfinite().all() for gradient in gradients]).all())
+
+
+def _impossible(reason: str) -> RecipeError:
+    return RecipeError(
+        f"Self-Retrospection has to differentiate the student twice, and cannot: {reason}.",
+        code="retrospection_impossible",
+        hint='Set abd.retrospection.run to "never", which leaves the vaccine, or name another student.',
+    )

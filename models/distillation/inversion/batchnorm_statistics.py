@@ -5,6 +5,14 @@ very pass, so neither a second view nor the passes of a defense can overwrite th
 carries no hook (algorithms.md 8, items 24 to 26). Mean and variance are taken inside the hook, in float32,
 before a layer that works in place could change its input.
 
+A clipped teacher (``distillation.clipping``) has the intact one's running statistics. Layers in front of
+the first bound see what the intact teacher's see; behind a bound, its own training images would have
+smaller variances than those that images are moved towards here, the smaller the more bounds lie before. To
+correct that would take training images, which nobody has; surrogate images would give their own statistics
+instead. Reading the moments in the intact teacher would ask for the right thing, at another pass per step
+and with a gradient that no bound keeps from a trigger's channels. So images for a clipped teacher overshoot
+in the later layers.
+
 Source: Yin et al., CVPR 2020 (DeepInversion), section 3.2; reductions after algorithms.md 2.2.
 """
 

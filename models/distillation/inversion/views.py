@@ -3,6 +3,10 @@
 Both are affine and so one call of ``grid_sample`` for a whole batch. They work on pixels in [0, 1], like the
 augmentation in training, and are normalized afterwards: what comes in from outside is black.
 
+On a GPU the gradient of ``grid_sample`` is not deterministic, and torch raises where it is told to be
+(``grid_sampler_2d_backward_cuda``): there the views are sampled on the CPU, one thread to an image's
+gradient.
+
 Source: Fang et al., IJCAI 2021; sizes after algorithms.md 2.2.
 """
 
@@ -65,5 +69,8 @@ def _sample(pixels: Tensor, scales: Tensor, offsets: Tensor, outside: Literal["z
     maps = torch.zeros(len(pixels), 2, 3)
     maps[:, 0, 0], maps[:, 1, 1] = scales[:, 0], scales[:, 1]
     maps[:, :, 2] = offsets
-    grid = functional.affine_grid(maps.to(pixels.device), list(pixels.shape), align_corners=False)
-    return functional.grid_sample(pixels, grid, padding_mode=outside, align_corners=False)
+    repeats = torch.are_deterministic_algorithms_enabled()
+    device = torch.device("cpu") if repeats else pixels.device
+    grid = functional.affine_grid(maps.to(device), list(pixels.shape), align_corners=False)
+    views = functional.grid_sample(pixels.to(device), grid, padding_mode=outside, align_corners=False)
+    return views.to(pixels.device)

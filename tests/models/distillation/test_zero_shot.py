@@ -109,3 +109,25 @@ def test_looking_at_pseudo_images_does_not_move_the_generator() -> None:
         first = task.pseudo_images(20, "looking")
         assert torch.equal(first, task.pseudo_images(20, "looking"))
     assert torch.equal(weights(task.generator), before)  # type: ignore[arg-type]
+
+
+def test_the_loss_outlives_the_next_call_of_the_compiled_function() -> None:
+    """As with CUDA graphs, whose outputs lie where the next replay writes its own."""
+    suspect = teacher()
+    with frozen(suspect.network):
+        task = ZsktTask(suspect, network(), RECIPE, seed=0)
+        written: list[torch.Tensor] = []
+        plain = task.student_loss
+
+        def replayed(
+            x: torch.Tensor, target: torch.Tensor, maps: list[torch.Tensor]
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            for output in written:
+                output.detach().fill_(torch.nan)
+            written[:] = plain(x, target, maps)
+            return written[0], written[1]
+
+        task.student_loss = replayed
+        told = task.step(0)
+        task.step(1)
+    assert all(value.isfinite() for value in told.values())

@@ -45,3 +45,20 @@ def test_still_batchnorm_keeps_buffers_in_train_mode_and_uses_batch_statistics()
     assert out.mean().abs() < 1e-4
     net(torch.randn(64, 3, 4, 4) + 5)
     assert not torch.equal(net[1].running_mean, before["1.running_mean"])
+
+
+def test_still_batchnorm_lets_nothing_else_train_and_restores_every_mode() -> None:
+    net = nn.Sequential(*network(), nn.Dropout(), nn.Sequential(nn.Dropout())).train()
+    net[2].eval()
+    with still_batchnorm(net):
+        assert [module.training for module in net] == [False, True, False, False]
+        assert not net[3][0].training
+    assert [module.training for module in net] == [True, True, False, True]
+    assert net.training and net[3][0].training
+
+
+def test_still_batchnorm_keeps_the_buffers_of_flat_features_too() -> None:
+    net = nn.Sequential(nn.BatchNorm1d(3)).train()
+    with still_batchnorm(net):
+        net(torch.randn(8, 3) + 5)
+    assert torch.equal(net[0].running_mean, torch.zeros(3))

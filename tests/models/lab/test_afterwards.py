@@ -1,8 +1,10 @@
 from dataclasses import replace
 
+import pytest
 import torch
 from torch import nn
 
+from models.lab import matched_clean
 from models.lab.afterwards import prune
 from models.recipes.lab import AfterRecipe
 from tests.models.attacks.small import weights
@@ -34,8 +36,14 @@ def test_a_network_is_trained_on_and_pruned_after_its_own_training():
     assert 0.3 < float(changed.float().mean()) < 0.45
 
 
-def test_an_attacker_starts_from_the_twin_as_it_was_left():
-    wanted = replace(recipe(kind="cheat_kd"), after=AfterRecipe(pruned=0.4))
-    made = make(wanted)
-    twin = make(replace(wanted, attack=BRIEF.attack))
-    assert weights(made.clean.network).equal(weights(twin.teacher.network))
+@pytest.mark.parametrize("given", [False, True])
+def test_what_an_attacker_fine_tuned_is_pruned_once_as_the_finished_network(given):
+    wanted = recipe(kind="cheat_kd")
+    before = make(wanted)
+    after = replace(wanted, after=AfterRecipe(pruned=0.4))
+    twin = make(matched_clean(after))
+    made = make(after, clean=twin.teacher) if given else make(after)
+    assert weights(made.clean.network).equal(weights(before.clean.network))
+    assert not weights(twin.teacher.network).equal(weights(before.clean.network))
+    prune(before.teacher.network, 0.4)
+    assert weights(made.teacher.network).equal(weights(before.teacher.network))

@@ -47,6 +47,23 @@ def test_every_attack_makes_a_teacher_with_its_measurements(kind):
     assert (made.clean_teacher_success is not None) == (made.clean is not None)
 
 
+def test_a_hidden_trigger_with_a_source_class_is_made_and_measured_on_that_class(monkeypatch):
+    from models.lab import fine_tuned
+
+    hidden = fine_tuned.hide_trigger
+    sources = []
+
+    def hide(start, targets, others, *rest, **options):
+        sources.append(len(others))
+        return hidden(start, targets, others, *rest, **options)
+
+    monkeypatch.setattr(fine_tuned, "hide_trigger", hide)
+    made = make(recipe(kind="hidden_trigger", poison_rate=0.2, source_label=1))
+    assert sources == [int((training().labels == 1).sum())]
+    assert made.attack_success.n == made.clean_teacher_success.n == 13
+    assert made.other_classes_success.n == 13
+
+
 def test_trap_8_success_leaves_the_target_class_out_and_is_that_of_the_teacher():
     made = make(recipe(kind="dirty_label", poison_rate=0.2))
     test = held_out()
@@ -135,6 +152,11 @@ def test_images_of_another_size_are_resized():
         ({"kind": "dirty_label", "target_label": 3}, "label_out_of_range"),
         ({"kind": "source_specific"}, "source_missing"),
         ({"kind": "source_specific", "source_label": 0}, "source_is_target"),
+        *(
+            ({"kind": kind, "source_label": 1}, "source_unused")
+            for kind in KINDS
+            if kind not in {"none", "source_specific", "hidden_trigger"}
+        ),
         ({"kind": "clean_label", "poison_rate": 0.5}, "too_many_poisoned"),  # trap 12
         ({"kind": "dirty_label", "trigger": "nope"}, "trigger_unknown"),
     ],

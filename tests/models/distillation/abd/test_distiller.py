@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from models.distillation.zero_shot import ZsktTask, distill_zskt
 from models.engine.frozen import frozen
 from models.engine.loop import LoopResult
 from models.engine.monitor import SilentMonitor
+from models.errors import RecipeError
 from models.recipes.abd import AbdRecipe, RetrospectionRecipe, VaccineRecipe
 from models.recipes.ood import OodRecipe
 from models.recipes.zskt import ZsktRecipe
@@ -105,6 +107,18 @@ def test_the_chosen_students_weights_are_left_in_the_network(
     assert torch.equal(weights(task.student), after if keep else main)
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_final_numbers_are_those_of_the_student_that_is_kept(
+    keep: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = Decision(20, "student_choice", "", {"retrospected": float(keep)})
+    monkeypatch.setattr("models.distillation.abd.distiller.choose_student", lambda *_, **__: chosen)
+    result, _ = run(ood_task(), AbdRecipe(VACCINE, RETROSPECTION))
+    assert len(result.curve) == result.steps == 20
+    assert result.final == result.curve[-1 if keep else 15].values
+    assert ("retrospection_loss" in result.final) == keep
+
+
 def test_both_students_are_judged_on_the_same_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """The generator of the second stretch is another than that of the first one's end."""
     task = zskt_task()
@@ -162,3 +176,25 @@ def test_images_seen_are_those_of_the_student_that_is_kept(make: str) -> None:
 def test_equal_seeds_start_defended_and_undefended_from_equal_batches() -> None:
     with frozen(SUSPECT.network):
         assert torch.equal(ood_task()._batch(8, "batch 3"), ood_task()._batch(8, "batch 3"))
+
+
+class Normalized(torch.nn.Module):
+    """Finite, as is its gradient; the gradient's own is not."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.nn.functional.normalize(0.0 * x, dim=1)
+
+
+@pytest.mark.parametrize("when", ["always", "auto", "never"])
+def test_a_student_that_cannot_learn_by_retrospection_is_refused_in_the_first_step(
+    when: Literal["always", "auto", "never"],
+) -> None:
+    task = ood_task()
+    task.student.fc = torch.nn.Sequential(Normalized(), task.student.fc)
+    with frozen(SUSPECT.network):
+        whole = AbdTask(task, AbdRecipe(VACCINE, replace(RETROSPECTION, run=when)), seed=0)
+        if when == "never":
+            whole.step(0)
+        else:
+            with pytest.raises(RecipeError, match="differentiate the student twice"):
+                whole.step(0)

@@ -4,10 +4,14 @@ from typing import Literal
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional
 
 from models.architectures import StagedClassifier, build
+from models.distillation.abd.perturbations import Perturbations
 from models.distillation.abd.self_retrospection import SelfRetrospection
 from models.distillation.losses import batch_divergence
+from models.errors import RecipeError
 from models.recipes.abd import RetrospectionRecipe
 from models.recipes.architecture import ArchitectureSpec
 
@@ -136,3 +140,87 @@ def test_a_second_shape_does_not_weaken_the_first() -> None:
             seen.append(float(retro.last["retrospection_loss"]))
         losses[shape] = sum(seen)
     assert losses["both"] == pytest.approx(losses["dense"] + losses["sparse"], rel=0.25)
+
+
+def test_dropout_is_off_so_that_an_image_without_a_shift_is_answered_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    retro = retrospection()
+    retro.student.fc = nn.Sequential(nn.Dropout(), retro.student.fc)
+    monkeypatch.setattr(Perturbations, "restart", lambda *_: None)  # every shift is and stays 0
+    monkeypatch.setattr(Perturbations, "climb", lambda *_: torch.zeros(()))
+    retro.add_gradients(images(), 1.0)
+    assert retro.last["retrospection_loss"].abs() < 1e-7
+    assert all(module.training for module in retro.student.modules())
+
+
+class Attention(nn.Module):
+    """Features as eight tokens that look at each other."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = x.view(len(x), 1, 8, -1)
+        return functional.scaled_dot_product_attention(tokens, tokens, tokens).flatten(1)
+
+
+class Normalized(nn.Module):
+    """Cosine similarity with an empty token: finite, as is its gradient, and the second one is not."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + functional.normalize(0.0 * x, dim=1)
+
+
+class Once(nn.Module):
+    """No module, so that nothing takes its place."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.hardsigmoid(x)
+
+
+def with_head(layer: nn.Module) -> SelfRetrospection:
+    retro = retrospection()
+    retro.student.fc = nn.Sequential(layer, retro.student.fc)
+    return retro
+
+
+@pytest.mark.parametrize("layer", [Attention(), nn.Hardsigmoid()])
+def test_students_whose_fast_kernels_are_differentiable_once_learn(layer: nn.Module) -> None:
+    retro = with_head(layer)
+    retro.check(images())
+    retro.add_gradients(images(), 1.0)
+    assert gradients(retro.student).isfinite().all()
+    assert retro.student.conv1.weight.grad.any()
+
+
+@pytest.mark.parametrize("layer", [Once(), Normalized()])
+def test_a_student_that_cannot_be_differentiated_twice_is_refused_beforehand(layer: nn.Module) -> None:
+    retro = with_head(layer)
+    before = {name: tensor.clone() for name, tensor in retro.student.state_dict().items()}
+    with pytest.raises(RecipeError) as caught:
+        retro.check(images())
+    assert caught.value.code == "retrospection_impossible"
+    assert "abd.retrospection.run" in caught.value.hint
+    assert all(torch.equal(tensor, before[name]) for name, tensor in retro.student.state_dict().items())
+    assert all(parameter.grad is None for parameter in retro.student.parameters())
+
+
+def test_a_gradient_that_is_not_finite_is_left_out_and_counted() -> None:
+    retro, broken = retrospection(), Normalized()
+    for turn, head in enumerate([nn.Identity(), broken, nn.Identity(), broken]):
+        retro.student.zero_grad()
+        whole = retro.student.fc
+        retro.student.fc = nn.Sequential(head, whole)
+        retro.add_gradients(images(), 1.0)
+        retro.student.fc = whole
+        added = [parameter.grad for parameter in retro.student.parameters() if parameter.grad is not None]
+        assert all(gradient.isfinite().all() for gradient in added)
+        assert bool(added) == (turn % 2 == 0)
+    assert retro.last["retrospection_skipped"] == 2
+    assert retro.last["retrospection_loss"].isfinite()
+
+
+def test_the_count_of_gradients_left_out_is_part_of_the_state() -> None:
+    retro, again = with_head(Normalized()), retrospection()
+    retro.add_gradients(images(), 1.0)
+    again.load_state_dict(retro.state_dict())
+    again.add_gradients(images(), 1.0)
+    assert again.last["retrospection_skipped"] == 1

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from models.architectures import build
+from models.architectures.clipped_norm import clip_norms
 from models.distillation.abd.defense import AbdDefense
 from models.distillation.inversion.batchnorm_statistics import BatchNormReader, Moments, MomentsAverage
 from models.engine.frozen import frozen
@@ -109,3 +110,18 @@ def test_the_average_lets_a_batch_be_different() -> None:
     joined = average.with_batch([second])[0]
     assert torch.equal(joined.mean, torch.ones(2))
     assert torch.equal(average.kept[0].mean, torch.zeros(2))
+
+
+def test_behind_a_bound_a_clipped_teachers_own_images_miss_the_statistics_it_is_asked_for() -> None:
+    """The departure that the module names: the running statistics stay the intact teacher's."""
+    made = trained()
+    clipped = copy.deepcopy(made)
+    for _, norm in clip_norms(clipped):
+        norm.ceiling.fill_(0.5)
+    with torch.no_grad():
+        (intact, before), (bounded, after) = (
+            (reader, reader.read(X).moments) for reader in map(BatchNormReader, (made, clipped))
+        )
+    assert torch.equal(after[0].variance, before[0].variance)
+    assert after[-1].variance.sum() < 0.8 * before[-1].variance.sum()
+    assert bounded.distance(after) > 2 * intact.distance(before)

@@ -1,6 +1,12 @@
+from typing import Any
+
+import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional
 
 from models.distillation.inversion.views import resized_view, shifted_view
+from models.engine.determinism import deterministic
 
 
 def stream(seed: int = 0) -> torch.Generator:
@@ -61,3 +67,27 @@ def test_equal_streams_give_equal_views() -> None:
     ):
         assert torch.equal(view(1), view(1))
         assert not torch.equal(view(1), view(2))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_gpus_views_are_sampled_where_their_gradient_repeats_itself_if_that_is_wanted(
+    device: str, wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch has no such kernel for a GPU, and raises."""
+    sampled = []
+    sample = functional.grid_sample
+
+    def watched(pixels: torch.Tensor, grid: torch.Tensor, **options: Any) -> torch.Tensor:
+        sampled.append((pixels.device.type, grid.device.type))
+        return sample(pixels, grid, **options)
+
+    monkeypatch.setattr(functional, "grid_sample", watched)
+    generator = stream()
+    with deterministic(wanted), FakeTensorMode():  # a GPU's tensors without a GPU
+        pixels = torch.empty(4, 3, 8, 8, device=device)
+        seen = shifted_view(pixels, padding=2, flip=True, generator=generator)
+        seen = seen + resized_view(pixels, flip=True, generator=generator)
+    where = "cpu" if wanted else device
+    assert sampled == [(where, where)] * 2
+    assert seen.device.type == device

@@ -8,10 +8,11 @@ import pytest
 from pydantic import TypeAdapter
 
 from models.lab.recipe_digest import document
-from models.lab.reproduction.budgets import Budget, features
+from models.lab.reproduction.budgets import Budget, cifar, features
 from models.lab.reproduction.cell import Cell
 from models.lab.reproduction.tables import TABLES, find_table
 from models.lab.teachers import matched_clean
+from models.recipes.abd import RetrospectionRecipe
 from models.recipes.architecture_catalog import validate_student_name
 from models.recipes.lab import TeacherRecipe
 
@@ -49,6 +50,14 @@ def test_each_feature_attack_has_a_control_of_the_clean_teacher_and_of_the_label
         assert clean.teacher == labels.teacher == matched_clean(cell.teacher)
         assert clean.recipe == cell.recipe
         assert labels.recipe.robustkd.feature.feature_weight == 0.0
+
+
+def test_the_papers_length_has_the_papers_stretch_of_retrospection() -> None:
+    settings = {budget: cifar(budget).abd.retrospection for budget in BUDGETS}
+    assert settings["small"] == settings["medium"] == RetrospectionRecipe()
+    # 601 of 80,000 pseudo-batches, from a fresh Adam at 5e-4 (algorithms.md 1.4).
+    assert round(settings["paper"].share * cifar("paper").zskt.pseudo_batches) == 600
+    assert settings["paper"].learning_rate == 5e-4
 
 
 def test_masks_learn_longer_on_larger_budgets_and_the_paper_has_one_threshold() -> None:
