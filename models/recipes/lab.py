@@ -163,6 +163,11 @@ class AttackRecipe:
     margin: MarginEvasionRecipe = field(default_factory=MarginEvasionRecipe)
     """Of margin_evasion."""
 
+    @property
+    def stamps_named_trigger(self) -> bool:
+        """Whether ``trigger`` says what is stamped: not of a clean teacher, nor where it is searched."""
+        return self.kind not in {"none", "latent", "cheat_kd"}
+
 
 @recipe
 class AfterRecipe:
