@@ -116,7 +116,8 @@ def _warn_of_another(stamped: Trigger | None, expected: Mapping[str, Any] | None
     if (stamped.name, stamped.sha256) != (expected["name"], expected.get("sha256", stamped.sha256)):
         sys.stderr.write(
             f"This trigger, {stamped.name}, is not the one that the recipe file names, "
-            f"{expected['name']}: the numbers will differ. Pictures of published triggers are named with --patterns.\n"
+            f"{expected['name']}: the numbers will differ. "
+            "Pictures of published triggers are named with --patterns.\n"
         )
 
 
