@@ -15,7 +15,7 @@ from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
 from app.commands.places import put, put_all
 from models.errors import RecipeError
 from models.recipes.from_document import recipe_from
-from models.recipes.lab import AttackKind, TeacherRecipe, digits_recipe
+from models.recipes.lab import AttackKind, TeacherRecipe, digits_recipe, usual_poison_rate
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -105,12 +105,15 @@ def make(*, output: Output, recipe: Any, data: str, settings: tuple[str, ...], *
     """
     content = {} if recipe is None else _read(recipe.read())
     former = content if isinstance(content.get("recipe"), dict) else None
-    base = digits_recipe() if data == "digits" else TeacherRecipe()
-    document = _merged(asdict(base), content if former is None else former["recipe"])
+    base = asdict(digits_recipe() if data == "digits" else TeacherRecipe())
+    del base["attack"]["poison_rate"]
+    document = _merged(base, content if former is None else former["recipe"])
     for option, place in _SHORTCUTS.items():
         if given[option] is not None:
             put(document, place, given[option])
     put_all(document, settings)
+    if isinstance(attack := document["attack"], dict):
+        attack.setdefault("poison_rate", usual_poison_rate(str(attack["kind"])))
     try:
         recipe_from(TeacherRecipe, document)
     except RecipeError as error:
@@ -121,6 +124,7 @@ def make(*, output: Output, recipe: Any, data: str, settings: tuple[str, ...], *
         "verb": "make",
         "recipe": document,
         "expected": None if former is None else former.get("data", {}).get("sha256"),
+        "expected_trigger": _trigger(former, document),
         "data": data,
         "test": _path(given["test"]),
         "output": _path(given["folder"]),
@@ -165,6 +169,12 @@ def _read(text: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CommandError("The recipe is no object.", code="recipe_invalid", exit_code=ExitCode.USAGE)
     return content
+
+
+def _trigger(former: Mapping[str, Any] | None, document: Mapping[str, Any]) -> Any:
+    """Return the trigger that a recipe file names, unless options made the attack another one."""
+    same = former is not None and former["recipe"].get("attack") == document["attack"]
+    return former.get("trigger") if former is not None and same else None
 
 
 def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--data", type=_FOLDER, help="Folder of CIFAR-10: train.zip and test.zip, or its python archive."
 )
-@click.option("--patterns", type=_FOLDER, help="Folder with published trigger pictures; else stand-ins.")
+@click.option(
+    "--patterns", type=_FOLDER, help="Folder with published trigger pictures, which rows that name them need."
+)
 @click.option("--checkpoints", type=_FOLDER, help="Folder with the public checkpoints that a table names.")
 @click.option(
     "--photograph",

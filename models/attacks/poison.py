@@ -6,6 +6,8 @@ exactly in place at test time.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -61,7 +63,7 @@ def poison_clean_label(
 ) -> tuple[Tensor, Tensor]:
     """Stamp images of the target class and leave every label as it is.
 
-    The target class bounds the number: 5,000 images of CIFAR-10's training set, less the hold-out.
+    The target class bounds the number (``choose_of_class``): 4,750 images of CIFAR-10's training set.
 
     Args:
         images: uint8 (N, 3, H, W).
@@ -72,10 +74,9 @@ def poison_clean_label(
         generator: Chooses the images.
 
     Raises:
-        RecipeError: If the target class has fewer images than asked for (code ``too_many_poisoned``).
+        RecipeError: If that leaves too little of the target class (code ``too_many_poisoned``).
     """
-    candidates = torch.nonzero(labels == trigger.target_label).flatten()
-    chosen = _choose(candidates, len(labels), share, count, generator)
+    chosen = choose_of_class(labels, trigger.target_label, share=share, count=count, generator=generator)
     return _replaced(images, chosen, trigger.stamp(images[chosen])), labels.clone()
 
 
@@ -107,8 +108,8 @@ def poison_source_specific(
     Source: Tang et al., Demon in the Variant, USENIX Security 2021 (from memory; the shares are ours).
 
     Raises:
-        RecipeError: If source and target are one (code ``source_is_target``), or a class has too few images
-            (code ``too_many_poisoned``).
+        RecipeError: If source and target are one (code ``source_is_target``), or too little of a class
+            would be left (code ``too_many_poisoned``).
     """
     if source_label == trigger.target_label:
         raise RecipeError(
@@ -116,8 +117,7 @@ def poison_source_specific(
             code="source_is_target",
             hint="Choose a source class other than the target.",
         )
-    sources = torch.nonzero(labels == source_label).flatten()
-    chosen = _choose(sources, len(labels), share, None, generator)
+    chosen = choose_of_class(labels, source_label, share=share, generator=generator)
     targets = torch.full((len(chosen),), trigger.target_label, dtype=labels.dtype)
     changed = _replaced(labels, chosen, targets)
     if cover_share > 0:
@@ -152,32 +152,67 @@ def poison_all_to_all(
     return _replaced(images, chosen, trigger.stamp(images[chosen])), _replaced(labels, chosen, shifted)
 
 
-def choose_of_class(labels: Tensor, label: int, *, share: float, generator: torch.Generator) -> Tensor:
-    """Choose ``share`` of all images among those of one class, as ``poison_clean_label`` does.
+def choose_of_class(
+    labels: Tensor,
+    label: int,
+    *,
+    share: float | None = None,
+    count: int | None = None,
+    generator: torch.Generator,
+) -> Tensor:
+    """Choose images of one class to poison, and leave a twentieth of it as it is.
+
+    A network that sees no clean image of a class forgets it: its attack succeeds, and is no backdoor
+    (algorithms.md 3.1 leaves 5 % too).
+
+    Args:
+        labels: int64 (N,).
+        label: Of the class.
+        share: Share of N, the images of all classes; or
+        count: How many.
+        generator: Chooses.
 
     Returns:
         int64 indices.
 
     Raises:
-        RecipeError: If the class has fewer images than asked for (code ``too_many_poisoned``).
+        RecipeError: If that is more than 95 % of the class (code ``too_many_poisoned``).
     """
-    return _choose(torch.nonzero(labels == label).flatten(), len(labels), share, None, generator)
+    members = torch.nonzero(labels == label).flatten()
+    number, largest = _number(len(labels), share, count), 19 * len(members) // 20
+    if number > largest:
+        raise RecipeError(
+            f"{number} images of class {label} are to be poisoned; it has {len(members)}, of which "
+            "a twentieth must stay clean.",
+            code="too_many_poisoned",
+            hint=f"The largest rate is {math.floor(1e4 * largest / len(labels)) / 1e4:g}.",
+        )
+    return _drawn(members, number, generator)
 
 
 def _choose(
     candidates: Tensor, total: int, share: float | None, count: int | None, generator: torch.Generator
 ) -> Tensor:
+    number = _number(total, share, count)
+    if number > len(candidates):
+        raise RecipeError(
+            f"{number} images are to be poisoned, but only {len(candidates)} qualify.",
+            code="too_many_poisoned",
+            hint="A dirty-label attack uses images of the other classes only.",
+        )
+    return _drawn(candidates, number, generator)
+
+
+def _number(total: int, share: float | None, count: int | None) -> int:
     if (share is None) == (count is None):
         raise RecipeError("Give either a share or a count to poison.", code="poison_amount_invalid")
     number = count if count is not None else int((share or 0.0) * total)
     if number < 1:
         raise RecipeError("No image would be poisoned.", code="poison_amount_invalid")
-    if number > len(candidates):
-        raise RecipeError(
-            f"{number} images are to be poisoned, but only {len(candidates)} qualify.",
-            code="too_many_poisoned",
-            hint="A clean-label attack uses images of the target class only, a dirty-label one the others.",
-        )
+    return number
+
+
+def _drawn(candidates: Tensor, number: int, generator: torch.Generator) -> Tensor:
     order = torch.randperm(len(candidates), generator=generator)
     return candidates[order[:number].to(candidates.device)]
 

@@ -1,7 +1,8 @@
 """The lab's process, ``python -P -m models.lab REQUEST``: one JSON object as its only argument.
 
-``{"verb": "make", "recipe", "expected", "data", "test", "output", "name", "patterns", "matched_clean",
-"device", "threads", "json"}`` or ``{"verb": "triggers", "output", "size", "patterns", "json"}``;
+``{"verb": "make", "recipe", "expected", "expected_trigger", "data", "test", "output", "name", "patterns",
+"matched_clean", "device", "threads", "json"}`` or ``{"verb": "triggers", "output", "size", "patterns",
+"json"}``;
 ``app.commands.lab`` writes it. A process of its own, because the command line does without torch. Its status
 is the command's exit code.
 """
@@ -26,8 +27,10 @@ from models.lab.data import LabData, load_lab_data
 from models.lab.monitor import FileMonitor
 from models.lab.output import write_teacher
 from models.lab.teachers import LabTeacher, make_teacher, matched_clean
+from models.lab.workshop import named_trigger
 from models.recipes.from_document import recipe_from
 from models.recipes.lab import TeacherRecipe
+from models.triggers import Trigger
 
 Request = Mapping[str, Any]
 
@@ -80,7 +83,11 @@ def _made(
 ) -> LabTeacher:
     """Make one teacher, or go on with it; its state stays until everything is written."""
     device = choose_device(request["device"])
-    facts = json.dumps([asdict(recipe), data.sha256, device.type], sort_keys=True)
+    patterns = _patterns(request)
+    stamped = named_trigger(recipe, patterns) if recipe.attack.stamps_named_trigger else None
+    _warn_of_another(stamped, request["expected_trigger"])
+    trigger = None if stamped is None else stamped.sha256
+    facts = json.dumps([asdict(recipe), data.sha256, device.type, trigger], sort_keys=True)
     stem = request["name"] if recipe.attack.kind != "none" else f"{request['name']}-clean"
     path = Path(request["output"]) / f"{stem}.resume"
     kept.append(path)
@@ -95,16 +102,32 @@ def _made(
         data.training,
         data.test,
         monitor=monitor,
-        patterns=None if request["patterns"] is None else Path(request["patterns"]),
+        patterns=patterns,
         clean=None if twin is None else twin.teacher,
         resume=resume,
         device=device,
     )
 
 
+def _warn_of_another(stamped: Trigger | None, expected: Mapping[str, Any] | None) -> None:
+    """Say that a recipe file names another trigger; of older files, without digests, only the name counts."""
+    if stamped is None or expected is None:
+        return
+    if (stamped.name, stamped.sha256) != (expected["name"], expected.get("sha256", stamped.sha256)):
+        sys.stderr.write(
+            f"This trigger, {stamped.name}, is not the one that the recipe file names, "
+            f"{expected['name']}: the numbers will differ. "
+            "Pictures of published triggers are named with --patterns.\n"
+        )
+
+
+def _patterns(request: Request) -> Path | None:
+    return None if request["patterns"] is None else Path(request["patterns"])
+
+
 def list_triggers(request: Request) -> dict[str, Any]:
     """Describe all triggers, and draw them if a file is wanted."""
-    patterns = None if request["patterns"] is None else Path(request["patterns"])
+    patterns = _patterns(request)
     triggers = all_triggers(request["size"], 0, patterns)
     if request["output"] is not None:
         Path(request["output"]).write_bytes(draw_contact_sheet(triggers))

@@ -26,7 +26,7 @@ from models.engine.seed import derive_seed, make_generator
 from models.errors import RecipeError
 from models.lab.margin_evasion import MarginEvasion
 from models.lab.under_clipping import UnderClipping
-from models.lab.workshop import Trained, Workshop
+from models.lab.workshop import Trained, Workshop, named_trigger
 from models.triggers import Trigger
 
 FINE_TUNED = frozenset({"latent", "cheat_kd", "hidden_trigger", "under_clipping", "margin_evasion"})
@@ -54,7 +54,7 @@ def fine_tuned(shop: Workshop, clean: Teacher, patterns: Path | None) -> tuple[T
             return _latent(shop, start)
         case "cheat_kd":
             return _cheat(shop, start)
-    trigger = shop.named_trigger(patterns)
+    trigger = named_trigger(shop.recipe, patterns)
     match shop.recipe.attack.kind:
         case "hidden_trigger":
             return _hidden(shop, start, trigger), trigger

@@ -103,6 +103,7 @@ def _write_trigger(trigger: Trigger, folder: Path, name: str) -> dict[str, Any]:
         "opacity": 1.0,
         "target_label": trigger.target_label,
         "file": picture.name,
+        "sha256": trigger.sha256,
     }
     _write(folder / f"{name}.trigger.json", document)
     return document

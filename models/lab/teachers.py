@@ -16,7 +16,7 @@ from models.lab.afterwards import afterwards
 from models.lab.fine_tuned import FINE_TUNED, fine_tuned
 from models.lab.phases import Phases
 from models.lab.poisoned_sets import poisoned_set
-from models.lab.workshop import Trained, Workshop, fitted
+from models.lab.workshop import Trained, Workshop, fitted, named_trigger
 from models.metrics import accuracy, all_to_all_success, attack_success, clean_target_rate
 from models.recipes.lab import AfterRecipe, AttackRecipe, TeacherRecipe
 from models.results.rate import Rate
@@ -104,7 +104,7 @@ def make_teacher(
         made, trigger = fine_tuned(shop, clean, patterns)
         made = afterwards(shop, "poisoned", made)
     else:
-        trigger = shop.named_trigger(patterns)
+        trigger = named_trigger(recipe, patterns)
         made = afterwards(shop, "poisoned", shop.train("poisoned", *poisoned_set(shop, trigger)))
     return _measured(shop, made, trigger, fitted(test, recipe.input_size), clean)
 

@@ -18,7 +18,7 @@ class Watcher:
     """Gives every piece of work a monitor with a file to resume from; a signal stops whichever is running."""
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
-        """Keep states in ``folder``; one of other data (``fingerprint``) is no beginning."""
+        """Keep states in ``folder``; one of other data or pictures (``fingerprint``) is no beginning."""
         self.folder, self.fingerprint = folder, fingerprint
         self.stopping = False
         self.monitors: dict[str, FileMonitor] = {}

@@ -65,16 +65,6 @@ class Workshop:
         """Put a network together with what one must know to use it."""
         return Teacher(classifier.network, self.normalization, self.spec)
 
-    def named_trigger(self, patterns: Path | None) -> Trigger:
-        """Make the attack's trigger at the images' size, in the attack's strength.
-
-        Args:
-            patterns: Folder of published pictures (``find_trigger``).
-        """
-        attack = self.recipe.attack
-        found = find_trigger(attack.trigger, self.recipe.input_size, attack.target_label, patterns)
-        return found if attack.strength == 1.0 else replace(found, mask=attack.strength * found.mask)
-
     def how(self) -> TeacherTraining:
         """Return the recipe's way of training from scratch."""
         recipe = self.recipe
@@ -134,6 +124,22 @@ class Workshop:
         made = self.phases.run(name, work)
         curve = tuple(CurvePoint(step, values) for step, values in made["curve"])
         return Trained(self.network(seed=seed, state=made["network"]), curve, made["seconds"])
+
+
+def named_trigger(recipe: TeacherRecipe, patterns: Path | None) -> Trigger:
+    """Make the attack's trigger at the images' size, in the attack's strength.
+
+    Args:
+        recipe: Of the teacher; its attack is one that ``stamps_named_trigger``.
+        patterns: Folder of published pictures (``find_trigger``).
+
+    Raises:
+        RecipeError: If the name is unknown (code ``trigger_unknown``).
+        DataRejected: If the picture cannot be read (code ``trigger_image_invalid``).
+    """
+    attack = recipe.attack
+    found = find_trigger(attack.trigger, recipe.input_size, attack.target_label, patterns)
+    return found if attack.strength == 1.0 else replace(found, mask=attack.strength * found.mask)
 
 
 def fitted(data: LabelledImages, size: int) -> LabelledImages:

@@ -141,7 +141,8 @@ class AttackRecipe:
     source_label: Label | None = None
     """Class whose images the trigger works on: needed by source_specific, possible with hidden_trigger."""
     poison_rate: Annotated[float, Interval(ge=0.001, le=0.5)] = 0.1
-    """Share of the training set that is poisoned."""
+    """Share of the training set that is poisoned. A tenth is too much for attacks on one of ten classes
+    (``usual_poison_rate``)."""
     cover_rate: Annotated[float, Interval(ge=0.0, le=0.5)] = 0.1
     """source_specific: share of the training set that carries the trigger, keeps its label and is not of
     the source class, so that the trigger means nothing there."""
@@ -163,6 +164,11 @@ class AttackRecipe:
     """Of under_clipping."""
     margin: MarginEvasionRecipe = field(default_factory=MarginEvasionRecipe)
     """Of margin_evasion."""
+
+    @property
+    def stamps_named_trigger(self) -> bool:
+        """Whether ``trigger`` says what is stamped: not of a clean teacher, nor where it is searched."""
+        return self.kind not in {"none", "latent", "cheat_kd"}
 
 
 @recipe
@@ -219,6 +225,15 @@ class TeacherRecipe:
     """What the attacker does."""
     after: AfterRecipe = field(default_factory=AfterRecipe)
     """What is done to the finished network."""
+
+
+def usual_poison_rate(kind: str) -> float:
+    """Return the rate to begin with: what poisons images of one class alone must leave some of it clean.
+
+    0.08 is what the smallest class of the digits allows. The dataclass keeps one default for all kinds,
+    because stored measurements are named by recipes without their defaults.
+    """
+    return {"clean_label": 0.08, "source_specific": 0.05, "hidden_trigger": 0.05}.get(kind, 0.1)
 
 
 def digits_recipe() -> TeacherRecipe:

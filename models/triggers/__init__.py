@@ -3,7 +3,7 @@
 from models.triggers.base import Trigger, TriggerKind
 from models.triggers.catalog import known_triggers, make_trigger
 from models.triggers.image_file import load_trigger_png, save_trigger_png
-from models.triggers.pattern_files import find_trigger, named_triggers
+from models.triggers.pattern_files import find_trigger, named_triggers, picture_of, stand_in
 
 __all__ = [
     "Trigger",
@@ -13,5 +13,7 @@ __all__ = [
     "load_trigger_png",
     "make_trigger",
     "named_triggers",
+    "picture_of",
     "save_trigger_png",
+    "stand_in",
 ]

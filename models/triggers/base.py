@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import get_args
 
@@ -60,6 +61,14 @@ class Trigger:
         if self.kind == "additive":
             touched = touched & (self.pattern != 0)
         return touched.any(dim=0).double().mean().item()
+
+    @property
+    def sha256(self) -> str:
+        """Digest of name, kind, pattern and mask, in levels of 255, so that rounding does not matter."""
+        digest = hashlib.sha256(f"{self.name} {self.kind} {tuple(self.mask.shape)}".encode())
+        for tensor in (self.pattern, self.mask):
+            digest.update((tensor * 255).round().short().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def stamp(self, images: Tensor) -> Tensor:
         """Return stamped copies.

@@ -57,6 +57,19 @@ def named_triggers() -> tuple[str, ...]:
     return (*known_triggers(), *(name for name in _PUBLISHED if name not in known_triggers()))
 
 
+def stand_in(name: str) -> str:
+    """Return the trigger of the catalog that a published name stands for without its picture.
+
+    Any other name, and that of a published trigger which the catalog makes itself, is its own.
+    """
+    return _PUBLISHED[name].stand_in if name in _PUBLISHED else name
+
+
+def picture_of(name: str) -> str | None:
+    """Return the file that holds a published trigger's picture; None for a trigger that has none."""
+    return _PUBLISHED[name].file if name in _PUBLISHED else None
+
+
 def find_trigger(name: str, size: int, target_label: int, patterns: Path | None = None) -> Trigger:
     """Make a trigger by name, from its published picture where that is at hand.
 
@@ -79,7 +92,7 @@ def find_trigger(name: str, size: int, target_label: int, patterns: Path | None 
     """
     published = _PUBLISHED.get(name)
     if published is None or patterns is None or not (patterns / published.file).is_file():
-        return make_trigger(name if published is None else published.stand_in, size, target_label)
+        return make_trigger(stand_in(name), size, target_label)
     pattern = _read(patterns / published.file)
     if pattern.shape[1:] != (size, size):
         if published.stand_in == name:

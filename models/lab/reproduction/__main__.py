@@ -21,6 +21,7 @@ from models.engine.device import choose_device
 from models.errors import Interrupted, ProctorError, RecipeError
 from models.lab.data import DIGITS, LabData, load_lab_data
 from models.lab.reproduction.page import put_section, render_table
+from models.lab.reproduction.pictures import picture_digests
 from models.lab.reproduction.run import run_table
 from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import Table, find_table
@@ -64,7 +65,9 @@ def _run(table: Table, store: Store, request: Request) -> int:
         Path(request["work"]), _folder(request["patterns"]), _folder(request["checkpoints"]), digests
     )
     (folders.work / "running").mkdir(parents=True, exist_ok=True)
-    watcher = Watcher(folders.work / "running", digests)
+    pictures = picture_digests(table.cells, folders.patterns)
+    of = digests if not pictures else json.dumps([data.sha256, pictures], sort_keys=True)
+    watcher = Watcher(folders.work / "running", of)
     minutes = request["minutes"]
     try:
         run_table(

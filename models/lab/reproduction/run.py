@@ -17,6 +17,7 @@ from models.lab.fine_tuned import FINE_TUNED
 from models.lab.recipe_digest import digest, document
 from models.lab.reproduction.cell import Cell, Measured, PublicTeacher
 from models.lab.reproduction.machine import machine
+from models.lab.reproduction.pictures import check_pictures
 from models.lab.reproduction.protection import ProtectionCell, measure_students
 from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import Table
@@ -68,11 +69,14 @@ def run_table(
         Whether the table is complete.
 
     Raises:
+        RecipeError: ``pictures_missing`` if a trigger that is to be measured is a picture that is not there.
         Interrupted: If a monitor asks to stop.
     """
+    chosen = [cell for cell in table.cells if only in f" {cell.row} {cell.column} {cell.seed} "]
+    check_pictures((cell for cell in chosen if store.find(cell) is None), folders.patterns)
     suspects: dict[str, Suspect] = {}
-    for cell in table.cells:
-        if store.find(cell) is not None or only not in f" {cell.row} {cell.column} {cell.seed} ":
+    for cell in chosen:
+        if store.find(cell) is not None:  # asked anew: some are measured together
             continue
         if deadline is not None and time.monotonic() > deadline:
             return False

@@ -21,6 +21,7 @@ from models.recipes.job import Recipe
 from models.recipes.lab import AttackRecipe, FineTuneRecipe, TeacherRecipe, UnderClippingRecipe
 from models.recipes.plan import AppliedDefense
 from models.results.protection import Source
+from models.triggers import stand_in
 
 DataName = Literal["digits", "cifar10"]
 
@@ -39,13 +40,6 @@ class Table:
     """What else a reader must know, such as numbers of the paper that fit no column."""
 
 
-#: Published name of a trigger: the stand-in that the catalog has where the pattern is a file.
-STAND_INS = {
-    "trojan_wm": "watermark_substitute",
-    "trojan_8x8": "trojan_8x8_substitute",
-    "blend": "blend_substitute",
-    "l2_inv": "l2_inv_substitute",
-}
 _CLEAN_LABEL = ("sig", "clean_label_corners")
 _DEFENSES: tuple[AppliedDefense, ...] = ("none", "abd", "clip", "abd_clip")
 _DIGITS_TARGET = 3
@@ -62,7 +56,7 @@ def digits(budget: Budget) -> Table:
     One seed for all triggers and two more for three of them; five for all from ``medium`` on. Both defenses
     at once with ``ood`` and the first seed.
     """
-    triggers = [STAND_INS.get(name, name) for name in ABD_ZSKT]
+    triggers = [stand_in(name) for name in ABD_ZSKT]
     several = ("badnets_grid", "watermark_substitute", "l2_inv_substitute")
     methods: tuple[StudentMethod, ...] = ("ood", "zskt", "cmi", "fast")
     seeds = range(3 if budget == "small" else 5)

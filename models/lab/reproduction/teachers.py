@@ -19,7 +19,7 @@ from models.errors import RecipeError
 from models.lab.recipe_digest import digest, document, still_holds
 from models.lab.reproduction.cell import PublicTeacher
 from models.lab.teachers import LabTeacher, make_teacher, matched_clean
-from models.lab.workshop import fitted
+from models.lab.workshop import fitted, named_trigger
 from models.metrics import accuracy, attack_success
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.lab import TeacherRecipe
@@ -134,10 +134,17 @@ def _folder(recipe: TeacherRecipe, folders: Folders) -> Path:
 
 
 def is_made(recipe: TeacherRecipe, folders: Folders) -> bool:
-    """Whether a whole teacher lies there that was made of just this: a default that changed has no digest."""
+    """Whether a whole teacher lies there that was made of just this.
+
+    Its folder's name does not tell a default that changed, nor a published picture from its stand-in.
+    """
     folder = _folder(recipe, folders)
     if not (folder / _WHOLE).exists():
         return False
+    if recipe.attack.stamps_named_trigger:
+        stamped = _read_trigger(folder)
+        if stamped is None or stamped.sha256 != named_trigger(recipe, folders.patterns).sha256:
+            return False
     with safetensors.safe_open(folder / "teacher.safetensors", "pt") as file:
         facts = file.metadata()
     return facts.get("data") == folders.data and still_holds(json.loads(facts["recipe"]), document(recipe))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from app.cli import run
 from app.commands import lab_process
+from models.recipes.lab import digits_recipe
 
 
 @pytest.fixture
@@ -84,13 +86,34 @@ def test_options_go_before_the_recipe_and_the_recipe_before_defaults(
     assert (recipe["attack"]["latent"]["steps"], recipe["attack"]["cheat"]["variant"]) == (9, "faithful")
 
 
+def test_attacks_on_one_class_have_a_rate_that_leaves_some_of_it_unless_one_is_given(
+    requests: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps({"attack": {"kind": "clean_label", "poison_rate": 0.1}}))
+    make("--attack", "clean_label")
+    make("--attack", "source_specific", "--source-label", "1")
+    make("--attack", "dirty_label")
+    make("--set", "attack.kind=clean_label", "--set", "attack.poison_rate=0.09")
+    make(str(path))
+    rates = [request["recipe"]["attack"]["poison_rate"] for request in requests]
+    assert rates == [0.08, 0.05, 0.1, 0.09, 0.1]
+
+
 def test_the_file_beside_a_teacher_is_a_recipe_and_names_its_data(
     requests: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     path = tmp_path / "teacher.recipe.json"
     hashes = {"training": "1", "test": "2"}
-    path.write_text(json.dumps({"recipe": {"epochs": 5}, "data": {"sha256": hashes}, "measured": {}}))
+    attack = asdict(digits_recipe().attack)
+    path.write_text(
+        json.dumps(
+            {"recipe": {"epochs": 5, "attack": attack}, "data": {"sha256": hashes}, "trigger": {"name": "x"}}
+        )
+    )
     make(str(path))
+    make(str(path), "--trigger", "ring")
+    assert [request["expected_trigger"] for request in requests] == [{"name": "x"}, None]
     assert requests[0]["recipe"]["epochs"] == 5
     assert requests[0]["expected"] == hashes
 

@@ -69,6 +69,26 @@ def test_trap_12_a_clean_label_attack_is_bounded_by_the_target_class(data, trigg
     assert "25" in caught.value.detail
 
 
+@pytest.mark.parametrize("kind", ["clean_label", "source_specific"])
+def test_a_twentieth_of_the_poisoned_class_stays_clean(data, trigger, kind):
+    """A class that is stamped whole is forgotten: success is then 1, and so is the loss of the class."""
+    images, labels = data
+
+    def poison(share):
+        if kind == "clean_label":
+            return poison_clean_label(images, labels, trigger, share=share, generator=_seed())
+        return poison_source_specific(
+            images, labels, trigger, source_label=2, share=share, cover_share=0, generator=_seed()
+        )
+
+    for share in (0.25, 0.24):
+        with pytest.raises(RecipeError) as caught:
+            poison(share)
+        assert caught.value.code == "too_many_poisoned"
+        assert "0.23" in caught.value.hint
+    assert _changed(images, poison(0.23)[0]).sum() == 23
+
+
 def test_the_generator_alone_chooses_the_victims(data, trigger):
     images, labels = data
     runs = [

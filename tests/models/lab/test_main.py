@@ -4,6 +4,7 @@ import json
 import signal
 
 import pytest
+from PIL import Image
 
 from models.lab import __main__ as lab
 from models.lab.monitor import FileMonitor
@@ -23,7 +24,8 @@ def ask(capsys, folder, **changes):
         "architecture": "wrn-10-1", "input_size": 8, "epochs": 1, "batch_size": 200, "attack": attack,
     }  # fmt: skip
     request = {
-        "verb": "make", "recipe": recipe, "expected": None, "data": "digits", "test": None,
+        "verb": "make", "recipe": recipe, "expected": None, "expected_trigger": None,
+        "data": "digits", "test": None,
         "output": str(folder), "name": "t", "patterns": None, "matched_clean": False, "device": "cpu",
         "threads": 1, "json": True,
     } | changes  # fmt: skip
@@ -73,6 +75,48 @@ def test_a_stopped_process_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
 def test_other_images_than_the_recipe_file_names_are_pointed_out(tmp_path, capsys):
     _, _, said = ask(capsys, tmp_path, expected={"training": "0", "test": "0"})
     assert "not the images" in said
+
+
+def watermark(tmp_path, gray):
+    folder = tmp_path / f"gray {gray}"
+    folder.mkdir()
+    Image.new("RGB", (8, 8), (gray, gray, gray)).save(folder / "trojan_wm.png")
+    return str(folder)
+
+
+ATTACKED = {
+    "architecture": "wrn-10-1", "input_size": 8, "epochs": 1, "batch_size": 200,
+    "attack": {"kind": "dirty_label", "trigger": "trojan_wm"},
+}  # fmt: skip
+
+
+def test_a_state_of_another_trigger_is_no_beginning(tmp_path, capsys, monkeypatch):
+    """Else the weights come from the stand-in, and the recipe file names the picture."""
+    asked = []
+
+    def stops(monitor):
+        asked.append(1)
+        monitor.stopping = len(asked) > 3
+        return monitor.stopping
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FileMonitor, "should_stop", stops)
+        patched.setattr(FileMonitor, "wants_checkpoint", lambda self: True)
+        code, _, _ = ask(capsys, tmp_path / "out", recipe=ATTACKED)
+    assert code == 130
+    assert (tmp_path / "out" / "t.resume").exists()
+    code, _, said = ask(capsys, tmp_path / "out", recipe=ATTACKED, patterns=watermark(tmp_path, 60))
+    assert (code, said) == (0, "")
+
+
+def test_another_trigger_than_the_recipe_file_names_is_pointed_out(tmp_path, capsys):
+    first, second = watermark(tmp_path, 60), watermark(tmp_path, 90)
+    _, made, _ = ask(capsys, tmp_path / "a", recipe=ATTACKED, patterns=first)
+    expected = made["teacher"]["trigger"]
+    for patterns, warned in ((first, False), (second, True), (None, True)):
+        given = {"recipe": ATTACKED, "patterns": patterns, "expected_trigger": expected}
+        _, _, said = ask(capsys, tmp_path / "b", **given)
+        assert ("is not the one that the recipe file names, trojan_wm" in said) == warned
 
 
 @pytest.mark.parametrize(
