@@ -72,16 +72,18 @@ def undistillable_of(job: Document) -> Document | None:
     return found
 
 
-@dataclass(frozen=True)
+@dataclass
 class Output:
-    """Where a command writes: results to stdout, everything else to stderr."""
+    """Where a command writes: one result to stdout, everything else to stderr."""
 
     as_json: bool
     console: Console = field(default_factory=lambda: Console(stderr=True))
     """For progress and remarks."""
+    _emitted: bool = field(default=False, init=False)
 
     def emit(self, document: object, text: RenderableType) -> None:
         """Write the result: as JSON when asked to, else for people."""
+        self._emitted = True
         if self.as_json:
             print(json.dumps(document, indent=2, sort_keys=True, default=str))  # noqa: T201
         else:
@@ -92,7 +94,7 @@ class Output:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def fail(self, code: str, detail: str, hint: str, errors: Iterable[Mapping[str, str]] = ()) -> None:
-        """Write an error in the form that was asked for.
+        """Write an error in the form that was asked for; as a remark if the result is already on stdout.
 
         Args:
             code: Its stable name.
@@ -101,7 +103,7 @@ class Output:
             errors: The fields of the request that are wrong, each with ``pointer`` and ``detail``.
         """
         hint, fields = in_words_of_options(hint), [dict(entry) for entry in errors]
-        if self.as_json:
+        if self.as_json and not self._emitted:
             error = {"code": code, "detail": detail, "hint": hint, **({"errors": fields} if fields else {})}
             print(json.dumps({"error": error}, indent=2))  # noqa: T201
             return
@@ -137,12 +139,17 @@ class ProctorCommand(click.Command):
             output.fail(error.code, error.detail, error.hint, wrong_fields(error))
             return ExitCode.ERROR
         except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
-            output.fail("os_error", f"{place}{error.strerror or error}.", "")
+            output.fail("os_error", sentence_of(error), "")
             return ExitCode.ERROR
         except KeyboardInterrupt:
             output.remark("Interrupted.")
             return ExitCode.CANCELED
+
+
+def sentence_of(error: OSError) -> str:
+    """Say what the system refused, and on which file if it names one."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}."
 
 
 def wrong_fields(error: ClientError | ServiceError) -> list[dict[str, str]]:

@@ -122,6 +122,17 @@ def test_submit_prints_the_jobs_id(server: dict, tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().out == "job_1\n"
 
 
+def test_an_output_folder_that_cannot_be_is_told_before_the_upload(
+    server: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "teacher.pt").write_bytes(b"weights")
+    given = ["submit", str(tmp_path / "teacher.pt"), "--output"]
+    assert run([*given, str(tmp_path / "teacher.pt" / "out")]) == 2
+    assert "No file can be written" in capsys.readouterr().err
+    assert run([*given, str(tmp_path / "teacher.pt")]) == 4
+    assert run(["fetch", "job_1", "--output", str(tmp_path / "teacher.pt")]) == 4
+
+
 def test_labels_go_with_the_job(server: dict, capsys: pytest.CaptureFixture[str]) -> None:
     sent: list[dict] = []
 

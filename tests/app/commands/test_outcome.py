@@ -49,6 +49,15 @@ def test_results_go_to_stdout_and_remarks_to_stderr(capsys: pytest.CaptureFixtur
     assert captured.err == "working [on it]\n"
 
 
+def test_stdout_carries_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(as_json=True)
+    output.emit({"id": "job_1"}, "job_1")
+    output.fail("files_unsaved", "No space left.", "Make some.")
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"id": "job_1"}
+    assert captured.err == "Error: No space left.\nHint:  Make some.\n"
+
+
 def test_text_is_written_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     Output(as_json=False).emit({"id": "job_1"}, "job_1")
     assert capsys.readouterr().out == "job_1\n"
