@@ -13,7 +13,7 @@ from app.client.progress import make_display, transfer_bar
 from app.client.transfer import OnBytes
 from app.commands.options import DATA_ROLES, JobOptions
 from app.commands.outcome import CommandError, ExitCode, Output, exit_code_of, sentence_of
-from app.commands.output_folder import make_usable, plain_name
+from app.commands.output_folder import make_usable, plain_name, set_aside
 from app.commands.tables import job_text
 from app.core.errors import ServiceError
 
@@ -167,10 +167,13 @@ def fetch(
 ) -> list[Path]:
     """Download a job's files into ``folder``, which is made if need be.
 
+    Files of another job that would be left beside them are moved into a folder of their own, and named.
+
     Raises:
-        CommandError: If there is nothing to fetch.
+        CommandError: If there is nothing to fetch, or the folder cannot be used.
     """
-    artifacts = [artifact for artifact in service.artifacts(job_id) if only in (None, artifact["name"])]
+    published = {plain_name(str(artifact["name"])): artifact for artifact in service.artifacts(job_id)}
+    artifacts = {name: artifact for name, artifact in published.items() if only in (None, name)}
     if not artifacts:
         job = service.job(job_id)
         raise CommandError(
@@ -179,9 +182,11 @@ def fetch(
             hint=f"Follow it with `proctor watch {job_id}`." if not job.get("finished_at") else "",
         )
     make_usable(folder)
+    digests = {name: str(artifact["sha256"]) for name, artifact in published.items()}
+    for path in set_aside(folder, digests, artifacts):
+        output.remark(f"Moved {path.name}, which is of another job, to {path.parent}")
     paths = []
-    for artifact in artifacts:
-        name = plain_name(str(artifact["name"]))
+    for name, artifact in artifacts.items():
         with transfer_bar(output.console, f"Fetching {name}", int(artifact["size_bytes"])) as moved:
             paths.append(service.download(artifact, folder / name, moved))
     return paths

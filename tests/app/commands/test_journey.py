@@ -156,6 +156,22 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_come_back(output: Output)
     assert service.asked == []
 
 
+def test_a_report_never_lies_beside_another_jobs_student(output: Output, tmp_path: Path) -> None:
+    journey.fetch(FakeService(), output, "job_1", tmp_path)
+    audit = FakeService()
+    audit.names = ["report.html"]
+    journey.fetch(audit, output, "job_2", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["earlier-1", "report.html"]
+    assert [path.name for path in (tmp_path / "earlier-1").iterdir()] == ["student.safetensors"]
+    assert f"Moved student.safetensors, which is of another job, to {tmp_path}/earlier-1" in said(output)
+
+
+def test_fetching_again_moves_nothing(output: Output, tmp_path: Path) -> None:
+    for _ in range(2):
+        journey.fetch(FakeService(), output, "job_1", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "student.safetensors"]
+
+
 def test_one_file_may_be_fetched_alone(output: Output, tmp_path: Path) -> None:
     paths = journey.fetch(FakeService(), output, "job_1", tmp_path, only="report.html")
     assert paths == [tmp_path / "report.html"]
