@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
 import click
 
-from app.commands.outcome import ExitCode
+from app.commands.outcome import ExitCode, Output, tell_unforeseen
 
 #: Verb -> the module under ``app.commands`` that defines ``command``; imported only when the verb is used, so
 #: that ``proctor list`` does not wait for SQLAlchemy and Celery.
@@ -76,7 +77,7 @@ def cli() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line and return its exit code; 1 only if a finished job's result asks for it."""
     try:
         code = cli.main(list(arguments), prog_name="proctor", standalone_mode=False)
     except click.UsageError as error:
@@ -87,12 +88,24 @@ def run(arguments: Sequence[str]) -> int:
         return ExitCode.ERROR
     except click.Abort:
         return ExitCode.CANCELED
+    except SystemExit as error:  # Rich and Click end with 1 when nobody reads the output any more
+        return ExitCode.ERROR if error.code else ExitCode.ACCEPTED
+    except Exception as error:
+        return tell_unforeseen(Output(as_json=False), error)
     return int(code or 0)
 
 
 def main() -> None:
     """Run the command line on this process's arguments."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        # Python would try again on its way out, and end with 120.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = max(code, ExitCode.ERROR)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,13 @@ from uuid import uuid4
 
 import httpx
 
-from app.client.errors import DownloadCorruptError, ProblemError
+from app.client.answers import document_of, page_of, raise_for_problem
+from app.client.errors import DownloadCorruptError, ProblemError, UnreachableError
 from app.client.events import TERMINAL_STATUSES, Event, parse_events
+from app.client.opening import open_http
 from app.client.retry import (
     PASSING_STATUSES,
+    PATIENCE,
     RetryPolicy,
     delay_s,
     retry_after_s,
@@ -29,15 +32,12 @@ from app.client.transfer import (
     fetch_once,
     ignore_bytes,
     keep_if_intact,
-    raise_for_problem,
     read_chunks,
 )
 
 #: A JSON object as the server sent it.
 Document = dict[str, Any]
 
-# The server sends a keep-alive comment every 15 s; four missing in a row mean that the connection is dead.
-_TIMEOUT = httpx.Timeout(connect=5.0, read=60.0, write=60.0, pool=5.0)
 # After the last byte of an upload the server sends it to its store and waits for the inspection.
 _UPLOAD_TIMEOUT = httpx.Timeout(connect=5.0, read=300.0, write=60.0, pool=5.0)
 
@@ -53,16 +53,16 @@ class ProctorClient:
     key: str
     transport: httpx.BaseTransport | None = None
     policy: RetryPolicy = field(default_factory=RetryPolicy)
+    """For everything but events once the first have come."""
     sleep: Callable[[float], None] = time.sleep
 
     def __post_init__(self) -> None:
-        """Open the connection pool; nothing is sent yet."""
-        self._http = httpx.Client(
-            base_url=self.url,
-            transport=self.transport,
-            timeout=_TIMEOUT,
-            headers={"Authorization": f"Bearer {self.key}", "User-Agent": "proctor-client"},
-        )
+        """Open the connection pool; nothing is sent yet.
+
+        Raises:
+            UnusableError: If address, key or environment do not allow it.
+        """
+        self._http = open_http(self.url, self.key, self.transport)
 
     def __enter__(self) -> Self:
         """Give the client itself."""
@@ -127,13 +127,13 @@ class ProctorClient:
         return self._until_inspected(response)
 
     def _until_inspected(self, response: httpx.Response) -> Document:
-        document: Document = response.json()
+        document = document_of(response, "id", "status")
         location = response.headers.get("Location", "")
-        while document.get("status") == "inspecting" and location:
+        while document["status"] == "inspecting" and location:
             self.sleep(min(retry_after_s(response) or 1.0, 10.0))
             response = self._send("GET", location)
-            document = response.json()
-        if document.get("status") == "rejected":
+            document = document_of(response, "id", "status")
+        if document["status"] == "rejected":
             raise ProblemError(422, dict(document.get("error") or {}))
         return document
 
@@ -142,43 +142,53 @@ class ProctorClient:
     def submit(self, request: Mapping[str, Any]) -> Document:
         """Create a job; repeated sends after a lost answer make one job, not two."""
         key = {"Idempotency-Key": uuid4().hex}
-        document: Document = self._send("POST", "/v1/jobs", json=dict(request), headers=key).json()
-        return document
+        return document_of(self._send("POST", "/v1/jobs", json=dict(request), headers=key), "id")
 
     def job(self, job_id: str) -> Document:
         """Get a job as it is now."""
-        document: Document = self._send("GET", f"/v1/jobs/{quote(job_id, safe='')}").json()
-        return document
+        return self._job(job_id, self.policy)
+
+    def _job(self, job_id: str, policy: RetryPolicy) -> Document:
+        response = self._send("GET", f"/v1/jobs/{quote(job_id, safe='')}", policy=policy)
+        return document_of(response, "id", "status")
 
     def jobs(self, *, limit: int, **filters: str) -> Iterator[Document]:
         """Yield jobs, newest first, ``limit`` at most; ``filters`` are ``status``, ``kind`` and ``label``."""
         params: dict[str, str] = {**filters}
         while limit > 0:
-            page = self._send("GET", "/v1/jobs", params={**params, "limit": str(min(limit, 100))}).json()
+            response = self._send("GET", "/v1/jobs", params={**params, "limit": str(min(limit, 100))})
+            page = page_of(response, "id")
             for job in page["data"][:limit]:
                 yield job
                 limit -= 1
-            if not page["has_more"]:
+            if not page.get("has_more"):
                 return
             params["after"] = page["next_after"]
 
     def cancel(self, job_id: str) -> Document:
         """Ask a job to stop; a finished job stays as it is."""
-        document: Document = self._send("POST", f"/v1/jobs/{quote(job_id, safe='')}/cancel").json()
-        return document
+        return document_of(self._send("POST", f"/v1/jobs/{quote(job_id, safe='')}/cancel"), "id", "status")
 
     def events(self, job_id: str, after: int = 0) -> Iterator[Event]:
-        """Yield a job's events until it is over, whatever happens to the connection in between.
+        """Yield a job's events until it is over; once a stream was open, breaks of minutes are waited out.
 
         Each event comes once: after a break the stream goes on behind the last one seen (``Last-Event-ID``).
 
         Raises:
             ProblemError: If the server refuses.
-            UnreachableError: If it stays away for all attempts of the policy, counted from the last event.
+            UnreachableError: If it stays away for all attempts of the policy; of ``PATIENCE`` once a stream
+                was open, counted from the last event.
         """
+        response = self._open_events(job_id, after, self.policy)
+        try:
+            yield from self._follow(job_id, after, response)
+        except UnreachableError as error:
+            hint = f"The job goes on: `proctor watch {job_id}` comes back to it once the server answers."
+            raise UnreachableError(error.detail, hint=hint) from error
+
+    def _follow(self, job_id: str, after: int, response: httpx.Response) -> Iterator[Event]:
         breaks = 0
         while True:
-            response = self._open_events(job_id, after)
             try:
                 for event in parse_events(response.iter_lines()):
                     if event.seq > after:
@@ -186,28 +196,29 @@ class ProctorClient:
                         yield event
                         if event.is_last:
                             return
-                if self.job(job_id)["status"] in TERMINAL_STATUSES:
+                if self._job(job_id, PATIENCE)["status"] in TERMINAL_STATUSES:
                     return
             except httpx.TransportError as error:
                 breaks += 1
-                if breaks >= self.policy.attempts:
+                if breaks >= PATIENCE.attempts:
                     raise unreachable(error) from error
             finally:
                 response.close()
-            self.sleep(delay_s(self.policy, max(1, breaks), None))
+            self.sleep(delay_s(PATIENCE, max(1, breaks), None))
+            response = self._open_events(job_id, after, PATIENCE)
 
-    def _open_events(self, job_id: str, after: int) -> httpx.Response:
+    def _open_events(self, job_id: str, after: int, policy: RetryPolicy) -> httpx.Response:
         request = self._http.build_request(
             "GET",
             f"/v1/jobs/{quote(job_id, safe='')}/events",
             headers={"Accept": "text/event-stream", "Last-Event-ID": str(after)},
         )
         response = send_with_retries(
-            lambda: self._http.send(request, stream=True), policy=self.policy, sleep=self.sleep
+            lambda: self._http.send(request, stream=True), policy=policy, sleep=self.sleep
         )
-        if response.status_code >= 400:
+        if response.status_code >= 300:
             response.read()
-            raise ProblemError.of(response)
+            raise_for_problem(response)
         return response
 
     # -- results ------------------------------------------------------------------------------------------
@@ -217,7 +228,7 @@ class ProctorClient:
         url, found = f"/v1/jobs/{quote(job_id, safe='')}/artifacts", []
         params: dict[str, str] = {}
         while True:
-            page = self._send("GET", url, params=params).json()
+            page = page_of(self._send("GET", url, params=params), "id", "name", "size_bytes", "sha256")
             found += page["data"]
             if not page.get("has_more"):
                 return found
@@ -256,9 +267,13 @@ class ProctorClient:
                 break
         return destination
 
-    def _send(self, method: str, url: str, **arguments: Any) -> httpx.Response:
+    def _send(
+        self, method: str, url: str, *, policy: RetryPolicy | None = None, **arguments: Any
+    ) -> httpx.Response:
         response = send_with_retries(
-            lambda: self._http.request(method, url, **arguments), policy=self.policy, sleep=self.sleep
+            lambda: self._http.request(method, url, **arguments),
+            policy=policy or self.policy,
+            sleep=self.sleep,
         )
         raise_for_problem(response)
         return response

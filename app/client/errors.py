@@ -4,7 +4,9 @@
 
     ClientError               anything that can go wrong between here and the server
     ├── ProblemError          the server answered with an error (RFC 9457)
+    ├── UnusableError         address, key or environment allow no connection
     ├── UnreachableError      no server answered, however often we asked
+    ├── NotProctorError       something answered that is no Proctor server
     └── DownloadCorruptError  the bytes that arrived are not the bytes that were promised
 """
 
@@ -27,10 +29,25 @@ class ClientError(Exception):
         self.hint = hint
 
 
+class UnusableError(ClientError):
+    """Address, key or environment allow no connection."""
+
+    def __init__(self, code: str, detail: str, hint: str) -> None:
+        """Store which of them as a stable name, what is wrong, and what to do."""
+        super().__init__(detail, hint=hint)
+        self.code = code
+
+
 class UnreachableError(ClientError):
     """No server answered, however often we asked."""
 
     code = "unreachable"
+
+
+class NotProctorError(ClientError):
+    """Something answered that is no Proctor server."""
+
+    code = "not_proctor"
 
 
 class DownloadCorruptError(ClientError):

@@ -27,6 +27,10 @@ class RetryPolicy:
     max_retry_after_s: float = 60.0
 
 
+#: For following a job, which goes on for hours without its watcher: 59 pauses, about five and a half minutes.
+PATIENCE = RetryPolicy(attempts=60)
+
+
 def retry_after_s(response: httpx.Response, *, now: datetime | None = None) -> float | None:
     """Read ``Retry-After`` in either form (RFC 9110, section 10.2.3); None if absent or unreadable."""
     value = response.headers.get("Retry-After", "").strip()

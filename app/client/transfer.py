@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from app.client.errors import DownloadCorruptError, ProblemError
+from app.client.errors import DownloadCorruptError
 
 CHUNK_BYTES = 1 << 20
 
@@ -60,7 +60,7 @@ def fetch_once(http: httpx.Client, download: Download, on_bytes: OnBytes) -> htt
 
     Returns:
         The closed response: 200 or 206 if bytes were written, 416 if the part file already holds them all (or
-        too many), or an error status with its body read.
+        too many), or another status with its body read.
 
     Raises:
         httpx.TransportError: When the connection breaks; what arrived until then stays in the part file.
@@ -70,7 +70,7 @@ def fetch_once(http: httpx.Client, download: Download, on_bytes: OnBytes) -> htt
     if have:
         headers["Range"] = f"bytes={have}-"
     with http.stream("GET", download.url, headers=headers) as response:
-        if response.status_code >= 400:
+        if response.status_code >= 300:
             response.read()
             return response
         resumed = response.status_code == 206 and _starts_at(response, have)
@@ -111,13 +111,3 @@ def keep_if_intact(download: Download) -> None:
             hint="Fetch it again; if it happens twice, something between here and the server alters files.",
         )
     part.replace(download.destination)
-
-
-def raise_for_problem(response: httpx.Response) -> None:
-    """Raise what the server says went wrong.
-
-    Raises:
-        ProblemError: If the status is 400 or above.
-    """
-    if response.status_code >= 400:
-        raise ProblemError.of(response)

@@ -7,16 +7,30 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from app.client.api import Document
-from app.client.errors import ProblemError
+from app.client.errors import ClientError, ProblemError
 from app.client.events import Event
 from app.client.progress import make_display, transfer_bar
 from app.client.transfer import OnBytes
 from app.commands.options import DATA_ROLES, JobOptions
-from app.commands.outcome import CommandError, ExitCode, Output, exit_code_of
+from app.commands.outcome import CommandError, ExitCode, Output, exit_code_of, sentence_of
+from app.commands.output_folder import make_usable, plain_name, set_aside
 from app.commands.tables import job_text
+from app.core.errors import ServiceError
 
 #: Answers to an upload that mean: this file will never be accepted as it is.
 _FILE_STATUSES = frozenset({413, 415, 422})
+
+
+class UnsavedError(CommandError):
+    """A job is done, its result is told, and its files could not be saved; its service still has them."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        """Take why they could not."""
+        super().__init__(
+            f"Job {job_id} is done, but its files could not be saved: {reason}",
+            code="files_unsaved",
+            hint=f"`proctor fetch {job_id} --output FOLDER` gets them.",
+        )
 
 
 class JobService(Protocol):
@@ -128,11 +142,23 @@ def finish(service: JobService, output: Output, job_id: str, folder: Path | None
 
 
 def show_result(service: JobService, output: Output, job: Document, folder: Path | None) -> ExitCode:
-    """Download a finished job's files if it has any, show what came out, and judge it."""
+    """Download a finished job's files if it has any, show what came out, and judge it.
+
+    Raises:
+        UnsavedError: If the files could not be downloaded or written; the result has been shown all the same.
+    """
+    reason = ""
     if folder is not None and job["status"] == "succeeded":
-        for path in fetch(service, output, job["id"], folder):
-            output.remark(f"Saved {path}")
+        try:
+            for path in fetch(service, output, job["id"], folder):
+                output.remark(f"Saved {path}")
+        except (CommandError, ClientError, ServiceError) as error:
+            reason = error.detail
+        except OSError as error:
+            reason = sentence_of(error)
     output.emit(job, job_text(job))
+    if reason:
+        raise UnsavedError(job["id"], reason)
     return exit_code_of(job)
 
 
@@ -141,10 +167,13 @@ def fetch(
 ) -> list[Path]:
     """Download a job's files into ``folder``, which is made if need be.
 
+    Files of another job that would be left beside them are moved into a folder of their own, and named.
+
     Raises:
-        CommandError: If there is nothing to fetch.
+        CommandError: If there is nothing to fetch, or the folder cannot be used.
     """
-    artifacts = [artifact for artifact in service.artifacts(job_id) if only in (None, artifact["name"])]
+    published = {plain_name(str(artifact["name"])): artifact for artifact in service.artifacts(job_id)}
+    artifacts = {name: artifact for name, artifact in published.items() if only in (None, name)}
     if not artifacts:
         job = service.job(job_id)
         raise CommandError(
@@ -152,21 +181,12 @@ def fetch(
             code="nothing_to_fetch",
             hint=f"Follow it with `proctor watch {job_id}`." if not job.get("finished_at") else "",
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_usable(folder)
+    digests = {name: str(artifact["sha256"]) for name, artifact in published.items()}
+    for path in set_aside(folder, digests, artifacts):
+        output.remark(f"Moved {path.name}, which is of another job, to {path.parent}")
     paths = []
-    for artifact in artifacts:
-        name = plain_name(str(artifact["name"]))
+    for name, artifact in artifacts.items():
         with transfer_bar(output.console, f"Fetching {name}", int(artifact["size_bytes"])) as moved:
             paths.append(service.download(artifact, folder / name, moved))
     return paths
-
-
-def plain_name(name: str) -> str:
-    """Refuse a file name that would leave the folder or hide in it.
-
-    Raises:
-        CommandError: If it has a path in it, or starts with a dot.
-    """
-    if not name or name.startswith(".") or "/" in name or "\\" in name or "\0" in name:
-        raise CommandError(f"The server offers a file with an unusable name: {name!r}.", code="bad_file_name")
-    return name

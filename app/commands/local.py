@@ -66,6 +66,11 @@ class LocalService:
         self._reading = make_session_factory(engine, read_only=True)
         self._tick = tick
 
+    @property
+    def home(self) -> Path:
+        """The folder that uploads, jobs and their files lie in."""
+        return self._settings.home
+
     def upload_teacher(
         self, path: Path, options: Mapping[str, str], on_bytes: OnBytes = ignore_bytes
     ) -> Document:
@@ -139,9 +144,14 @@ class LocalService:
     def download(
         self, artifact: Mapping[str, Any], destination: Path, on_bytes: OnBytes = ignore_bytes
     ) -> Path:
-        """Copy one file out of the home."""
-        with self._blobs.open(str(artifact["sha256"])) as source, destination.open("wb") as target:
-            shutil.copyfileobj(source, target)
+        """Copy one file out of the home; what lies at the destination stays until the copy is complete."""
+        part = destination.with_name(f".{destination.name}.part")
+        try:
+            with self._blobs.open(str(artifact["sha256"])) as source, part.open("wb") as target:
+                shutil.copyfileobj(source, target)
+            part.replace(destination)
+        finally:
+            part.unlink(missing_ok=True)
         on_bytes(int(artifact["size_bytes"]))
         return destination
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -17,6 +20,9 @@ from app.commands.hints import in_words_of_options
 from app.core.errors import ServiceError
 
 Document = Mapping[str, Any]
+
+#: What runs for weeks and is read from a log, where an unforeseen error keeps its traceback.
+_SERVICES = frozenset({"serve", "api", "worker", "scheduler"})
 
 
 class ExitCode(IntEnum):
@@ -72,18 +78,21 @@ def undistillable_of(job: Document) -> Document | None:
     return found
 
 
-@dataclass(frozen=True)
+@dataclass
 class Output:
-    """Where a command writes: results to stdout, everything else to stderr."""
+    """Where a command writes: one result to stdout, everything else to stderr."""
 
     as_json: bool
     console: Console = field(default_factory=lambda: Console(stderr=True))
     """For progress and remarks."""
+    _emitted: bool = field(default=False, init=False)
 
     def emit(self, document: object, text: RenderableType) -> None:
         """Write the result: as JSON when asked to, else for people."""
+        self._emitted = True
         if self.as_json:
-            print(json.dumps(document, indent=2, sort_keys=True, default=str))  # noqa: T201
+            # Flushed at once: a full disk must be noticed while the exit code can still say so.
+            print(json.dumps(document, indent=2, sort_keys=True, default=str), flush=True)  # noqa: T201
         else:
             Console(highlight=False).print(text, soft_wrap=isinstance(text, str))
 
@@ -92,7 +101,7 @@ class Output:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def fail(self, code: str, detail: str, hint: str, errors: Iterable[Mapping[str, str]] = ()) -> None:
-        """Write an error in the form that was asked for.
+        """Write an error in the form that was asked for; as a remark if the result is already on stdout.
 
         Args:
             code: Its stable name.
@@ -101,10 +110,11 @@ class Output:
             errors: The fields of the request that are wrong, each with ``pointer`` and ``detail``.
         """
         hint, fields = in_words_of_options(hint), [dict(entry) for entry in errors]
-        if self.as_json:
+        if self.as_json and not self._emitted:
             error = {"code": code, "detail": detail, "hint": hint, **({"errors": fields} if fields else {})}
-            print(json.dumps({"error": error}, indent=2))  # noqa: T201
-            return
+            with suppress(OSError):  # nothing can be written to stdout; stderr gets it
+                print(json.dumps({"error": error}, indent=2), flush=True)  # noqa: T201
+                return
         self.remark(f"Error: {detail}")
         for entry in fields:
             told = f"{entry['pointer'].removeprefix('/')}: {entry['detail']}"
@@ -137,12 +147,43 @@ class ProctorCommand(click.Command):
             output.fail(error.code, error.detail, error.hint, wrong_fields(error))
             return ExitCode.ERROR
         except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
-            output.fail("os_error", f"{place}{error.strerror or error}.", "")
+            output.fail("os_error", sentence_of(error), "")
             return ExitCode.ERROR
         except KeyboardInterrupt:
             output.remark("Interrupted.")
             return ExitCode.CANCELED
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            return tell_unforeseen(output, error, verb=ctx.info_name)
+
+
+def tell_unforeseen(output: Output, error: Exception, verb: str | None = None) -> ExitCode:
+    """Tell an error that nobody has thought of, and never end with 1, which a gate takes for a verdict.
+
+    Args:
+        output: Where to.
+        error: What was raised; its traceback is shown if ``PROCTOR_DEBUG`` is set.
+        verb: Which command it ended.
+    """
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  most commands do without it
+
+    if os.environ.get("PROCTOR_DEBUG") or verb in _SERVICES:
+        traceback.print_exception(error)
+    reason = (str(error).splitlines() or [""])[0]
+    if isinstance(error, SQLAlchemyError):
+        hint = "Check PROCTOR_DATABASE_URL and that the server is up; `proctor doctor` tells more."
+        output.fail("database_unavailable", f"The database cannot be used: {reason}", hint)
+    else:
+        hint = "Set PROCTOR_DEBUG=1 and repeat it; a report of this fault needs what is then shown."
+        output.fail("internal_error", f"Proctor failed by {type(error).__name__}: {reason}", hint)
+    return ExitCode.ERROR
+
+
+def sentence_of(error: OSError) -> str:
+    """Say what the system refused, and on which file if it names one."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}."
 
 
 def wrong_fields(error: ClientError | ServiceError) -> list[dict[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import tempfile
 import threading
 import time
@@ -16,6 +18,7 @@ from app.commands import journey
 from app.commands.local import LocalService, open_engine
 from app.commands.options import JobOptions, job_options, passing_home_option, settings_of
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
+from app.commands.output_folder import make_usable
 from app.commands.sandbox import require_sandbox
 from app.core.settings import Settings, embedded_urls
 from app.embedded import background_children
@@ -55,9 +58,11 @@ def run_here(output: Output, teacher: str, options: JobOptions, folder: Path, ho
     """Do a job from upload to download on this machine; returns the exit code that its result stands for.
 
     Raises:
-        CommandError: If the workers cannot start, or a file is refused.
+        CommandError: If ``folder`` cannot be used, the workers cannot start, or a file is refused.
+        UnsavedError: If the files of a finished job could not be written; the home that has them is kept.
     """
     folder = folder.absolute()
+    make_usable(folder)
     with stop_on_signals() as stop, local_service(output, home, stop) as service:
         job = journey.submit(service, output, teacher, options)
         try:
@@ -67,7 +72,13 @@ def run_here(output: Output, teacher: str, options: JobOptions, folder: Path, ho
             return ExitCode.CANCELED
         if (job["error"] or {}).get("code") == "internal_error":
             output.remark(service.log_tail())
-        return journey.show_result(service, output, job, folder)
+        try:
+            return journey.show_result(service, output, job, folder)
+        except journey.UnsavedError as error:
+            there = f"--home {shlex.quote(str(service.home))}"
+            fetch = f"proctor fetch {job['id']} {there} --output FOLDER"
+            error.hint = f"They are kept: `proctor serve {there}`, then `{fetch}` in another terminal."
+            raise
 
 
 def _cancel(service: LocalService, output: Output, job_id: str) -> None:
@@ -90,6 +101,20 @@ def settings_in(home: Path) -> Settings:
 
 
 @contextmanager
+def _temporary_home() -> Iterator[Path]:
+    """Make a home and remove it at the end, unless it is the only place that has a job's files."""
+    home, keep = Path(tempfile.mkdtemp(prefix="proctor-run-")), False
+    try:
+        yield home
+    except journey.UnsavedError:
+        keep = True
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
 def local_service(output: Output, home: Path | None, stop: threading.Event) -> Iterator[LocalService]:
     """Open a home, start its workers, and stop them at the end. While it waits, ``stop`` interrupts it.
 
@@ -98,8 +123,7 @@ def local_service(output: Output, home: Path | None, stop: threading.Event) -> I
     """
     with ExitStack() as stack:
         if home is None:
-            temporary = tempfile.TemporaryDirectory(prefix="proctor-run-", ignore_cleanup_errors=True)
-            home = Path(stack.enter_context(temporary))
+            home = stack.enter_context(_temporary_home())
         settings = settings_in(home)
         require_sandbox(settings)
         settings.make_home()

@@ -14,6 +14,7 @@ from app.commands import journey
 from app.commands.connection import with_client
 from app.commands.options import TEACHER, JobOptions, job_options
 from app.commands.outcome import ExitCode, Output, proctor_command
+from app.commands.output_folder import make_usable
 
 
 @proctor_command("submit")
@@ -21,7 +22,10 @@ from app.commands.outcome import ExitCode, Output, proctor_command
 @job_options
 @click.option("--watch", is_flag=True, help="Follow it until it is over.")
 @click.option(
-    "--output", "folder", type=click.Path(path_type=Path), help="Follow it, then download its files here."
+    "--output",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Follow it, then download its files here.",
 )
 @click.option(
     "--label",
@@ -49,6 +53,8 @@ def command(
     options = JobOptions.of(given)
     if labels:
         options = replace(options, request={**options.request, "labels": read_labels(labels)})
+    if folder is not None:
+        make_usable(folder)
     job = journey.submit(client, output, teacher, options)
     if not watch and folder is None:
         output.emit(job, str(job["id"]))

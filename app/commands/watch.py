@@ -14,7 +14,9 @@ from app.commands.outcome import Output, proctor_command
 @click.argument("job_id", metavar="JOB")
 @with_client
 def command(*, output: Output, client: ProctorClient, job_id: str) -> int:
-    """Follow JOB until it is over, whatever happens to the connection; Ctrl-C leaves the job running.
+    """Follow JOB until it is over; Ctrl-C leaves the job running.
+
+    A server that goes away while the job is followed is waited for, five minutes at most; the job goes on.
 
     The exit code is the job's: 0 if the student was accepted, or an audit ended in not_detected; 1 otherwise;
     2 failed, 130 canceled.

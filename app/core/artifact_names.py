@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 REPORT_HTML = "report.html"
@@ -19,3 +20,17 @@ def student_file(role: str, roles: Collection[str]) -> str:
     That is the defended one where a job made several, and otherwise the only one.
     """
     return STUDENT if role == "defended" or len(roles) == 1 else f"student-{role}.safetensors"
+
+
+def is_artifact(name: str) -> bool:
+    """Tell whether a job, of whatever kind, may publish a file of this name."""
+    fixed = {
+        REPORT_HTML,
+        REPORT_JSON,
+        REPORT_SARIF,
+        STUDENT,
+        NASTY_TEACHER,
+        PROTECTION_JSON,
+        RECOVERED_TRIGGERS,
+    }
+    return name in fixed or re.fullmatch(r"student-[a-z]+\.safetensors|trigger-\d+\.png", name) is not None

@@ -16,7 +16,7 @@ from models.sandbox.profiles import Mode
 MIB = 1024 * 1024
 
 #: What else is read by a name like those of settings: by the command line, and by tests and benchmarks.
-OTHER_VARIABLES = frozenset({"PROCTOR_URL", "PROCTOR_API_KEY", "PROCTOR_SHARED_DATA"})
+OTHER_VARIABLES = frozenset({"PROCTOR_URL", "PROCTOR_API_KEY", "PROCTOR_DEBUG", "PROCTOR_SHARED_DATA"})
 
 
 def _url(name: str) -> AliasChoices:

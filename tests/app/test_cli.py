@@ -1,6 +1,8 @@
 """The command line as a whole: verbs, exit codes, and the commands that need only a home."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,17 @@ def test_submit_prints_the_jobs_id(server: dict, tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().out == "job_1\n"
 
 
+def test_an_output_folder_that_cannot_be_is_told_before_the_upload(
+    server: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "teacher.pt").write_bytes(b"weights")
+    given = ["submit", str(tmp_path / "teacher.pt"), "--output"]
+    assert run([*given, str(tmp_path / "teacher.pt" / "out")]) == 2
+    assert "No file can be written" in capsys.readouterr().err
+    assert run([*given, str(tmp_path / "teacher.pt")]) == 4
+    assert run(["fetch", "job_1", "--output", str(tmp_path / "teacher.pt")]) == 4
+
+
 def test_labels_go_with_the_job(server: dict, capsys: pytest.CaptureFixture[str]) -> None:
     sent: list[dict] = []
 
@@ -226,3 +239,27 @@ def test_inspect_reads_images_with_a_role(
     path.write_bytes(path.read_bytes()[:-1])
     assert run(["inspect", str(path), "--role", "clean_labelled", "--json"]) == 3
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "batch_truncated"
+
+
+@pytest.mark.parametrize("raised", [KeyError("x"), SystemExit(1)])
+def test_no_crash_ends_like_a_verdict(
+    raised: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def crash(*given: Any, **more: Any) -> None:
+        raise raised
+
+    monkeypatch.setattr(cli, "main", crash)
+    assert run(["list"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_full_stdout_ends_with_2(home: Path) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m app.cli list --json > /dev/full"],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: There is no API key")
+    assert "Traceback" not in done.stderr

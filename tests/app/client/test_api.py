@@ -52,7 +52,7 @@ def teacher_file(tmp_path: Path) -> Path:
 
 
 def test_every_request_carries_the_key() -> None:
-    handler, seen = in_turn(httpx.Response(200, json={"id": "job_1"}))
+    handler, seen = in_turn(httpx.Response(200, json={"id": "job_1", "status": "queued"}))
     client_of(handler).job("job_1")
     assert seen[0].headers["Authorization"] == "Bearer prk_x"
 
@@ -90,8 +90,10 @@ def test_an_upload_waits_for_its_inspection(teacher_file: Path) -> None:
 def test_a_late_rejection_is_raised_like_an_early_one(teacher_file: Path) -> None:
     error = {"code": "zip_torn", "detail": "The file ends early.", "hint": "Copy it again."}
     handler, _ = in_turn(
-        httpx.Response(202, json={"status": "inspecting"}, headers={"Location": "/v1/teachers/tch_1"}),
-        httpx.Response(200, json={"status": "rejected", "error": error}),
+        httpx.Response(
+            202, json={"id": "tch_1", "status": "inspecting"}, headers={"Location": "/v1/teachers/tch_1"}
+        ),
+        httpx.Response(200, json={"id": "tch_1", "status": "rejected", "error": error}),
     )
     with pytest.raises(ProblemError) as caught:
         client_of(handler).upload_teacher(teacher_file, {})
@@ -145,6 +147,29 @@ def test_a_stream_that_ends_behind_the_last_event_ends_the_following() -> None:
 def test_a_stream_that_breaks_forever_is_given_up() -> None:
     with pytest.raises(UnreachableError):
         list(client_of(lambda request: sse(cut=True)).events("job_1"))
+
+
+def test_a_restart_of_minutes_is_waited_out() -> None:
+    away = [httpx.ConnectError("refused")] * 40
+    handler, _ = in_turn(sse((1, "stage", {}), cut=True), *away, sse((2, "done", {})))
+    pauses: list[float] = []
+    assert [event.seq for event in client_of(handler, pauses).events("job_1")] == [1, 2]
+    assert sum(pauses) > 120
+
+
+def test_who_loses_a_job_for_good_learns_how_to_come_back() -> None:
+    away = [httpx.ConnectError("refused")] * 60
+    handler, _ = in_turn(sse((1, "stage", {}), cut=True), *away)
+    with pytest.raises(UnreachableError) as caught:
+        list(client_of(handler).events("job_1"))
+    assert "The job goes on: `proctor watch job_1`" in caught.value.hint
+
+
+def test_a_server_that_never_answered_is_soon_given_up() -> None:
+    handler, seen = in_turn(*[httpx.ConnectError("refused")] * 60)
+    with pytest.raises(UnreachableError, match="refused") as caught:
+        list(client_of(handler).events("job_1"))
+    assert (len(seen), "goes on" in caught.value.hint) == (7, False)
 
 
 def test_events_of_an_unknown_job_raise_the_problem() -> None:

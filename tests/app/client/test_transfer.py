@@ -4,8 +4,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.client.answers import raise_for_problem
 from app.client.errors import DownloadCorruptError, ProblemError
-from app.client.transfer import Download, fetch_once, keep_if_intact, raise_for_problem, read_chunks
+from app.client.transfer import Download, fetch_once, keep_if_intact, read_chunks
 
 CONTENT = bytes(range(256)) * 64
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

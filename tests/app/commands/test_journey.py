@@ -1,4 +1,5 @@
 import io
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,22 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_come_back(output: Output)
     assert service.asked == []
 
 
+def test_a_report_never_lies_beside_another_jobs_student(output: Output, tmp_path: Path) -> None:
+    journey.fetch(FakeService(), output, "job_1", tmp_path)
+    audit = FakeService()
+    audit.names = ["report.html"]
+    journey.fetch(audit, output, "job_2", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["earlier-1", "report.html"]
+    assert [path.name for path in (tmp_path / "earlier-1").iterdir()] == ["student.safetensors"]
+    assert f"Moved student.safetensors, which is of another job, to {tmp_path}/earlier-1" in said(output)
+
+
+def test_fetching_again_moves_nothing(output: Output, tmp_path: Path) -> None:
+    for _ in range(2):
+        journey.fetch(FakeService(), output, "job_1", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "student.safetensors"]
+
+
 def test_one_file_may_be_fetched_alone(output: Output, tmp_path: Path) -> None:
     paths = journey.fetch(FakeService(), output, "job_1", tmp_path, only="report.html")
     assert paths == [tmp_path / "report.html"]
@@ -165,10 +182,14 @@ def test_fetching_what_is_not_there_is_an_error(output: Output, tmp_path: Path) 
         journey.fetch(FakeService(), output, "job_1", tmp_path, only="weights.pt")
 
 
-@pytest.mark.parametrize("name", ["../evil", "/etc/passwd", ".bashrc", "a\\b", "", "a\0b"])
-def test_file_names_cannot_leave_the_folder(name: str) -> None:
-    with pytest.raises(CommandError):
-        journey.plain_name(name)
+def test_a_result_is_told_even_if_its_files_cannot_be_saved(
+    output: Output, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(journey.UnsavedError, match="could not be saved") as caught:
+        journey.finish(FakeService(), output, "job_1", tmp_path / "out")
+    assert "proctor fetch job_1" in caught.value.hint
+    assert json.loads(capsys.readouterr().out) == SUCCEEDED
 
 
 def test_what_the_images_say_about_themselves_is_shown(tmp_path: Path) -> None:

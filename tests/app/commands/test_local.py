@@ -1,7 +1,9 @@
 """The service without HTTP, on a fresh home; a stand-in inspector answers for the workers."""
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -172,3 +174,20 @@ def test_files_come_out_of_the_home(
     service.download(artifact, tmp_path / "report.html", moved.append)
     assert (tmp_path / "report.html").read_bytes() == b"<html>"
     assert moved == [6]
+
+
+def test_a_copy_that_breaks_off_leaves_the_older_file(
+    service: LocalService, workers: Workers, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out_of_space(source: IO[bytes], target: IO[bytes]) -> None:
+        target.write(source.read(2))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    job = service.submit({"kind": "audit", "teacher": service.upload_teacher(teacher, {})["id"]})
+    workers.publish(job["id"], b"<html>")
+    (tmp_path / "report.html").write_bytes(b"older")
+    monkeypatch.setattr("app.commands.local.shutil.copyfileobj", run_out_of_space)
+    with pytest.raises(OSError, match="No space left"):
+        service.download(service.artifacts(job["id"])[0], tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_bytes() == b"older"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "report.html", "teacher.pt"]

@@ -1,7 +1,9 @@
+import io
 import json
 
 import click
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from app.client.errors import ProblemError, UnreachableError
 from app.commands.outcome import CommandError, ExitCode, Output, exit_code_of, proctor_command
@@ -49,6 +51,15 @@ def test_results_go_to_stdout_and_remarks_to_stderr(capsys: pytest.CaptureFixtur
     assert captured.err == "working [on it]\n"
 
 
+def test_stdout_carries_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(as_json=True)
+    output.emit({"id": "job_1"}, "job_1")
+    output.fail("files_unsaved", "No space left.", "Make some.")
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"id": "job_1"}
+    assert captured.err == "Error: No space left.\nHint:  Make some.\n"
+
+
 def test_text_is_written_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     Output(as_json=False).emit({"id": "job_1"}, "job_1")
     assert capsys.readouterr().out == "job_1\n"
@@ -65,6 +76,10 @@ def broken(*, output: Output, how: str) -> int:
         raise ProblemError(
             422, {"code": "invalid_request", "detail": "Two things do not fit.", "errors": errors}
         )
+    if how == "unforeseen":
+        raise KeyError("verdict")
+    if how == "database":
+        raise OperationalError("SELECT 1", {}, Exception("disk I/O error\nSELECT"))
     if how == "unreachable":
         raise UnreachableError("Nobody answers.", hint="Start it.")
     raise CommandError(
@@ -109,3 +124,41 @@ def test_an_unreachable_server_is_an_error() -> None:
 
 def test_ctrl_c_is_130() -> None:
     assert invoke("--how", "interrupted") == 130
+
+
+def test_an_unforeseen_error_is_2_and_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke("--how", "unforeseen") == 2
+    told = capsys.readouterr().err
+    assert told.startswith("Error: Proctor failed by KeyError: 'verdict'\nHint:  Set PROCTOR_DEBUG=1")
+    assert invoke("--how", "unforeseen", "--json") == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "internal_error"
+
+
+def test_its_traceback_is_there_for_the_asking(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PROCTOR_DEBUG", "1")
+    assert invoke("--how", "unforeseen") == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_database_that_fails_is_called_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke("--how", "database", "--json") == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == "database_unavailable"
+    assert error["detail"].endswith("disk I/O error")
+
+
+def test_an_error_that_stdout_does_not_take_is_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(Full()))
+    assert invoke("--json") == 3
+    assert capsys.readouterr().err == "Error: No such thing.\nHint:  Look again.\n"
+
+
+class Full(io.BytesIO):
+    """A device without room."""
+
+    def write(self, content: object) -> int:
+        raise OSError(28, "No space left on device")

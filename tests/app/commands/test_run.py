@@ -1,9 +1,18 @@
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.commands.run import settings_in
+from app.cli import run as proctor
+from app.commands import run
+from app.commands.journey import UnsavedError
+from app.commands.outcome import Output
+from app.commands.run import local_service, settings_in
 from app.embedded import child_environment
+from tests.app.commands.test_journey import SUCCEEDED, FakeService
 
 
 def test_it_uses_no_server_that_the_shell_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,3 +28,67 @@ def test_it_uses_no_server_that_the_shell_names(tmp_path: Path, monkeypatch: pyt
     assert given["PROCTOR_DATABASE_URL"] == settings.database_url
     assert given["PROCTOR_BROKER_URL"] == settings.broker_url
     assert given["PROCTOR_BLOB_URL"] == settings.blob_url
+
+
+def test_an_output_folder_that_cannot_be_is_told_before_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def start(*given: Any) -> None:
+        raise AssertionError("the job was started")
+
+    monkeypatch.setattr(run, "local_service", start)
+    (tmp_path / "teacher.pt").write_bytes(b"weights")
+    assert (
+        proctor(["run", str(tmp_path / "teacher.pt"), "--output", str(tmp_path / "teacher.pt" / "out")]) == 2
+    )
+    assert "Name another folder with --output" in capsys.readouterr().err
+
+
+@pytest.fixture
+def no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "background_children", lambda settings: [])
+
+
+def homes(folder: Path) -> list[Path]:
+    return list(folder.glob("proctor-run-*"))
+
+
+def test_a_home_of_its_own_is_removed_at_the_end(
+    no_workers: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with local_service(Output(True), None, threading.Event()) as service:
+        assert homes(tmp_path) == [service.home]
+    assert homes(tmp_path) == []
+
+
+def test_a_home_that_alone_has_the_files_is_kept(
+    no_workers: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    unsaved = UnsavedError("job_1", "No space left on device.")
+    with pytest.raises(UnsavedError), local_service(Output(True), None, threading.Event()) as service:
+        raise unsaved
+    assert homes(tmp_path) == [service.home]
+
+
+def test_files_that_could_not_be_saved_are_said_to_be_in_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Full(FakeService):
+        home = tmp_path / "a home"
+
+        def download(self, *given: Any) -> Path:
+            raise OSError(28, "No space left on device")
+
+    @contextmanager
+    def service(*given: Any) -> Iterator[Full]:
+        yield Full({**SUCCEEDED, "error": None})
+
+    monkeypatch.setattr(run, "local_service", service)
+    (tmp_path / "teacher.pt").write_bytes(b"weights")
+    assert proctor(["run", str(tmp_path / "teacher.pt"), "--output", str(tmp_path / "out"), "--json"]) == 2
+    captured = capsys.readouterr()
+    assert '"status": "succeeded"' in captured.out
+    assert "No space left on device" in captured.err
+    assert f"proctor fetch job_1 --home '{tmp_path}/a home' --output FOLDER" in captured.err
