@@ -22,7 +22,10 @@ def with_client(function: Callable[..., int]) -> Callable[..., int]:
         "--url", envvar="PROCTOR_URL", show_envvar=True, help="Server; without it the one on the home."
     )
     @click.option(
-        "--key", envvar="PROCTOR_API_KEY", show_envvar=True, help="API key; without it the one in the home, for the home's server."
+        "--key",
+        envvar="PROCTOR_API_KEY",
+        show_envvar=True,
+        help="API key; without it the one in the home, for the home's server.",
     )
     @home_option
     @wraps(function)

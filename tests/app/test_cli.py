@@ -130,7 +130,7 @@ def test_labels_go_with_the_job(server: dict, capsys: pytest.CaptureFixture[str]
         return httpx.Response(202, json=JOB)
 
     server["POST", "/v1/jobs"] = accept
-    assert run(["submit", "tch_1", "--label", "team=vision", "--label", "run=7"]) == 0
+    assert run(["submit", f"tch_{'0' * 26}", "--label", "team=vision", "--label", "run=7"]) == 0
     assert sent[0]["labels"] == {"team": "vision", "run": "7"}
 
 
