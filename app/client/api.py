@@ -167,6 +167,11 @@ class ProctorClient:
         document: Document = self._send("POST", f"/v1/jobs/{quote(job_id, safe='')}/cancel").json()
         return document
 
+    def retry(self, job_id: str) -> Document:
+        """Make a new job from one that failed or was canceled."""
+        document: Document = self._send("POST", f"/v1/jobs/{quote(job_id, safe='')}/retry").json()
+        return document
+
     def events(self, job_id: str, after: int = 0) -> Iterator[Event]:
         """Yield a job's events until it is over, whatever happens to the connection in between.
 

@@ -226,3 +226,9 @@ def test_inspect_reads_images_with_a_role(
     path.write_bytes(path.read_bytes()[:-1])
     assert run(["inspect", str(path), "--role", "clean_labelled", "--json"]) == 3
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "batch_truncated"
+
+
+def test_a_failed_job_is_tried_again_as_a_new_one(server: dict, capsys: pytest.CaptureFixture[str]) -> None:
+    server["POST", "/v1/jobs/job_1/retry"] = {**JOB, "id": "job_2", "retry_of": "job_1"}
+    assert run(["retry", "job_1"]) == 0
+    assert capsys.readouterr().out == "job_2\n"
