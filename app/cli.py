@@ -22,6 +22,7 @@ VERBS = {
     "watch": "watch",
     "fetch": "fetch",
     "cancel": "cancel",
+    "retry": "retry",
     "list": "list_jobs",
     "inspect": "inspect",
     "lab": "lab",

@@ -74,12 +74,12 @@ def main() -> int:
 
 
 def run_one(client: ProctorClient, output: Output, folder: Path, public: Public, keep: Path) -> list[str]:
-    checkpoint = str(folder / "teachers" / public.file)
+    checkpoint = folder / "teachers" / public.file
     audit, seconds = timed(client, output, checkpoint, {"kind": "audit"}, {})
     named = audit["result"]["probe"]["target_label"]
     print(f"\n{public.file}\n  tier 0 audit: {audit['verdict']}, class {named}, {seconds:.0f} s")
     request = {"kind": "clean", "recipe": {"defense": "abd"}, "triggers": [public.trigger]}
-    data = {"labelled": str(folder / "cifar10" / "test.zip")}
+    data = {"labelled": folder / "cifar10" / "test.zip"}
     job, seconds = timed(client, output, checkpoint, request, data)
     journey.fetch(client, output, job["id"], keep)
     print(f"  clean job: {job['status']}, accepted {job['accepted']}, {seconds:.0f} s")
@@ -99,9 +99,9 @@ def run_one(client: ProctorClient, output: Output, folder: Path, public: Public,
 def timed(
     client: ProctorClient,
     output: Output,
-    checkpoint: str,
+    checkpoint: Path,
     request: Mapping[str, Any],
-    data: Mapping[str, str],
+    data: Mapping[str, Path],
 ) -> tuple[Mapping[str, Any], float]:
     job = journey.submit(
         client, output, checkpoint, JobOptions(teacher={}, data=dict(data), request=dict(request))

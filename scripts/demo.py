@@ -140,10 +140,10 @@ def clean(client: ProctorClient, files: TeacherFiles, recipe: Document, output: 
     trigger["png"] = base64.b64encode(files.trigger.read_bytes()).decode("ascii")
     options = JobOptions(
         teacher={"mean": files.facts["mean"], "std": files.facts["std"], "input_size": "16"},
-        data={"labelled": str(files.images)},
+        data={"labelled": files.images},
         request={"kind": "clean", "recipe": recipe, "triggers": [trigger]},
     )
-    job = journey.submit(client, output, str(files.checkpoint), options)
+    job = journey.submit(client, output, files.checkpoint, options)
     output.remark(f"Job {job['id']}")
     return journey.follow(client, output, str(job["id"]))
 

@@ -16,10 +16,16 @@ def read_texts(folder: Path | None) -> dict[str, str]:
 
     Args:
         folder: ``PROCTOR_CALIBRATION_DIR``; None is an empty one. One that is missing is, too: an audit
-            without references still says what it found, and that it had none.
+            without references still says what it found, and that it had none; the log names it.
     """
-    texts = {}
-    for path in sorted(folder.glob("*.json"))[:MAX_FILES] if folder is not None else ():
+    if folder is None:
+        return {}
+    if not folder.is_dir():
+        logger.warning("There is no folder %s of reference sets.", folder)
+    texts, paths = {}, sorted(folder.glob("*.json"))
+    for path in paths[MAX_FILES:]:
+        logger.warning("The reference set %s is skipped: it comes after the first %d.", path, MAX_FILES)
+    for path in paths[:MAX_FILES]:
         try:
             if path.stat().st_size > MAX_BYTES:
                 raise ValueError(f"it has more than {MAX_BYTES:,} bytes")

@@ -14,7 +14,7 @@ from app.api.openapi import COMMON, problems
 from app.api.problems import problem_response
 from app.core.artifact_names import REPORT_HTML, REPORT_JSON, REPORT_SARIF
 from app.core.errors import ServiceError
-from app.core.states import STAGES, JobKind, Stage
+from app.core.states import STAGES, JobKind, JobStatus, Stage
 from app.services import artifacts, jobs
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/report", tags=["jobs"])
@@ -65,9 +65,8 @@ def get_job_report(request: Request, edge: EdgeDep, caller: Reader, job_id: Id) 
             request, "job_not_finished", detail=f"The job is {job.status}.", headers=headers
         )
     if report is None:
-        raise ServiceError(
-            "report_not_available", f"The job has {job.status} and left no report as {media_type}."
-        )
+        ended = "was canceled" if job.status is JobStatus.CANCELED else f"has {job.status}"
+        raise ServiceError("report_not_available", f"The job {ended} and left no report as {media_type}.")
     return send_artifact(request, edge.blobs, report, inline=True)
 
 

@@ -105,6 +105,8 @@ def _progress(row: tables.Job) -> Progress | None:
 
 def _trigger(trigger: dict[str, object]) -> TriggerShown:
     shown = {name: value for name, value in trigger.items() if name in TriggerShown.model_fields}
+    if trigger.get("catalog") is not None:
+        shown["kind"] = None  # what is stored is the default for pictures
     return TriggerShown.model_validate(shown)
 
 

@@ -169,6 +169,10 @@ class ProctorClient:
         """Ask a job to stop; a finished job stays as it is."""
         return document_of(self._send("POST", f"/v1/jobs/{quote(job_id, safe='')}/cancel"), "id", "status")
 
+    def retry(self, job_id: str) -> Document:
+        """Make a new job from one that failed or was canceled."""
+        return document_of(self._send("POST", f"/v1/jobs/{quote(job_id, safe='')}/retry"), "id", "status")
+
     def events(self, job_id: str, after: int = 0) -> Iterator[Event]:
         """Yield a job's events until it is over; once a stream was open, breaks of minutes are waited out.
 

@@ -22,7 +22,10 @@ def with_client(function: Callable[..., int]) -> Callable[..., int]:
         "--url", envvar="PROCTOR_URL", show_envvar=True, help="Server; without it the one on the home."
     )
     @click.option(
-        "--key", envvar="PROCTOR_API_KEY", show_envvar=True, help="API key; without it the one in the home."
+        "--key",
+        envvar="PROCTOR_API_KEY",
+        show_envvar=True,
+        help="API key; without it the one in the home, for the home's server.",
     )
     @home_option
     @wraps(function)
@@ -36,15 +39,23 @@ def with_client(function: Callable[..., int]) -> Callable[..., int]:
 def connect(settings: Settings, url: str | None, key: str | None) -> ProctorClient:
     """Make a client for the server the user means; nothing is sent yet.
 
+    The key in the home is an administrator's: it goes to the home's own server and to no other.
+
     Raises:
         CommandError: If there is no key to be found, or the address is not one.
     """
-    if url is None:
-        server = read_server(settings.home)
-        url = server.url if server is not None else f"http://{settings.host}:{settings.port}"
+    server = read_server(settings.home)
+    own = server.url if server is not None else f"http://{settings.host}:{settings.port}"
+    url = own if url is None else url
     if not url.startswith(("http://", "https://")):
         raise CommandError(
             f"{url!r} is not an address of a server.", code="bad_url", hint="Write it as http://host:port."
+        )
+    if not key and url.rstrip("/") != own:
+        raise CommandError(
+            f"There is no API key for {url}: the one in the home is for {own} alone.",
+            code="key_missing",
+            hint="Give that server's key with --key or PROCTOR_API_KEY.",
         )
     key = key or read_key(settings.key_file)
     if key is None:

@@ -9,7 +9,8 @@ from types import MappingProxyType
 _PAIRS = (
     (
         "Each entry of errors names a field.",
-        "The fields named above are wrong; docs/http.md says what they take.",
+        "The fields named above are wrong; docs/recipe.md says what those of a recipe take, docs/http.md the "
+        "others.",
     ),
     (
         "Send 'Authorization: Bearer prk_...'; `proctor serve` prints the key when it starts.",

@@ -11,7 +11,14 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from app.commands.options import DATA_ROLES, read_layers, read_triple, settings_of, teacher_options
+from app.commands.options import (
+    DATA_ROLES,
+    declarations_of,
+    read_layers,
+    read_triple,
+    settings_of,
+    teacher_options,
+)
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
 from app.schemas.layers import read_layer_list
 from models.checkpoints.child import ChildRejectedError, ChildStoppedError, ask_child
@@ -38,6 +45,9 @@ def command(*, output: Output, file: Path, role: str | None, **given: Any) -> in
 
     Nothing in the file is executed, and nothing is kept.
     """
+    if role is not None and any(value is not None for value in given.values()):
+        raise click.UsageError("--role says that FILE holds images: what is said of a checkpoint is in vain.")
+    declarations_of(given)
     layers = given.pop("layers")
     options = {name: value for name, value in given.items() if value is not None}
     for name in ("mean", "std"):

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import click
+
 from app.client.api import Document
 from app.client.errors import ClientError, ProblemError
 from app.client.events import Event
@@ -58,37 +60,46 @@ class JobService(Protocol):
         """Get one file, checked."""
 
 
-def submit(service: JobService, output: Output, teacher: str, options: JobOptions) -> Document:
+def submit(service: JobService, output: Output, teacher: Path | str, options: JobOptions) -> Document:
     """Upload what is not uploaded yet and create the job.
 
     Args:
         service: Where.
         output: Shows progress.
-        teacher: A path, or the id of a teacher uploaded before.
+        teacher: A path, or as text the id of a teacher uploaded before.
         options: Everything else.
 
     Raises:
+        click.UsageError: If something is said about a teacher uploaded before, or a file cannot be named.
         CommandError: With exit code 3, if a file is refused.
     """
-    teacher_id = teacher
-    if not teacher.startswith("tch_"):
 
-        def send_teacher(path: Path, moved: OnBytes) -> Document:
-            return service.upload_teacher(path, options.teacher, moved)
+    def send_teacher(path: Path, moved: OnBytes) -> Document:
+        return service.upload_teacher(path, options.teacher, moved)
 
-        teacher_id = _upload(output, Path(teacher), send_teacher)
+    _check_files(teacher, options)
+    teacher_id = teacher if isinstance(teacher, str) else _upload(output, teacher, send_teacher)
     data = {use: _dataset_id(service, output, use, given) for use, given in options.data.items()}
     return service.submit({**options.request, "teacher": teacher_id, "data": data})
 
 
-def _dataset_id(service: JobService, output: Output, use: str, given: str) -> str:
-    if given.startswith("ds_"):
+def _check_files(teacher: Path | str, options: JobOptions) -> None:
+    if isinstance(teacher, str) and options.teacher:
+        option = f"--{next(iter(options.teacher)).replace('_', '-')}"
+        raise click.UsageError(f"{option} belongs to an upload: give the file again with it.")
+    for file in (teacher, *options.data.values()):
+        if isinstance(file, Path) and not file.name.isprintable():  # bytes that are no UTF-8, among others
+            raise click.UsageError(f"{str(file)!a} has a name that cannot be sent: rename the file.")
+
+
+def _dataset_id(service: JobService, output: Output, use: str, given: Path | str) -> str:
+    if isinstance(given, str):
         return given
 
     def send_images(path: Path, moved: OnBytes) -> Document:
         return service.upload_dataset(path, DATA_ROLES[use], moved)
 
-    return _upload(output, Path(given), send_images)
+    return _upload(output, given, send_images)
 
 
 def _upload(output: Output, path: Path, send: Callable[[Path, OnBytes], Document]) -> str:

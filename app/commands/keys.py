@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,25 @@ from app.db.tables import ApiKey
 from app.preparation import TENANT, prepare_database
 from app.services import keys
 
-tenant_option = click.option("--tenant", default=TENANT, show_default=True, help="Whose things it reaches.")
+#: A century: a later moment may not be one that the database can tell.
+MAX_TTL_DAYS = 36_500
+
+
+def _number(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    if value is not None and math.isnan(value):  # is neither below a limit nor above it
+        raise click.BadParameter("nan is no number of days.", ctx, param)
+    return value
+
+
+def _word(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if not value.strip() or not value.isprintable():  # bytes that are no UTF-8 are not printable
+        raise click.BadParameter("It takes letters that can be read.", ctx, param)
+    return value
+
+
+tenant_option = click.option(
+    "--tenant", default=TENANT, show_default=True, callback=_word, help="Whose things it reaches."
+)
 
 
 @click.group("keys")
@@ -41,7 +60,7 @@ def _transaction(home: Path | None) -> Iterator[Session]:
 
 
 @proctor_command("create")
-@click.argument("name")
+@click.argument("name", callback=_word)
 @click.option(
     "--scope",
     "scopes",
@@ -51,7 +70,12 @@ def _transaction(home: Path | None) -> Iterator[Session]:
     show_default=True,
     help="What it may do; repeatable.",
 )
-@click.option("--ttl-days", type=click.FloatRange(min=0, min_open=True), help="Expires after so many days.")
+@click.option(
+    "--ttl-days",
+    type=click.FloatRange(min=0, max=MAX_TTL_DAYS, min_open=True),
+    callback=_number,
+    help="Expires after so many days.",
+)
 @tenant_option
 @home_option
 def create(

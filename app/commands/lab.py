@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any, TypeVar, get_args
 import click
 
 from app.commands.lab_process import run_lab
+from app.commands.options import RecipeFile
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
-from app.commands.places import put, put_all
+from app.commands.places import put, put_all, read_recipe
 from models.errors import RecipeError
 from models.recipes.from_document import recipe_from
 from models.recipes.lab import AttackKind, TeacherRecipe, digits_recipe, usual_poison_rate
@@ -68,7 +68,7 @@ def _shortcuts(function: Decorated) -> Decorated:
 
 
 @proctor_command("make")
-@click.argument("recipe", required=False, type=click.File("r"))
+@click.argument("recipe", required=False, type=RecipeFile("r"))
 @click.option(
     "--data",
     required=True,
@@ -103,8 +103,9 @@ def make(*, output: Output, recipe: Any, data: str, settings: tuple[str, ...], *
     proctor lab make --data digits --attack dirty_label --trigger badnets_grid --output out
     proctor lab make out/teacher.recipe.json --data digits --output again
     """
-    content = {} if recipe is None else _read(recipe.read())
+    content = {} if recipe is None else read_recipe(recipe)
     former = content if isinstance(content.get("recipe"), dict) else None
+    used = content.get("data")
     base = asdict(digits_recipe() if data == "digits" else TeacherRecipe())
     del base["attack"]["poison_rate"]
     document = _merged(base, content if former is None else former["recipe"])
@@ -123,7 +124,7 @@ def make(*, output: Output, recipe: Any, data: str, settings: tuple[str, ...], *
     request = {
         "verb": "make",
         "recipe": document,
-        "expected": None if former is None else former.get("data", {}).get("sha256"),
+        "expected": used.get("sha256") if former is not None and isinstance(used, dict) else None,
         "expected_trigger": _trigger(former, document),
         "data": data,
         "test": _path(given["test"]),
@@ -157,18 +158,6 @@ command.add_command(triggers)
 
 def _run(request: Mapping[str, Any], output: Output) -> int:
     return run_lab("models.lab", {**request, "json": output.as_json})
-
-
-def _read(text: str) -> dict[str, Any]:
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise CommandError(
-            f"The recipe is no JSON: {error}.", code="recipe_invalid", exit_code=ExitCode.USAGE
-        ) from error
-    if not isinstance(content, dict):
-        raise CommandError("The recipe is no object.", code="recipe_invalid", exit_code=ExitCode.USAGE)
-    return content
 
 
 def _trigger(former: Mapping[str, Any] | None, document: Mapping[str, Any]) -> Any:

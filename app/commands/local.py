@@ -20,6 +20,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.api import wire
+from app.api.problem_types import PROBLEM_TYPES
 from app.client.api import Document
 from app.client.errors import ProblemError
 from app.client.events import Event
@@ -226,7 +227,8 @@ def _problems() -> Iterator[None]:
             for entry in raised
         ]
         detail = f"{errors[0]['pointer']}: {errors[0]['detail']}"
-        document = {"code": "invalid_request", "detail": detail, "errors": errors}
+        hint = PROBLEM_TYPES["invalid_request"].hint
+        document = {"code": "invalid_request", "detail": detail, "hint": hint, "errors": errors}
         raise ProblemError(422, document) from error
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,10 @@ import click
 from pydantic import ValidationError
 
 from app.client.api import Document
-from app.commands.places import put_all
+from app.commands.request_parts import check_declarations, check_request, recipe_of, trigger_of
+from app.core.ids import Prefix, is_id
 from app.core.settings import Settings
+from models.recipes.architecture import MAX_INPUT_SIZE
 from models.recipes.layer_list.limits import MAX_TEXT_BYTES
 from models.recipes.trigger_names import TRIGGER_NAMES
 
@@ -35,7 +36,6 @@ passing_home_option = click.option(
 
 #: What a job may use images for -> the role in which they are uploaded.
 DATA_ROLES = {"labelled": "clean_labelled", "unlabelled": "clean_unlabelled", "surrogate": "surrogate"}
-_MAX_PNG_BYTES = 256 * 1024
 #: Blanks included.
 _MAX_LAYERS_BYTES = 1024 * 1024
 #: A string, which is kept, or blanks outside of strings. One without an end runs to the end of the text, so
@@ -43,31 +43,46 @@ _MAX_LAYERS_BYTES = 1024 * 1024
 _BLANKS = re.compile(r'(?s)("(?:[^"\\]|\\.)*+(?:"|\\?\Z))|\s+')
 
 
-class FileOrId(click.ParamType[str]):
-    """A file that exists, or the identifier of an upload."""
+class FileOrId(click.ParamType[Path | str]):
+    """A file, as a path, or the identifier of an upload, as text."""
 
     name = "file or id"
 
-    def __init__(self, prefix: str) -> None:
-        """Take the prefix that tells identifiers from paths."""
+    def __init__(self, prefix: Prefix) -> None:
+        """Take the kind of identifier."""
         self.prefix = prefix
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the value, or complain that there is no such file."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        """Tell one from the other, or complain that the value is neither."""
         text = str(value)
-        if not text.startswith(self.prefix) and not Path(text).is_file():
-            self.fail(f"There is no file {text!r}.", param, ctx)
-        return text
+        if is_id(self.prefix, text):
+            return text
+        path = Path(text)
+        if not path.is_file():
+            self.fail(f"There is no file {text!r}, nor is it the id of an upload.", param, ctx)
+        return path
 
 
-TEACHER = FileOrId("tch_")
-DATASET = FileOrId("ds_")
+class RecipeFile(click.File):
+    """A text file, or - for the standard input, which a process need not have."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Open it."""
+        if value == "-" and sys.stdin is None:
+            self.fail("There is no standard input.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+TEACHER = FileOrId("tch")
+DATASET = FileOrId("ds")
 
 _TEACHER_OPTIONS = (
     click.option("--architecture", metavar="NAME", help="Teacher's architecture, if it is not inferred."),
     click.option("--state-dict-key", metavar="KEY", help="Which mapping in the file is the model."),
-    click.option("--num-classes", type=int, help="Number of classes."),
-    click.option("--input-size", type=int, help="Side of the square input in pixels."),
+    click.option("--num-classes", type=click.IntRange(2, 1000), help="Number of classes."),
+    click.option(
+        "--input-size", type=click.IntRange(8, MAX_INPUT_SIZE), help="Side of the square input in pixels."
+    ),
     click.option("--mean", metavar="R,G,B", help="Channel means the teacher expects subtracted, in [0, 1]."),
     click.option("--std", metavar="R,G,B", help="Channel deviations the teacher expects divided by."),
     click.option(
@@ -87,14 +102,12 @@ _TRIGGER_OPTIONS = (
     click.option(
         "--trigger-kind",
         type=click.Choice(["replace", "blend", "additive"]),
-        default="replace",
-        show_default=True,
-        help="How a PNG is put onto an image; its alpha channel is the mask.",
+        help="How a PNG is put onto an image; its alpha channel is the mask.  [default: replace]",
     ),
     click.option("--trigger-opacity", type=click.FloatRange(0, 1, min_open=True), help="Factor on the mask."),
 )
 _RECIPE_OPTIONS = (
-    click.option("--recipe", type=click.File("r"), metavar="FILE|-", help="Recipe as JSON; - reads stdin."),
+    click.option("--recipe", type=RecipeFile("r"), metavar="FILE|-", help="Recipe as JSON; - reads stdin."),
     click.option(
         "--method",
         type=click.Choice(["auto", "vanilla", "ood", "zskt", "cmi", "fast", "robustkd"]),
@@ -180,33 +193,48 @@ class JobOptions:
 
     teacher: Mapping[str, str]
     """Query parameters of the teacher's upload."""
-    data: Mapping[str, str]
+    data: Mapping[str, Path | str]
     """File or id, by what it is used for: labelled, unlabelled, surrogate."""
     request: Document
     """The job request without identifiers."""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> JobOptions:
-        """Collect the values of ``JOB_OPTIONS``.
+        """Collect the values of ``JOB_OPTIONS``, and of ``labels`` where a command has some.
 
         Raises:
             click.UsageError: If they contradict each other or name files that cannot be used.
+            CommandError: With exit code 4, if the service could not take them.
         """
-        names = ("architecture", "state_dict_key", "num_classes", "input_size", "mean", "std")
-        request: Document = {"kind": given["kind"], "device": given["device"], "recipe": _recipe(given)}
+        request: Document = {"kind": given["kind"], "device": given["device"], "recipe": recipe_of(given)}
         if given["timeout_s"] is not None:
             request["timeout_s"] = given["timeout_s"]
-        trigger = _trigger(given)
+        trigger = trigger_of(given)
         if trigger is not None:
             request["triggers"] = [trigger]
-        teacher = {name: str(given[name]) for name in names if given[name] is not None}
-        if given["layers"] is not None:
-            teacher["layers"] = read_layers(given["layers"])
+        if given.get("labels"):
+            request["labels"] = given["labels"]
+        check_request(request)
         return cls(
-            teacher=teacher,
+            teacher=declarations_of(given),
             data={use: given[use] for use in DATA_ROLES if given[use] is not None},
             request=request,
         )
+
+
+def declarations_of(given: Mapping[str, Any]) -> dict[str, str]:
+    """Collect the values of ``teacher_options`` as the query of an upload.
+
+    Raises:
+        click.UsageError: If one is given without the other it needs, or the layer list is no text.
+        CommandError: With exit code 4, if the service could not take them.
+    """
+    names = ("architecture", "state_dict_key", "num_classes", "input_size", "mean", "std")
+    teacher = {name: str(given[name]) for name in names if given[name] is not None}
+    check_declarations(teacher)
+    if given["layers"] is not None:
+        teacher["layers"] = read_layers(given["layers"])
+    return teacher
 
 
 def read_layers(path: Path) -> str:
@@ -241,50 +269,3 @@ def read_triple(name: str, text: str) -> list[float]:
     if len(numbers) != 3:
         raise click.UsageError(f"--{name} takes three numbers, such as 0.49,0.48,0.45.")
     return numbers
-
-
-def _recipe(given: Mapping[str, Any]) -> Document:
-    recipe: object = {}
-    if given["recipe"] is not None:
-        try:
-            recipe = json.load(given["recipe"])
-        except ValueError as error:
-            raise click.UsageError(f"The recipe is not JSON: {error}.") from error
-    if not isinstance(recipe, dict):
-        raise click.UsageError("The recipe must be a JSON object.")
-    for name in ("method", "defense", "seed"):
-        if given[name] is not None:
-            recipe[name] = given[name]
-    if given["student"] is not None:
-        recipe["student"] = {**recipe.get("student", {}), "architecture": given["student"]}
-    if given["channel"]:
-        recipe["probe"] = {**recipe.get("probe", {}), "channels": list(given["channel"])}
-    put_all(recipe, given["settings"] or ())
-    return recipe
-
-
-def _trigger(given: Mapping[str, Any]) -> Document | None:
-    if given["trigger"] is None:
-        if given["trigger_target"] is not None or given["trigger_opacity"] is not None:
-            raise click.UsageError("--trigger-target and --trigger-opacity need --trigger.")
-        return None
-    if given["trigger_target"] is None:
-        raise click.UsageError("--trigger needs --trigger-target, the class it leads to.")
-    path = Path(given["trigger"])
-    trigger: Document = {"name": path.stem, "target_label": given["trigger_target"]}
-    if given["trigger_opacity"] is not None:
-        trigger["opacity"] = given["trigger_opacity"]
-    if path.is_file():
-        return {**trigger, "png": _png(path), "kind": given["trigger_kind"]}
-    if path.suffix:
-        raise click.UsageError(f"There is no file {given['trigger']!r}.")
-    return {**trigger, "catalog": given["trigger"]}
-
-
-def _png(path: Path) -> str:
-    content = path.read_bytes()
-    if not content.startswith(b"\x89PNG"):
-        raise click.UsageError(f"{path} is not a PNG file.")
-    if len(content) > _MAX_PNG_BYTES:
-        raise click.UsageError(f"{path} is larger than 256 KiB.")
-    return base64.b64encode(content).decode("ascii")

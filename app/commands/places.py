@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn, TextIO
 
 from app.commands.outcome import CommandError, ExitCode
+
+
+def read_recipe(file: TextIO) -> dict[str, Any]:
+    """Read a recipe from a file.
+
+    Raises:
+        CommandError: ``recipe_invalid`` if it is no JSON object in UTF-8.
+    """
+    try:
+        recipe = _json(file.read())
+    except (ValueError, RecursionError) as error:
+        raise _invalid(f"The recipe is not JSON: {error}.") from error
+    if not isinstance(recipe, dict):
+        raise _invalid("The recipe must be a JSON object.")
+    return recipe
 
 
 def put_all(document: dict[str, Any], settings: Iterable[str]) -> None:
@@ -44,9 +59,20 @@ def put(document: dict[str, Any], place: str, value: object) -> None:
 
 def _value(text: str) -> object:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
+        return _json(text)
+    except ValueError:
         return text
+    except RecursionError:
+        raise _invalid("A value of --set is nested too deeply.") from None
+
+
+def _json(text: str) -> object:
+    """Read JSON and not what Python takes beyond it: NaN and Infinity."""
+    return json.loads(text, parse_constant=_no_number)
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
 
 
 def _invalid(detail: str) -> CommandError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import click
 
-from app.commands.options import JobOptions, passing_home_option, teacher_options
+from app.commands.options import JobOptions, RecipeFile, passing_home_option, teacher_options
 from app.commands.outcome import Output, proctor_command
 from app.commands.run import run_here
 
@@ -22,7 +23,7 @@ _HARM = {"student": "architecture", "repetitions": "repetitions"}
 @click.argument("teacher", metavar="TEACHER", type=click.Path(exists=True, dir_okay=False))
 @click.option(
     "--data",
-    type=click.Path(exists=True, dir_okay=False),
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     required=True,
     metavar="ZIP",
     help="The images it was trained for, in class folders.",
@@ -39,7 +40,7 @@ _HARM = {"student": "architecture", "repetitions": "repetitions"}
 @click.option("--max-images", type=int, help="Images shown in training at most.")
 @click.option("--student", metavar="NAME", help="Architecture of the students that measure the harm.")
 @click.option("--repetitions", type=int, help="Times each student is trained, with another seed each.")
-@click.option("--recipe", type=click.File("r"), metavar="FILE|-", help="Recipe as JSON; - reads stdin.")
+@click.option("--recipe", type=RecipeFile("r"), metavar="FILE|-", help="Recipe as JSON; - reads stdin.")
 @click.option("--seed", type=int, help="Seed of every random choice.")
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
 @click.option("--timeout-s", type=click.IntRange(min=10), help="Fail if it takes longer.")
@@ -67,17 +68,12 @@ def protect_options(given: Mapping[str, Any]) -> JobOptions:
     """Collect the command's values into the request of a ``protect`` job.
 
     Raises:
-        click.UsageError: If the recipe is no JSON object.
+        click.UsageError: If options contradict each other.
+        CommandError: With exit code 4, if the recipe is none that the service could take.
     """
-    asked = {**given, "kind": "protect", "labelled": given["data"], "student": None}
+    fields = {f"protect.{name}": given[name] for name in _FIELDS}
+    fields |= {f"protect.harm.{field}": given[name] for name, field in _HARM.items()}
+    settings = [f"{place}={json.dumps(value)}" for place, value in fields.items() if value is not None]
+    asked = {**given, "kind": "protect", "labelled": given["data"], "student": None, "settings": settings}
     # What a job may be told and this command does not offer counts as not given.
-    options = JobOptions.of(defaultdict(lambda: None, asked))
-    recipe = dict(options.request["recipe"])
-    protect = dict(recipe.get("protect", {}))
-    protect |= {name: given[name] for name in _FIELDS if given[name] is not None}
-    harm = {field: given[name] for name, field in _HARM.items() if given[name] is not None}
-    if harm:
-        protect["harm"] = {**protect.get("harm", {}), **harm}
-    if protect:
-        recipe["protect"] = protect
-    return JobOptions(options.teacher, options.data, {**options.request, "recipe": recipe})
+    return JobOptions.of(defaultdict(lambda: None, asked))

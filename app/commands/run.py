@@ -64,7 +64,7 @@ def run_here(output: Output, teacher: str, options: JobOptions, folder: Path, ho
     folder = folder.absolute()
     make_usable(folder)
     with stop_on_signals() as stop, local_service(output, home, stop) as service:
-        job = journey.submit(service, output, teacher, options)
+        job = journey.submit(service, output, Path(teacher), options)
         try:
             job = journey.follow(service, output, str(job["id"]))
         except KeyboardInterrupt:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ def command(
     *,
     output: Output,
     client: ProctorClient,
-    teacher: str,
+    teacher: Path | str,
     watch: bool,
     folder: Path | None,
     labels: tuple[str, ...],
@@ -50,9 +49,7 @@ def command(
     Prints the job's id at once; with --watch or --output it stays until the job is over. Ctrl-C then leaves
     the job running.
     """
-    options = JobOptions.of(given)
-    if labels:
-        options = replace(options, request={**options.request, "labels": read_labels(labels)})
+    options = JobOptions.of({**given, "labels": read_labels(labels)})
     if folder is not None:
         make_usable(folder)
     job = journey.submit(client, output, teacher, options)

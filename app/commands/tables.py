@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from app.commands.hints import in_words_of_options
 from app.commands.outcome import undistillable_of
 
 Document = Mapping[str, Any]
@@ -62,7 +63,7 @@ def job_text(job: Document) -> RenderableType:
     if error:
         parts.append(f"Error: {escape(str(error.get('detail', '')))}")
         if error.get("hint"):
-            parts.append(f"Hint:  {escape(str(error['hint']))}")
+            parts.append(f"Hint:  {escape(in_words_of_options(str(error['hint'])))}")
     result = job.get("result") or {}
     audit, verification = result.get("probe"), result.get("verify")
     if audit:

@@ -14,6 +14,11 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 PATTERN = re.compile(r"^(tch|ds|job|art|key)_[0-9A-HJKMNP-TV-Z]{26}$")
 
 
+def is_id(prefix: Prefix, text: str) -> bool:
+    """Tell an identifier of a kind from anything else, such as the name of a file."""
+    return PATTERN.fullmatch(text) is not None and text.startswith(f"{prefix}_")
+
+
 def new_id(prefix: Prefix) -> str:
     """Make an identifier as ULIDs are made: 48 bits of milliseconds, then 80 random bits."""
     number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)

@@ -23,7 +23,8 @@ class TriggerShown(Wire):
 
     name: str
     target_label: int
-    kind: TriggerKind = "replace"
+    kind: TriggerKind | None = None
+    """Null for a built-in one, which brings its own."""
     catalog: str | None = None
     opacity: float | None = None
 
@@ -41,7 +42,7 @@ class Trigger(Wire):
     png: str | None = Field(None, max_length=(MAX_PNG_BYTES + 2) // 3 * 4)
     """A PNG of up to 256 KiB in base64; its alpha channel is the mask."""
     kind: TriggerKind = "replace"
-    """How a picture is put onto an image; a built-in trigger brings its own."""
+    """How a picture is put onto an image; not for a built-in trigger, which brings its own."""
     opacity: float | None = Field(None, strict=True, gt=0.0, le=1.0)
     """Factor on the mask."""
 
@@ -62,4 +63,6 @@ class Trigger(Wire):
     def _one_source(self) -> Self:
         if (self.catalog is None) == (self.png is None):
             raise ValueError("give either catalog or png")
+        if self.catalog is not None and "kind" in self.model_fields_set:
+            raise ValueError("a built-in trigger brings its own kind; leave kind out")
         return self

@@ -91,7 +91,7 @@ CODES: dict[str, Refusal] = {
         "Set state_dict_key to one of the names in the detail; leave it out only if there is a single one.",
     ),
     "architecture_unknown": Refusal(
-        "Names and shapes of the weights fit no architecture in the registry.",
+        "A name is that of no architecture, or the weights fit none in the registry.",
         "See the list of architectures, or describe a network of your own by a layer list (docs/formats.md).",
     ),
     "architecture_ambiguous": Refusal(

@@ -143,7 +143,7 @@ def test_labels_go_with_the_job(server: dict, capsys: pytest.CaptureFixture[str]
         return httpx.Response(202, json=JOB)
 
     server["POST", "/v1/jobs"] = accept
-    assert run(["submit", "tch_1", "--label", "team=vision", "--label", "run=7"]) == 0
+    assert run(["submit", f"tch_{'0' * 26}", "--label", "team=vision", "--label", "run=7"]) == 0
     assert sent[0]["labels"] == {"team": "vision", "run": "7"}
 
 
@@ -263,3 +263,9 @@ def test_a_full_stdout_ends_with_2(home: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("Error: There is no API key")
     assert "Traceback" not in done.stderr
+
+
+def test_a_failed_job_is_tried_again_as_a_new_one(server: dict, capsys: pytest.CaptureFixture[str]) -> None:
+    server["POST", "/v1/jobs/job_1/retry"] = {**JOB, "id": "job_2", "retry_of": "job_1"}
+    assert run(["retry", "job_1"]) == 0
+    assert capsys.readouterr().out == "job_2\n"

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from worker.calibration_folder import MAX_BYTES, MAX_FILES, read_texts
 
 
@@ -22,7 +24,13 @@ def test_what_is_no_text_or_too_large_is_skipped(tmp_path: Path) -> None:
     assert read_texts(tmp_path) == {"good.json": "{}"}
 
 
-def test_a_folder_of_thousands_is_not_read_whole(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read_texts(tmp_path / "missing")
+    assert "missing" in caplog.text
+
+
+def test_a_folder_of_thousands_is_not_read_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for number in range(MAX_FILES + 3):
         (tmp_path / f"{number:03}.json").write_text("{}")
     assert len(read_texts(tmp_path)) == MAX_FILES
+    assert "066.json" in caplog.text

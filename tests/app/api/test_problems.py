@@ -176,3 +176,8 @@ def test_every_code_says_what_to_do(code):
 )
 def test_the_place_of_a_fault(location, pointer):
     assert pointer_of(location) == pointer
+
+
+def test_an_unknown_architecture_need_not_be_one_of_weights():
+    title = PROBLEM_TYPES["architecture_unknown"].title
+    assert "name" in title.split() and "weights" in title.split()

@@ -80,3 +80,10 @@ def test_a_failed_job_has_no_report(api):
     api.finish(job_id, JobStatus.FAILED, error={"code": "c", "detail": "d", "hint": "h"})
     answer = api("GET", f"/v1/jobs/{job_id}/report")
     assert (answer.status_code, answer.json()["code"]) == (404, "report_not_available")
+
+
+def test_a_canceled_job_was_canceled(api):
+    job_id = api.job()
+    api("POST", f"/v1/jobs/{job_id}/cancel")
+    detail = api("GET", f"/v1/jobs/{job_id}/report").json()["detail"]
+    assert detail.startswith("The job was canceled and left no report")

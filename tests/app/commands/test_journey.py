@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from rich.console import Console
 
@@ -22,6 +23,8 @@ SUCCEEDED = {
     "verdict": "detected",
     "finished_at": "2026-01-01T00:00:00Z",
 }
+
+OLD = "ds_01JD0R1C4H8P6Q2S7V5X3Z9YKE"
 
 
 class FakeService:
@@ -82,17 +85,17 @@ def said(output: Output) -> str:
 
 
 @pytest.fixture
-def teacher(tmp_path: Path) -> str:
+def teacher(tmp_path: Path) -> Path:
     path = tmp_path / "teacher.pt"
     path.write_bytes(b"weights")
-    return str(path)
+    return path
 
 
-def test_files_are_uploaded_in_their_roles_and_named_in_the_job(output: Output, teacher: str) -> None:
+def test_files_are_uploaded_in_their_roles_and_named_in_the_job(output: Output, teacher: Path) -> None:
     service = FakeService()
-    options = JobOptions({"mean": "0,0,0"}, {"labelled": teacher, "surrogate": "ds_old"}, {"kind": "clean"})
+    options = JobOptions({"mean": "0,0,0"}, {"labelled": teacher, "surrogate": OLD}, {"kind": "clean"})
     journey.submit(service, output, teacher, options)
-    data = {"labelled": "ds_clean_labelled", "surrogate": "ds_old"}
+    data = {"labelled": "ds_clean_labelled", "surrogate": OLD}
     assert service.asked == [
         ("teacher", "teacher.pt", {"mean": "0,0,0"}),
         ("dataset", "teacher.pt", "clean_labelled"),
@@ -106,9 +109,35 @@ def test_a_teacher_uploaded_before_is_not_uploaded_again(output: Output) -> None
     assert service.asked == [("job", {"kind": "audit", "teacher": "tch_7", "data": {}})]
 
 
+def test_a_file_is_a_file_whatever_its_name(output: Output, tmp_path: Path) -> None:
+    service = FakeService()
+    for name in ("tch_mine.pt", "ds_mine.zip"):
+        (tmp_path / name).write_bytes(b"bytes")
+    options = JobOptions({}, {"labelled": tmp_path / "ds_mine.zip"}, {"kind": "audit"})
+    journey.submit(service, output, tmp_path / "tch_mine.pt", options)
+    assert [asked[:2] for asked in service.asked[:2]] == [
+        ("teacher", "tch_mine.pt"),
+        ("dataset", "ds_mine.zip"),
+    ]
+
+
+def test_nothing_can_be_said_about_a_teacher_uploaded_before(output: Output) -> None:
+    service = FakeService()
+    with pytest.raises(click.UsageError, match="--num-classes belongs to an upload"):
+        journey.submit(service, output, "tch_7", JobOptions({"num_classes": "10"}, {}, {"kind": "audit"}))
+    assert service.asked == []
+
+
+def test_a_file_whose_name_cannot_be_sent_is_refused(output: Output, tmp_path: Path) -> None:
+    path = tmp_path / "t\udcff.pt"
+    path.write_bytes(b"weights")
+    with pytest.raises(click.UsageError, match="rename the file"):
+        journey.submit(FakeService(), output, path, JobOptions({}, {}, {}))
+
+
 @pytest.mark.parametrize(("status", "exit_code"), [(422, 3), (413, 3), (415, 3)])
 def test_a_refused_file_is_an_unsupported_one(
-    output: Output, teacher: str, status: int, exit_code: int
+    output: Output, teacher: Path, status: int, exit_code: int
 ) -> None:
     service = FakeService()
     service.refusal = ProblemError(
@@ -125,7 +154,7 @@ def test_a_refused_file_is_an_unsupported_one(
 
 @pytest.mark.parametrize(("status", "code"), [(401, "unauthenticated"), (422, "invalid_request")])
 def test_an_upload_that_fails_otherwise_says_nothing_about_the_file(
-    output: Output, teacher: str, status: int, code: str
+    output: Output, teacher: Path, status: int, code: str
 ) -> None:
     service = FakeService()
     service.refusal = ProblemError(status, {"code": code})
@@ -200,6 +229,6 @@ def test_what_the_images_say_about_themselves_is_shown(tmp_path: Path) -> None:
     (tmp_path / "images.zip").write_bytes(b"x")
     told = io.StringIO()
     output = Output(as_json=False, console=Console(file=told, width=200))
-    options = JobOptions({}, {"labelled": str(tmp_path / "images.zip")}, {"kind": "audit"})
+    options = JobOptions({}, {"labelled": tmp_path / "images.zip"}, {"kind": "audit"})
     journey.submit(Warns(), output, "tch_1", options)
     assert "images.zip: The same 3x3 patch is in 20 images." in told.getvalue()

@@ -158,3 +158,19 @@ def test_the_process_answers(tmp_path: Path) -> None:
     )
     assert done.returncode == 3
     assert json.loads(done.stdout)["error"]["code"] == "data_format_unknown"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 200_000])
+def test_a_recipe_file_that_is_no_json_is_wrong_usage(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bin.json").write_bytes(content)
+    given = ["--data", "digits", "--output", str(tmp_path / "out")]
+    assert run(["lab", "make", str(tmp_path / "bin.json"), *given]) == 4
+
+
+def test_a_recipe_file_may_say_nonsense_of_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict] = []
+    monkeypatch.setattr("app.commands.lab.run_lab", lambda module, request: asked.append(request) or 0)
+    (tmp_path / "old.json").write_text('{"recipe": {}, "data": 5}')
+    given = ["--data", "digits", "--output", str(tmp_path / "out")]
+    assert run(["lab", "make", str(tmp_path / "old.json"), *given]) == 0
+    assert asked[0]["expected"] is None

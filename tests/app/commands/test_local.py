@@ -124,6 +124,7 @@ def test_nonsense_about_the_teacher_is_an_invalid_request(service: LocalService,
         service.upload_teacher(teacher, {"mean": "gray", "num_classes": "0"})
     assert caught.value.code == "invalid_request"
     assert [entry["pointer"] for entry in caught.value.document["errors"]] == ["/num_classes", "/mean"]
+    assert caught.value.hint
 
 
 def test_what_a_job_names_and_is_not_there_is_told_by_its_place(service: LocalService, teacher: Path) -> None:

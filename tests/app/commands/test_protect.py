@@ -2,7 +2,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
 from app.cli import run
@@ -35,7 +34,7 @@ def test_without_options_the_recipe_is_the_services_own(files: tuple[Path, Path]
     assert run(["protect", str(teacher), "--data", str(data)]) == 0
     (options,) = asked
     assert options.request == {"kind": "protect", "device": "cpu", "recipe": {}}
-    assert options.data == {"labelled": str(data)}
+    assert options.data == {"labelled": data}
 
 
 def test_options_become_fields_of_the_recipe(files: tuple[Path, Path], asked: list, tmp_path: Path) -> None:
@@ -63,8 +62,19 @@ def test_images_are_needed(files: tuple[Path, Path], capsys: pytest.CaptureFixtu
     assert "--data" in capsys.readouterr().err
 
 
-def test_a_recipe_must_be_an_object(files: tuple[Path, Path], tmp_path: Path) -> None:
-    (tmp_path / "recipe.json").write_text("[]")
-    given = ["--data", str(files[1]), f"--recipe={tmp_path / 'recipe.json'}"]
-    with pytest.raises(click.UsageError):
-        protect.command.main([str(files[0]), *given], standalone_mode=False)
+@pytest.mark.parametrize("content", ["[]", '{"protect": null}', '{"protect": {"harm": 5}}'])
+def test_a_recipe_must_be_an_object_of_sections(
+    files: tuple[Path, Path], tmp_path: Path, asked: list, content: str
+) -> None:
+    (tmp_path / "recipe.json").write_text(content)
+    given = ["--data", str(files[1]), f"--recipe={tmp_path / 'recipe.json'}", "--repetitions=2"]
+    assert run(["protect", str(files[0]), *given]) == 4
+    assert asked == []
+
+
+def test_what_no_recipe_takes_is_refused_at_once(
+    files: tuple[Path, Path], asked: list, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["protect", str(files[0]), "--data", str(files[1]), "--omega=nan"]) == 4
+    assert "recipe.protect.omega" in capsys.readouterr().err
+    assert asked == []

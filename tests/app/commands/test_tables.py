@@ -129,3 +129,9 @@ def test_jobs_are_listed_one_a_line() -> None:
     text = rendered(jobs_table([job, {**job, "id": "job_2", "accepted": False}]))
     assert "2026-01-02 03:04:05" in text
     assert [line for line in text.splitlines() if "job_2" in line and " no " in line]
+
+
+def test_a_jobs_hint_is_in_the_words_of_options() -> None:
+    error = {"code": "x", "detail": "d", "hint": "Declare the architecture by its name."}
+    job = {"id": "job_1", "kind": "clean", "status": "failed", "error": error, "result": None}
+    assert "--architecture" in rendered(job_text(job))
