@@ -10,18 +10,12 @@ from app.client import ProctorClient
 from app.commands import journey
 from app.commands.connection import with_client
 from app.commands.outcome import ExitCode, Output, proctor_command
+from app.commands.output_folder import output_option
 
 
 @proctor_command("fetch")
 @click.argument("job_id", metavar="JOB")
-@click.option(
-    "--output",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("out"),
-    show_default=True,
-    help="Where they go.",
-)
+@output_option("Where they go.")
 @click.option("--only", metavar="NAME", help="Only the file of this name, such as report.html.")
 @with_client
 def command(*, output: Output, client: ProctorClient, job_id: str, folder: Path, only: str | None) -> int:

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import count
 from pathlib import Path
+from typing import Any, TypeVar
+
+import click
 
 from app.client.transfer import sha256_of
 from app.commands.outcome import CommandError
 from app.core.artifact_names import is_artifact
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def output_option(help_text: str) -> Callable[[Decorated], Decorated]:
+    """Return the option ``--output``, by default ``out``, of a command that always writes files."""
+    return click.option(
+        "--output",
+        "folder",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("out"),
+        show_default=True,
+        help=help_text,
+    )
 
 
 def make_usable(folder: Path) -> None:

@@ -12,6 +12,7 @@ import click
 
 from app.commands.options import JobOptions, RecipeFile, passing_home_option, teacher_options
 from app.commands.outcome import Output, proctor_command
+from app.commands.output_folder import output_option
 from app.commands.run import run_here
 
 #: Options of this command that are fields of ``recipe.protect``, and those of its part ``harm``.
@@ -45,14 +46,7 @@ _HARM = {"student": "architecture", "repetitions": "repetitions"}
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
 @click.option("--timeout-s", type=click.IntRange(min=10), help="Fail if it takes longer.")
 @teacher_options
-@click.option(
-    "--output",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("out"),
-    show_default=True,
-    help="Protected network, measurements and report go here.",
-)
+@output_option("Protected network, measurements and report go here.")
 @passing_home_option
 def command(*, output: Output, teacher: str, folder: Path, home: Path | None, **given: Any) -> int:
     """Train a twin of TEACHER that is as accurate, but from whose answers a student learns badly.

@@ -18,7 +18,7 @@ from app.commands import journey
 from app.commands.local import LocalService, open_engine
 from app.commands.options import JobOptions, job_options, passing_home_option, settings_of
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
-from app.commands.output_folder import make_usable
+from app.commands.output_folder import make_usable, output_option
 from app.commands.sandbox import require_sandbox
 from app.core.settings import Settings, embedded_urls
 from app.embedded import background_children
@@ -33,14 +33,7 @@ CANCEL_S = 8.0
 @proctor_command("run")
 @click.argument("teacher", metavar="TEACHER", type=click.Path(exists=True, dir_okay=False))
 @job_options
-@click.option(
-    "--output",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("out"),
-    show_default=True,
-    help="Student, report and other files go here.",
-)
+@output_option("Student, report and other files go here.")
 @passing_home_option
 def command(*, output: Output, teacher: str, folder: Path, home: Path | None, **given: Any) -> int:
     """Audit TEACHER, distill a defended student, verify it, and save student and report.

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from contextlib import contextmanager
 
 import pytest
 from PIL import Image
@@ -50,8 +51,9 @@ def test_a_teacher_and_its_clean_twin_are_written_and_can_be_made_again(tmp_path
     assert again["teacher"]["measured"] == document["measured"]
 
 
-def test_a_stopped_process_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
-    _, whole, _ = ask(capsys, tmp_path / "whole")
+@contextmanager
+def stopped_soon(monkeypatch):
+    """Keep a state at every step, and stop at the fourth question."""
     asked = []
 
     def stops(monitor):
@@ -62,6 +64,12 @@ def test_a_stopped_process_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(FileMonitor, "should_stop", stops)
         patched.setattr(FileMonitor, "wants_checkpoint", lambda self: True)
+        yield
+
+
+def test_a_stopped_process_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
+    _, whole, _ = ask(capsys, tmp_path / "whole")
+    with stopped_soon(monkeypatch):
         code, error, _ = ask(capsys, tmp_path / "b")
     assert (code, error["error"]["code"]) == (130, "interrupted")
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["t.resume"]
@@ -92,16 +100,7 @@ ATTACKED = {
 
 def test_a_state_of_another_trigger_is_no_beginning(tmp_path, capsys, monkeypatch):
     """Else the weights come from the stand-in, and the recipe file names the picture."""
-    asked = []
-
-    def stops(monitor):
-        asked.append(1)
-        monitor.stopping = len(asked) > 3
-        return monitor.stopping
-
-    with monkeypatch.context() as patched:
-        patched.setattr(FileMonitor, "should_stop", stops)
-        patched.setattr(FileMonitor, "wants_checkpoint", lambda self: True)
+    with stopped_soon(monkeypatch):
         code, _, _ = ask(capsys, tmp_path / "out", recipe=ATTACKED)
     assert code == 130
     assert (tmp_path / "out" / "t.resume").exists()
