@@ -43,7 +43,9 @@ _OWN = {
         404, "No such route", "The routes are listed in docs/http.md and /openapi.json."
     ),
     "report_not_available": ProblemType(
-        404, "This job has no report", "Read the job's error; retry it with POST /v1/jobs/{id}/retry."
+        404,
+        "This job has no report",
+        "Read the job's error; `proctor retry` or POST /v1/jobs/{id}/retry tries again.",
     ),
     "method_not_allowed": ProblemType(405, "Method not allowed", "The Allow header names the methods."),
     "not_acceptable": ProblemType(406, "No such representation", "The detail names the media types offered."),

@@ -153,6 +153,15 @@ _RUN_OPTIONS = (
     click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True),
     click.option("--timeout-s", type=click.IntRange(min=10), help="Fail if it takes longer."),
 )
+_FOLLOWING_OPTIONS = (
+    click.option("--watch", is_flag=True, help="Follow it until it is over."),
+    click.option(
+        "--output",
+        "folder",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Follow it, then download its files here.",
+    ),
+)
 JOB_OPTIONS = (*_RUN_OPTIONS, *_DATA_OPTIONS, *_TRIGGER_OPTIONS, *_RECIPE_OPTIONS, *_TEACHER_OPTIONS)
 
 
@@ -179,6 +188,11 @@ def job_options(function: F) -> F:
 def teacher_options(function: F) -> F:
     """Add what a user may say about a checkpoint."""
     return _with(_TEACHER_OPTIONS, function)
+
+
+def following_options(function: F) -> F:
+    """Add ``watch`` and ``folder``: to stay until a job is over, and to fetch what it made."""
+    return _with(_FOLLOWING_OPTIONS, function)
 
 
 def _with(options: Sequence[Callable[[F], F]], function: F) -> F:

@@ -11,7 +11,7 @@ import click
 from app.client import ProctorClient
 from app.commands import journey
 from app.commands.connection import with_client
-from app.commands.options import TEACHER, JobOptions, job_options
+from app.commands.options import TEACHER, JobOptions, following_options, job_options
 from app.commands.outcome import ExitCode, Output, proctor_command
 from app.commands.output_folder import make_usable
 
@@ -19,13 +19,7 @@ from app.commands.output_folder import make_usable
 @proctor_command("submit")
 @click.argument("teacher", metavar="TEACHER", type=TEACHER)
 @job_options
-@click.option("--watch", is_flag=True, help="Follow it until it is over.")
-@click.option(
-    "--output",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Follow it, then download its files here.",
-)
+@following_options
 @click.option(
     "--label",
     "labels",

@@ -269,3 +269,11 @@ def test_a_failed_job_is_tried_again_as_a_new_one(server: dict, capsys: pytest.C
     server["POST", "/v1/jobs/job_1/retry"] = {**JOB, "id": "job_2", "retry_of": "job_1"}
     assert run(["retry", "job_1"]) == 0
     assert capsys.readouterr().out == "job_2\n"
+
+
+def test_a_retried_job_can_be_followed(server: dict, capsys: pytest.CaptureFixture[str]) -> None:
+    server["POST", "/v1/jobs/job_1/retry"] = {**JOB, "id": "job_2", "retry_of": "job_1"}
+    server["GET", "/v1/jobs/job_2/events"] = events(("done", {"status": "succeeded"}))
+    server["GET", "/v1/jobs/job_2"] = {**JOB, "id": "job_2"}
+    assert run(["retry", "job_1", "--watch", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["id"] == "job_2"

@@ -222,11 +222,16 @@ def _means(cells: Sequence[Measured], columns: Sequence[str]) -> list[str]:
                 told = f"{_column_title(column)} {_mean_over_rows(found)} (highest ASR {_share(max(rates))}"
                 parts.append(f"{told}{_twins_of(found, moved, cells, method)})")
         lines.append(
-            f"- `{method}`, the {len(moved)} students (of {len({row for row, _ in moved})} teachers) whose "
-            f"undefended twin has an ASR of {_least(least)} or more, mean ACC / ASR / CTR over the teachers: "
+            f"- `{method}`, the {_counted(len(moved), 'student')} (of "
+            f"{_counted(len({row for row, _ in moved}), 'teacher')}) whose undefended twin has an ASR of "
+            f"{_least(least)} or more, mean ACC / ASR / CTR over the teachers: "
             f"{'; '.join(parts)}."
         )
     return lines
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _twins_of(

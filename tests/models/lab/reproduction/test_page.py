@@ -69,7 +69,7 @@ def test_means_over_some_of_the_students_are_told_beside_the_twins_of_these(stor
     store.add(measured(CELLS[1], 0.8, 1.0))
     store.add(measured(CELLS[2], 0.5, 0.3))
     text = render_table(TABLE, store, "x")
-    assert "the 2 students (of 1 teachers)" in text
+    assert "the 2 students (of 1 teacher)" in text
     assert "(highest ASR .300; only 1 of these, whose undefended twins have .600 / .900 / .050)" in text
 
 
@@ -95,7 +95,7 @@ def test_defenses_are_compared_where_the_backdoor_moved(store: Store) -> None:
     for of, success in zip(CELLS[:4], (0.9, 0.5, 0.1, 0.2), strict=True):
         store.add(measured(of, 0.6, success))
     text = render_table(TABLE, store, "x")
-    assert "the 1 students" in text
+    assert "the 1 student (of 1 teacher)" in text
     assert (
         "zskt .600 / .900 / .050 (highest ASR .900); zskt + abd .600 / .100 / .050 (highest ASR .100)" in text
     )
@@ -115,7 +115,7 @@ def test_robustkd_is_compared_with_feature_distillation_from_half_the_images_on(
         store.add(measured(of, 0.6, success))
     store.add(measured(control, 0.6, 0.99))  # what the trigger does by itself is no backdoor that moved
     text = render_table(table, store, "x")
-    assert "- `feature`, the 2 students (of 1 teachers) whose undefended twin has an ASR of .5" in text
+    assert "- `feature`, the 2 students (of 1 teacher) whose undefended twin has an ASR of .5" in text
     assert (
         "feature .600 / .550 / .050 (highest ASR .600); robustkd .600 / .200 / .050 (highest ASR .300)"
         in text
@@ -175,7 +175,7 @@ def test_an_attack_made_against_a_defense_is_in_no_mean(store: Store) -> None:
         store.add(measured(of, 0.6, 0.1 if of.row == "usual" and of.defense == "clip" else 1.0))
     text = render_table(replace(TABLE, cells=(*usual, *aware)), store, "x")
     assert "| aware |" in text
-    assert "the 1 students (of 1 teachers)" in text
+    assert "the 1 student (of 1 teacher)" in text
     assert "zskt + clip .600 / .100 / .050 (highest ASR .100)" in text
 
 
