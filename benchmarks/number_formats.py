@@ -1,13 +1,16 @@
-"""Images a second in bfloat16 and in float32, channels-last: whether ``bfloat16_pays`` is right here.
+"""Images a second by number format and memory layout: whether the engine's choices are right here.
 
     python benchmarks/number_formats.py
 
-One thread, processor time, the fastest of three runs each; the two take turns.
+First bfloat16 against float32, channels-last: ``bfloat16_pays``. Then, for gradients with respect to images
+as the probes take them (eval mode, float32), channels-last against channels-first. One thread, processor
+time, the fastest of three runs each; the two take turns.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -27,6 +30,7 @@ CASES = (
     ("resnet-20", 32, 128, 4),
     ("wrn-28-4", 32, 32, 2),
 )
+PROBED = (("resnet-56", 32, 128, 2), ("vgg-small-elu", 32, 128, 4))
 
 
 def main() -> None:
@@ -37,6 +41,31 @@ def main() -> None:
     for name, side, batch, count in CASES:
         cells = [cell for train in (True, False) for cell in _compare(name, side, batch, count, train=train)]
         print(f"| {name} | {side}, {batch} | {' | '.join(cells)} |", flush=True)
+    print("\n| network | side, batch | gradients of images, channels-last / channels-first | |")
+    print("| --- | --- | --- | --- |")
+    for name, side, batch, count in (*CASES, *PROBED):
+        print(f"| {name} | {side}, {batch} | {' | '.join(_layouts(name, side, batch, count))} |", flush=True)
+
+
+def _layouts(name: str, side: int, batch: int, count: int) -> tuple[str, str]:
+    torch.manual_seed(0)
+    network = build(ArchitectureSpec(name, 10, side)).eval().requires_grad_(False)
+    layouts = (torch.channels_last, torch.contiguous_format)
+    runs = [
+        [_probing_seconds(network.to(memory_format=layout), side, batch, count) for layout in layouts]
+        for _ in range(3)
+    ]
+    last, first = (min(column) for column in zip(*runs, strict=True))
+    return f"{batch * count / last:.0f} / {batch * count / first:.0f}", f"{first / last:.2f}"
+
+
+def _probing_seconds(network: nn.Module, side: int, batch: int, count: int) -> float:
+    images = torch.rand(batch, 3, side, side, requires_grad=True)
+
+    def step() -> None:
+        torch.autograd.grad(network(images).amax(1).sum(), images)
+
+    return _processor_seconds(step, count)
 
 
 def _compare(name: str, side: int, batch: int, count: int, *, train: bool) -> tuple[str, str]:
@@ -65,6 +94,10 @@ def _seconds(network: nn.Module, side: int, batch: int, count: int, *, fast: boo
                 loss.backward()
                 optimizer.step()
 
+    return _processor_seconds(step, count)
+
+
+def _processor_seconds(step: Callable[[], None], count: int) -> float:
     step()
     began = time.process_time()
     for _ in range(count):

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch import nn
 
 from models.architectures import build
 from models.checkpoints.load import Teacher
@@ -12,6 +13,7 @@ from models.data.bundle import AuditData
 from models.engine.monitor import SilentMonitor
 from models.errors import Interrupted, RecipeError, TrainingFailed
 from models.probes.audit import Audited, run_audit
+from models.probes.audit_run import begin
 from models.probes.calibration.conditions import conditions_of
 from models.probes.calibration.reference_set import Reference, ReferenceSet
 from models.probes.calibration.score import score_teacher
@@ -161,6 +163,18 @@ def test_teacher_leaves_the_audit_as_it_came() -> None:
     assert all(
         parameter.requires_grad and parameter.grad is None for parameter in teacher.network.parameters()
     )
+
+
+def test_probing_reads_convolutions_channels_last() -> None:
+    spec = ArchitectureSpec("wrn-10-1", 4, 16)
+    network = build(spec).eval()
+    teacher = Teacher(network, Normalization(), spec)
+    pixels = torch.rand(2, 3, 16, 16)
+    expected = teacher.pixel_classifier()(pixels)
+    with begin(teacher, AuditData(), (), RECIPE, SilentMonitor()) as audit:
+        assert audit.classifier(pixels).allclose(expected, atol=1e-5)
+        seen = [module.weight for module in network.modules() if isinstance(module, nn.Conv2d)]
+        assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in seen)
 
 
 def references(n: int, score: float) -> ReferenceSet:
