@@ -11,6 +11,7 @@ from models.distillation.students import StudentOrder, TrainedStudent, plan_stud
 from models.distillation.students import train_student as distill
 from models.probes.audit import Audited
 from models.probes.audit import run_audit as audit
+from models.probes.doubts import doubts_of
 from models.probes.student_rescan import rescan_students
 from models.probes.teacher_check import check_teacher, settle
 from models.report import ReportDocument, render_sarif
@@ -27,6 +28,7 @@ __all__ = [
     "audit",
     "check_teacher",
     "distill",
+    "doubts_of",
     "measure_protection",
     "measuring_images",
     "plan_students",

@@ -95,6 +95,12 @@ def give_advice(
         )
     elif hazard == "high":
         lines.append("Distill from this network only with a defense: a trigger moved to a student.")
+    if findings.doubts.misfit:
+        lines.append(
+            "First settle what does not fit, then audit again: mean and deviation, the images, their labels."
+        )
+    elif findings.doubts.undeclared:
+        lines.append("Declare the mean and the deviation by which the network's users normalize pixels.")
     compared = findings.calibration is not None and findings.calibration.decides
     if not enough_clean_images(data):
         lines.append(

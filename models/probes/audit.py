@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
@@ -18,6 +18,7 @@ from models.probes.calibration.apply import calibrate
 from models.probes.calibration.conditions import conditions_of
 from models.probes.calibration.read_set import shipped_sets
 from models.probes.calibration.reference_set import ReferenceSet
+from models.probes.doubts import NO_DOUBT, Doubts, crowding
 from models.probes.findings import Findings, suspected_classes
 from models.probes.followed_triggers import follow
 from models.probes.further import further_probes
@@ -51,6 +52,7 @@ def run_audit(
     monitor: Monitor,
     *,
     sets: Sequence[ReferenceSet] = (),
+    doubts: Doubts = NO_DOUBT,
 ) -> Audited:
     """Ask the teacher everything that the data and the budget allow.
 
@@ -64,6 +66,7 @@ def run_audit(
         recipe: Budget, seed and settings of the transfer channel.
         monitor: Told of every step.
         sets: Clean reference networks, looked through before those that come with the library.
+        doubts: From ``doubts_of``; what the images say themselves is asked here.
 
     Raises:
         Interrupted: The monitor asked to stop.
@@ -82,7 +85,7 @@ def run_audit(
         )
         for part in (_probe_further, _invert, _follow, _learn_from):
             part(audit)
-        return _conclude(audit, started)
+        return _conclude(audit, started, doubts)
 
 
 def run_scored_probes(
@@ -102,7 +105,7 @@ def run_scored_probes(
         return tuple(audit.probes), tuple(audit.failures)
 
 
-def _conclude(audit: AuditRun, started: float) -> Audited:
+def _conclude(audit: AuditRun, started: float, doubts: Doubts) -> Audited:
     findings = Findings(
         probes=tuple(audit.probes),
         triggers=tuple(audit.reports),
@@ -112,6 +115,7 @@ def _conclude(audit: AuditRun, started: float) -> Audited:
         calibration=audit.calibration,
         channels=audit.channels,
         effects=tuple(audit.effects),
+        doubts=_seen(doubts, audit),
     )
     verdict = decide(findings)
     data, hazard = audit.data, overall_hazard(audit.transfers)
@@ -140,6 +144,13 @@ def _conclude(audit: AuditRun, started: float) -> Audited:
     )
     suspects = suspected_classes(audit.probes)
     return Audited(result, tuple(t for t in audit.recovered if t.target_label in suspects))
+
+
+def _seen(doubts: Doubts, audit: AuditRun) -> Doubts:
+    """Add what the images say, where the network answers at all."""
+    if doubts.misfit or not audit.has_margins:
+        return doubts
+    return replace(doubts, misfit=crowding(audit.classifier, audit.images))
 
 
 def _hiding(audit: AuditRun) -> frozenset[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models.probes.doubts import NO_DOUBT, Doubts
 from models.results.audit import ChannelResult, ProbeResult, TransferResult, TriggerReport
 from models.results.calibration import CalibrationResult
 from models.results.trigger_effect import TriggerEffect
@@ -32,6 +33,8 @@ class Findings:
     """Those that triggers were to be followed through."""
     effects: tuple[TriggerEffect, ...] = ()
     """What given triggers that do not work do class by class."""
+    doubts: Doubts = NO_DOUBT
+    """Why the answers may be another network's."""
 
     @property
     def moving(self) -> tuple[TriggerEffect, ...]:

@@ -12,7 +12,8 @@ it name one class. Without enough references no false-positive rate is known for
 (published marks raise a false alarm on 15 to 33 % of benign networks), so alone they can say at most
 ``suspected``, and so is a given trigger that works on a student of the network only. ``inconclusive`` means
 that the probes contradict each other or could not run, or that a given trigger moves whole classes of images,
-which they are blind to, but not so that it proves a backdoor.
+which they are blind to, but not so that it proves a backdoor; or that network and
+images do not belong together, or nothing was found behind a normalization that the weights alone suggest.
 ``not_detected`` is never "safe": it names what was asked.
 """
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models.probes.doubts import Doubts
 from models.probes.evidence import order_evidence
 from models.probes.findings import Findings, listed, suspected_classes, trigger_works
 from models.recipes.probe_catalog import REPORTED_ONLY, find_probe
@@ -57,7 +59,10 @@ def decide(findings: Findings) -> Verdict:
         effect = findings.moving[0]
         sentence = f"This network has a backdoor that acts on some classes of images: {effect.sentence}"
         return Verdict("detected", _only_target(effect), sentence, evidence)
-    if findings.calibration is not None and findings.calibration.decides:
+    if findings.doubts.misfit:
+        sentence = f"There is no answer: network and images do not belong together. {findings.doubts.misfit}"
+        verdict = Verdict("inconclusive", None, sentence, evidence)
+    elif findings.calibration is not None and findings.calibration.decides:
         verdict = _by_references(findings, findings.calibration, evidence)
     else:
         verdict = _by_statistics(findings, evidence)
@@ -71,7 +76,15 @@ def decide(findings: Findings) -> Verdict:
         return _doubt(findings.moving[0], evidence)
     if verdict.word == "not_detected" and (awake := _awake_in_students(findings)):
         return _dormant(awake[0], evidence)
-    return verdict
+    return _undeclared(verdict, findings.doubts) if verdict.word == "not_detected" else verdict
+
+
+def _undeclared(verdict: Verdict, doubts: Doubts) -> Verdict:
+    """Refuse to say ``not_detected`` of a network behind a normalization that nobody answers for."""
+    if not doubts.undeclared:
+        return verdict
+    sentence = f"Nothing was found, but maybe not in the network that is used. {doubts.undeclared}"
+    return Verdict("inconclusive", None, sentence, verdict.evidence)
 
 
 def _awake_in_students(findings: Findings) -> list[TransferResult]:

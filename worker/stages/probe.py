@@ -24,6 +24,7 @@ def run(job: ChildJob, monitor: JobMonitor) -> StageOutput:
         inputs.load_recipe(job),
         monitor,
         sets=_reference_sets(job, monitor),
+        doubts=api.doubts_of(inputs.load_inspection(job).normalization_source, subject.check),
     )
     result = replace(audited.result, teacher_check=subject.check)
     triggers = inputs.save_triggers(audited.recovered, job.out(RECOVERED_TRIGGERS))

@@ -215,6 +215,7 @@ def _sentence(
             f"By the published kind of mark {', '.join(marked)} would be conspicuous; clean networks look so "
             "too, and the comparison with them rules."
         )
-    elif p_value <= ALPHA and not marked:
-        lines.append("By their own marks no probe would be conspicuous; the comparison rules.")
+    elif p_value <= ALPHA and not any(known[place].conspicuous for place in combined.driving):
+        driving = ", ".join(_title(known[place]) for place in combined.driving)
+        lines.append(f"By its own mark {driving} would not be conspicuous; the comparison rules.")
     return " ".join(lines)

@@ -33,7 +33,7 @@ def test_every_probe_gets_its_p_value_and_all_of_them_one() -> None:
 def test_a_probe_that_drives_is_conspicuous_against_its_own_mark_and_it_is_said() -> None:
     calibrated, result = calibrate(probes(2.0), conditions(), [made_set(19)])
     assert [p.conspicuous for p in calibrated] == [True, False]
-    assert "no probe would be conspicuous; the comparison rules" in result.sentence
+    assert "would not be conspicuous; the comparison rules" in result.sentence
 
 
 def test_a_mark_that_clean_networks_pass_too_is_overruled_and_it_is_said() -> None:
