@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from models.architectures.staged import ChainedClassifier, no_margins, running_norm
 from models.recipes.layer_list.resolve import path_of, resolve
 from models.recipes.layer_list.shapes import Shape, pair
-from models.recipes.layer_list.stages import margin_place
+from models.recipes.layer_list.stages import is_rectified, margin_place
 from models.recipes.layer_list.vocabulary import (
     ELU,
     GELU,
@@ -135,6 +135,10 @@ class DescribedNetwork(ChainedClassifier):
         """Apply the BatchNorm behind the stage, if there is where the margins come from."""
         norm, behind = self._margin(index)
         return running_norm(norm, stage_output) if behind else stage_output
+
+    def is_rectified(self, index: int) -> bool:
+        """Whether the list names a ReLU next, behind the BatchNorm if that comes behind the stage."""
+        return is_rectified(self.described.layers, self.cut.ends[index])
 
     def stage_convolutions(self, index: int) -> list[nn.Conv2d]:
         """List the convolutions of the stage, those in blocks included."""

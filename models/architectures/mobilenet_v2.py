@@ -88,6 +88,11 @@ class MobileNetV2(ChainedClassifier):
         """Return the last unit's last BatchNorm."""
         return cast(Unit, self._units(index)[-1]).bn3
 
+    def is_rectified(self, index: int) -> bool:
+        """Say no: a unit ends linearly, and the next one begins with a convolution."""
+        del index
+        return False
+
     def stage_convolutions(self, index: int) -> list[nn.Conv2d]:
         """List the convolutions of the stage's units, those of the shortcuts included."""
         return [module for module in self._units(index).modules() if isinstance(module, nn.Conv2d)]

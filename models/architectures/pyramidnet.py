@@ -116,6 +116,10 @@ class PyramidNet(ChainedClassifier):
         norm = self.bn_final
         return running_norm(norm, stage_output)
 
+    def is_rectified(self, index: int) -> bool:
+        """Say whether the final BatchNorm and its ReLU follow; a unit begins without a ReLU."""
+        return index == len(self.stage_channels) - 1
+
     def stage_convolutions(self, index: int) -> list[nn.Conv2d]:
         """List the convolutions of layer ``index + 1``."""
         return [module for module in self.layer(index).modules() if isinstance(module, nn.Conv2d)]

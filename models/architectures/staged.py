@@ -105,6 +105,14 @@ class StagedClassifier(nn.Module, ABC):
         del index
         return stage_output
 
+    def is_rectified(self, index: int) -> bool:
+        """Whether a ReLU, or what passes nothing below zero either, reads what ``prerelu`` returns.
+
+        Where none does, the negative responses of stage ``index`` matter as much as the positive ones.
+        """
+        del index
+        return True
+
 
 class ChainedClassifier(StagedClassifier):
     """A network that is a chain of calls: stem, stages, head."""

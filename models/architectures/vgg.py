@@ -61,6 +61,11 @@ class SmallVgg(ChainedClassifier):
         """Return the BatchNorm that ends the stage."""
         return cast(nn.BatchNorm2d, self.features[self._span(index).stop - 1])
 
+    def is_rectified(self, index: int) -> bool:
+        """Say no: an ELU follows, which lets negative responses through, bounded."""
+        del index
+        return False
+
     def stage_convolutions(self, index: int) -> list[nn.Conv2d]:
         """List the convolutions of the stage: two, but one in stage 0, whose other one is the stem."""
         return [module for module in self.features[self._span(index)] if isinstance(module, nn.Conv2d)]

@@ -2,7 +2,9 @@
 
 The distance of overhaul feature distillation (Heo et al., ICCV 2019): the teacher's feature passes a ReLU
 whose floor is not zero but the mean of the channel's negative half, and the student is not pulled where both
-are at or below that floor.
+are at or below that floor. Where no ReLU follows a stage (MobileNetV2, PyramidNet but for its last stage,
+networks with other activations), the original goes on into the next unit or says nothing; here all responses
+of the stage are compared, for nothing discards the negative ones.
 """
 
 from __future__ import annotations
@@ -92,14 +94,15 @@ class Connectors(nn.Module):
 
 
 def feature_distance(
-    student: Sequence[Tensor], teacher: Sequence[Tensor], margins: Sequence[Tensor]
+    student: Sequence[Tensor], teacher: Sequence[Tensor], margins: Sequence[Tensor | None]
 ) -> Tensor:
     """Return the weighted partial L2 distance over all layers, per image.
 
     Args:
         student: Connected student features, one (B, C, H, W) per layer.
         teacher: Teacher features before the activation, of the same shapes; detached here.
-        margins: One (C,) per layer, from ``channel_margins``.
+        margins: One (C,) per layer, from ``channel_margins``. None where no ReLU follows: every response
+            counts there, whatever its sign.
 
     Returns:
         distance: a scalar, float32 whatever the features' precision: a sum over 30,000 elements is beyond
@@ -108,6 +111,11 @@ def feature_distance(
     total = torch.zeros((), device=student[0].device)
     weights = layer_weights(len(student))
     for ours, theirs, margin, weight in zip(student, teacher, margins, weights, strict=True):
-        target = margin_relu(theirs.detach().float(), margin)
-        total = total + weight * partial_l2(ours.float(), target)
+        total = total + weight * _distance(ours.float(), theirs.detach().float(), margin)
     return total / student[0].shape[0]
+
+
+def _distance(student: Tensor, teacher: Tensor, margins: Tensor | None) -> Tensor:
+    if margins is None:
+        return (student - teacher).square().sum()
+    return partial_l2(student, margin_relu(teacher, margins))

@@ -118,8 +118,10 @@ class FeatureTask:
         return [self.teacher.prerelu(layer, stage) for layer, stage in enumerate(stages)]
 
 
-def _margins(teacher: StagedClassifier, index: int) -> Tensor:
-    """Return the margins of a stage; behind a ReLU zero, which no response there undercuts."""
+def _margins(teacher: StagedClassifier, index: int) -> Tensor | None:
+    """Return the margins of a stage: none without a ReLU behind it, zero behind one of its own."""
+    if not teacher.is_rectified(index):
+        return None
     norm = teacher.margin_norm(index)
     if norm is None:
         return torch.zeros(teacher.stage_channels[index], device=next(teacher.parameters()).device)

@@ -23,7 +23,8 @@ def variance_loss(feature: Tensor, axis: VarianceAxis) -> Tensor:
     """Return the mean variance of a batch of features (Eq. 8; the axis is not stated there).
 
     ``chw`` averages ``image_variance``, which is what the paper's Fig. 2 plots. ``batch`` averages each
-    element's variance over the batch: an added constant cannot change it, only a mask in ``blend`` can.
+    element's variance over the batch: a constant added to this stage cannot change it. One added to an
+    earlier stage can, through the ReLUs behind, and so can a mask in ``blend``.
 
     Args:
         feature: (B, C, H, W), the edited output of the last distilled stage.

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from models.recipes.layer_list.refusals import refused
 from models.recipes.layer_list.shapes import Shape
 from models.recipes.layer_list.vocabulary import (
+    Activation,
     BatchNorm,
     Concat,
     Conv,
@@ -24,6 +25,9 @@ from models.recipes.layer_list.vocabulary import (
     Scale,
     StageEnd,
 )
+
+#: Nothing passes below zero.
+_RECTIFIERS = ("relu", "relu6")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +125,22 @@ def margin_place(layers: Sequence[Layer], end: int) -> tuple[str, bool] | None:
     if isinstance(last, Residual) and isinstance(last.body[-1], BatchNorm):
         return f"layers.{before}.body.{len(last.body) - 1}", False
     return None
+
+
+def is_rectified(layers: Sequence[Layer], end: int) -> bool:
+    """Tell whether a ReLU comes next behind a stage, but for dropout and one BatchNorm.
+
+    Args:
+        layers: Of the top.
+        end: From ``Cut.ends``, of a marked stage.
+    """
+    row, normalized = list(layers[end:]), False
+    while row:
+        layer, *row = row
+        if isinstance(layer, Residual):
+            row = list(layer.body)
+        elif isinstance(layer, BatchNorm) and not normalized:
+            normalized = True
+        elif not isinstance(layer, Dropout):
+            return isinstance(layer, Activation) and layer.type in _RECTIFIERS
+    return False

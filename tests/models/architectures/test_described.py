@@ -148,6 +148,22 @@ def test_a_batchnorm_inside_the_block_behind_counts_as_well() -> None:
 
 
 @pytest.mark.parametrize(
+    ("behind", "rectified"),
+    [
+        ([RELU], True),
+        ([kind("dropout"), kind("relu6")], True),
+        ([kind("silu")], False),
+        ([conv("b", 4)], False),
+        ([{"type": "residual", "body": [norm("m"), RELU, conv("b", 4, padding=1)]}], True),
+        ([{"type": "residual", "body": [norm("m"), conv("b", 4, padding=1)]}], False),
+    ],
+)
+def test_a_stage_is_rectified_where_a_relu_comes_next(behind: list[Json], rectified: bool) -> None:
+    network = build(listed(16, conv("a", 4), norm("n"), STAGE, *behind, *GLOBAL, linear("fc", 3)))
+    assert network.is_rectified(0) is rectified
+
+
+@pytest.mark.parametrize(
     ("document", "words"),
     [
         (NETWORKS["lenet"][1], "marks no stage"),

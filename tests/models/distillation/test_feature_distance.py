@@ -100,3 +100,9 @@ def test_connectors_map_to_the_teachers_channels_with_the_papers_initial_spread(
     assert [tuple(feature.shape) for feature in out] == [(2, 64, 4, 4), (2, 512, 2, 2)]
     weight = next(connectors.layers[1].parameters())
     assert weight.std().item() == pytest.approx(math.sqrt(2 / 512), rel=0.05)
+
+
+def test_without_a_relu_behind_it_negative_responses_count_too() -> None:
+    student, teacher = torch.full((1, 1, 1, 1), -3.0), torch.full((1, 1, 1, 1), -1.0)
+    assert feature_distance([student], [teacher], [torch.tensor([-0.5])]) == 0.0
+    assert feature_distance([student], [teacher], [None]) == 4.0

@@ -83,8 +83,8 @@ def test_losses_are_finite_and_every_layer_fits(teacher: str, student: str, size
     stages = task.student.forward_stages(x).stages
     connected = task.connectors([task.student.prerelu(index, stage) for index, stage in enumerate(stages)])
     assert [feature.shape for feature in connected] == [target.shape for target in targets]
-    assert [len(margin) for margin in task.margins] == [target.shape[1] for target in targets]
-    assert all((margin <= 0).all() for margin in task.margins)
+    given = [(m, len(target[0])) for m, target in zip(task.margins, targets, strict=True) if m is not None]
+    assert all(len(margin) == channels and (margin <= 0).all() for margin, channels in given)
     before = {name: buffer.clone() for name, buffer in task.teacher.named_buffers()}
     losses = [task.step(index) for index in range(2)]
     norms = [module for module in task.student.modules() if isinstance(module, torch.nn.BatchNorm2d)]
@@ -133,3 +133,22 @@ def test_edited_features_feed_the_next_stage_and_are_the_targets(name: str) -> N
         task.edit = lambda index, feature, edited=edited: feature * 0.5 if index == edited else feature
         changed = [not torch.equal(one, other) for one, other in zip(task._targets(x), plain, strict=True)]
         assert changed == [index >= edited for index in range(len(plain))]
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [(name, size) for name, _, size in PAIRS if not name.startswith(("wrn", "preact"))]
+)
+def test_what_the_distance_ignores_is_what_the_network_ignores(name: str, size: int) -> None:
+    """Negative responses may go their own way only where a ReLU follows."""
+    task = make_task(name, name, size)
+    x, _ = task.batches(0)
+    plain = task.teacher.forward_stages(x)
+    for index, stage in enumerate(plain.stages):
+        if task.teacher.prerelu(index, stage) is not stage:  # another BatchNorm stands before its ReLU
+            continue
+
+        def deepen(at: int, feature: torch.Tensor, edited: int = index) -> torch.Tensor:
+            return torch.where(feature < 0, 1.5 * feature, feature) if at == edited else feature
+
+        moved = task.teacher.forward_stages(x, deepen).logits
+        assert moved.allclose(plain.logits) == (task.margins[index] is not None), index
