@@ -3,6 +3,11 @@
 RobustKD (arXiv 2406.03409, Table 7; algorithms.md 7.3) reports cheat-KD with a low-variance loss and gives no
 formula. Here it is the variance of the last stage over channels and positions, image by image (V1 of the
 scan), as a multiple of the clean teacher's, so that one weight fits every network.
+
+It is not free of scale: where a BatchNorm follows the stage, the network can meet it by scaling the stage
+down (algorithms.md 7.3). On one WRN-10-1 of digits V1 fell to a third while V1 over the squared mean
+response, and the variance behind the BatchNorm, stayed. So it adapts to RobustKD's loss on raw features, and
+to little that a student sees.
 """
 
 from __future__ import annotations

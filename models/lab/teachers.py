@@ -59,7 +59,10 @@ class LabTeacher:
 
 
 def matched_clean(recipe: TeacherRecipe) -> TeacherRecipe:
-    """Return the recipe of the clean twin: same data, seed, initialization and length, no attack."""
+    """Return the recipe of the clean twin: same data, seed, initialization and epochs, no attack.
+
+    Attacks that start from the twin train longer than it, by their fine-tuning.
+    """
     return replace(recipe, attack=AttackRecipe())
 
 
@@ -122,6 +125,12 @@ def _check_labels(attack: AttackRecipe, num_classes: int) -> None:
                 code="label_out_of_range",
                 hint=f"Give a label from 0 to {num_classes - 1}.",
             )
+    if attack.kind != "none" and attack.source_label == attack.target_label:
+        raise RecipeError(
+            f"Source and target are both class {attack.target_label}: nothing would be flipped.",
+            code="source_is_target",
+            hint="Choose two different classes.",
+        )
     if attack.source_label is not None and attack.kind not in _WITH_SOURCE:
         raise RecipeError(
             f"The attack {attack.kind} has no source class, and the recipe names one.",

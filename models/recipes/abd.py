@@ -64,7 +64,8 @@ class RetrospectionRecipe:
     weight: Annotated[float, Interval(ge=0.0, le=1e4)] = 1.0
     """Of each shape's hypergradient beside the distillation gradient."""
     synthesis: Synthesis = "per_class"
-    """One perturbation towards every class, or the paper's single one that leads anywhere."""
+    """One perturbation towards every class, or the paper's single one that leads anywhere. ``universal``
+    wants a small ``portion``: BatchNorm, over the batch, takes out again what all images of it share."""
     synthesize_on: Literal["teacher", "student"] = "teacher"
     """Whose answers the perturbation is to change."""
     images: Annotated[int, Interval(ge=1, le=4_096)] = 60
@@ -89,7 +90,7 @@ class RetrospectionRecipe:
     """Largest value of a sparse perturbation, in standard deviations of the images."""
     portion: Annotated[float, Interval(gt=0.0, le=1.0)] = 1.0
     """Share of the images that is perturbed in the outer loss; at least one image. 0.02 in the code, which
-    leaves the gradient to one image or two."""
+    leaves the gradient to one image or two; take that with ``universal``."""
     sweeps: Annotated[int, Interval(ge=1, le=100)] = 1
     """K: fixed-point sweeps, that is terms of the Neumann series. 5 in the code, three times the time."""
     step: Positive = 0.1

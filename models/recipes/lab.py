@@ -64,7 +64,7 @@ class CheatRecipe:
     """Share of each layer's channels that are driven; the faithful variant drives one."""
     low_variance_weight: Annotated[float, Interval(ge=0.0, le=1e3)] = 0.0
     """Adaptive attack: weight of the last features' variance, relative to the clean teacher's, in the
-    fine-tuning's loss. It hides the teacher from defenses that look for high variance; 0 leaves it out."""
+    fine-tuning's loss. It aims at defenses that look for high variance; 0 leaves it out."""
 
 
 @recipe

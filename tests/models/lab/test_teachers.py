@@ -152,6 +152,7 @@ def test_images_of_another_size_are_resized():
         ({"kind": "dirty_label", "target_label": 3}, "label_out_of_range"),
         ({"kind": "source_specific"}, "source_missing"),
         ({"kind": "source_specific", "source_label": 0}, "source_is_target"),
+        ({"kind": "hidden_trigger", "source_label": 0}, "source_is_target"),
         *(
             ({"kind": kind, "source_label": 1}, "source_unused")
             for kind in KINDS
