@@ -36,6 +36,7 @@ class ExitCode(IntEnum):
     UNSUPPORTED_FILE = 3
     USAGE = 4
     CANCELED = 130
+    """Canceled; or Ctrl-C ended the command, which leaves a job of a server running."""
 
 
 class CommandError(Exception):
