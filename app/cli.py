@@ -72,7 +72,8 @@ def cli() -> None:
 
     \b
     Exit codes: 0 the student was accepted, whatever the verdict on the teacher, or an audit ended
-    in not_detected; 1 otherwise; 2 error, 3 unsupported file, 4 usage, 130 canceled.
+    in not_detected; 1 otherwise; 2 error, 3 unsupported file, 4 usage, 130 canceled, or you
+    stopped watching.
     To gate on the teacher: proctor run teacher.pt --kind audit.
     """
 

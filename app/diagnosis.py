@@ -22,7 +22,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.errors import ServiceError
 from app.core.settings import OTHER_VARIABLES, Settings
+from app.db import migrate
 from app.db.base import make_engine, make_session_factory, parse_url
+from app.db.faults import explain_newer
 from app.embedded import compute_threads, usable_cores
 from app.home import read_key, read_server
 from app.infra.blobs import make_blob_store
@@ -127,6 +129,8 @@ def check_database(settings: Settings) -> tuple[State, str, str]:
         engine.dispose()
     if revision is None:
         return "warning", f"{shown}: no tables yet", "`proctor serve` or `proctor migrate` makes them."
+    if not migrate.is_known(revision):
+        return "failed", *explain_newer(settings, revision)
     return "ok", f"{shown}: at revision {revision}", ""
 
 

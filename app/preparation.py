@@ -10,6 +10,7 @@ from app.core.settings import Settings
 from app.core.states import Scope
 from app.db import migrate
 from app.db.base import make_engine, make_session_factory
+from app.db.faults import explain_database
 from app.home import read_key, write_private
 from app.services import keys
 
@@ -21,18 +22,14 @@ def prepare_database(settings: Settings) -> None:
     """Create the tables or bring them up to date; does nothing if they are.
 
     Raises:
-        Unavailable: ``database_unavailable``.
+        Unavailable: ``home_unusable`` or ``database_unavailable``.
     """
     settings.make_home()
     try:
         migrate.upgrade(settings.database_url)
-    except (SQLAlchemyError, CommandError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise Unavailable(
-            "database_unavailable",
-            f"The database cannot be used: {reason}",
-            "Check PROCTOR_DATABASE_URL and that the server is up; `proctor doctor` tells more.",
-        ) from error
+    except (SQLAlchemyError, CommandError, OSError) as error:
+        detail, hint = explain_database(settings, error)
+        raise Unavailable("database_unavailable", detail, hint) from error
 
 
 def ensure_key(settings: Settings) -> str:

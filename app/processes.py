@@ -155,22 +155,34 @@ class Supervisor:
         """Give the process ids of those that run, by name."""
         return {c.spec.name: c.process.pid for c in self._children if c.process is not None}
 
-    def stop(self, timeout_s: float = 10.0) -> None:
-        """Ask all children to end, last one first, and kill those that do not within ``timeout_s``."""
-        running = [child.process for child in reversed(self._children) if child.process is not None]
-        for process in running:
+    def stop(self, timeout_s: float = 10.0, *, quietly: bool = False) -> None:
+        """Ask all children to end, last one first, and kill those that do not within ``timeout_s``.
+
+        Args:
+            timeout_s: For all of them together.
+            quietly: Write of a killing to the child's log, where it has one, instead of announcing it.
+        """
+        running = [(c.spec, c.process) for c in reversed(self._children) if c.process is not None]
+        for _, process in running:
             _signal(process, signal.SIGTERM)
         deadline = time.monotonic() + timeout_s
         try:
-            for process in running:
+            for spec, process in running:
                 try:
                     process.wait(max(0.0, deadline - time.monotonic()))
                 except subprocess.TimeoutExpired:
-                    self.announce(f"process {process.pid} did not end by itself; killing it")
+                    self._tell(f"process {process.pid} did not end by itself; killing it", spec, quietly)
         finally:
-            for process in running:
+            for _, process in running:
                 _kill_group(process)
             self._children.clear()
+
+    def _tell(self, text: str, spec: ChildSpec, quietly: bool) -> None:
+        if not quietly or spec.log_path is None:
+            self.announce(text)
+            return
+        with suppress(OSError), spec.log_path.open("a") as log:
+            log.write(f"{text}\n")
 
     def _spawn(self, child: _Child) -> None:
         child.process = start_child(child.spec)

@@ -61,7 +61,29 @@ _PAIRS = (
 )
 IN_WORDS_OF_OPTIONS = MappingProxyType(dict(_PAIRS))
 
+_SAVED = "save model.state_dict() with safetensors or torch.save"
+#: The same for ``proctor inspect``, which has a role and no options for images.
+_OF_INSPECT = MappingProxyType(
+    {
+        "Upload it with the role surrogate, or upload a zip of images.": (
+            "Inspect it with --role surrogate, or give a zip of images."
+        ),
+        f"Unpack it and upload the checkpoint inside; if there is none, {_SAVED}.": (
+            "If images are in it, inspect it with --role clean_labelled, clean_unlabelled or surrogate; if a "
+            "checkpoint is, unpack it and inspect that."
+        ),
+        f"This is not a checkpoint: upload the file that torch.save wrote, or {_SAVED}.": (
+            f"If it is an image, inspect it with --role surrogate; if it should be a checkpoint, {_SAVED}."
+        ),
+    }
+)
+
 
 def in_words_of_options(hint: str) -> str:
     """Return a hint in the words of the command line, if there are such, else as it came."""
     return IN_WORDS_OF_OPTIONS.get(hint, hint)
+
+
+def in_words_of_inspect(hint: str) -> str:
+    """Return a hint in the words of ``proctor inspect``, if there are such, else in those of options."""
+    return _OF_INSPECT.get(hint) or in_words_of_options(hint)

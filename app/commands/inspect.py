@@ -11,6 +11,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from app.commands.hints import in_words_of_inspect
 from app.commands.options import (
     DATA_ROLES,
     declarations_of,
@@ -61,7 +62,10 @@ def command(*, output: Output, file: Path, role: str | None, **given: Any) -> in
             inspection = _inspect(file, options, described)
     except (ChildRejectedError, CheckpointRejected) as error:
         raise CommandError(
-            str(error), code=error.code, hint=error.hint, exit_code=ExitCode.UNSUPPORTED_FILE
+            str(error),
+            code=error.code,
+            hint=in_words_of_inspect(error.hint),
+            exit_code=ExitCode.UNSUPPORTED_FILE,
         ) from error
     except ChildStoppedError as error:
         raise CommandError(

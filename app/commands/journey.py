@@ -187,10 +187,13 @@ def fetch(
     artifacts = {name: artifact for name, artifact in published.items() if only in (None, name)}
     if not artifacts:
         job = service.job(job_id)
+        hints = [f"Its files are {', '.join(published)}."] if published else []
+        if not job.get("finished_at"):
+            hints.append(f"Follow it with `proctor watch {job_id}`.")
         raise CommandError(
             f"Job {job_id} has no file{f' named {only!r}' if only else 's'}; it is {job['status']}.",
             code="nothing_to_fetch",
-            hint=f"Follow it with `proctor watch {job_id}`." if not job.get("finished_at") else "",
+            hint=" ".join(hints),
         )
     make_usable(folder)
     digests = {name: str(artifact["sha256"]) for name, artifact in published.items()}

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from app.commands.options import home_option, settings_of
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
 from app.core.errors import NotFound
+from app.core.settings import embedded_urls
 from app.core.states import Scope
 from app.db.base import make_engine, make_session_factory
 from app.db.tables import ApiKey
@@ -48,8 +49,16 @@ def command() -> None:
 
 
 @contextmanager
-def _transaction(home: Path | None) -> Iterator[Session]:
+def _transaction(home: Path | None, *, kept: bool = False) -> Iterator[Session]:
+    """Open the database, made anew if need be; ``kept`` where nothing can be in one that is."""
     settings = settings_of(home=home)
+    file = settings.home / "proctor.db"
+    if kept and settings.database_url == embedded_urls(settings.home)["database_url"] and not file.exists():
+        raise CommandError(
+            f"There is no home of Proctor at {settings.home}: it has no proctor.db.",
+            code="home_missing",
+            hint="Name the folder that `proctor serve` keeps everything in with --home or PROCTOR_HOME.",
+        )
     prepare_database(settings)
     engine = make_engine(settings.database_url)
     try:
@@ -101,7 +110,7 @@ def create(
 @home_option
 def list_keys(*, output: Output, tenant: str, home: Path | None) -> int:
     """List keys, newest first; secrets are not kept and cannot be shown."""
-    with _transaction(home) as session:
+    with _transaction(home, kept=True) as session:
         rows = session.scalars(select(ApiKey).where(ApiKey.tenant == tenant).order_by(ApiKey.id.desc()))
         documents = [
             {
@@ -128,7 +137,7 @@ def list_keys(*, output: Output, tenant: str, home: Path | None) -> int:
 def revoke(*, output: Output, key_id: str, tenant: str, home: Path | None) -> int:
     """End a key for good."""
     try:
-        with _transaction(home) as session:
+        with _transaction(home, kept=True) as session:
             keys.revoke(session, tenant, key_id)
     except NotFound as error:
         raise CommandError(

@@ -36,6 +36,7 @@ class ExitCode(IntEnum):
     UNSUPPORTED_FILE = 3
     USAGE = 4
     CANCELED = 130
+    """Canceled; or Ctrl-C ended the command, which leaves a job of a server running."""
 
 
 class CommandError(Exception):
@@ -172,8 +173,11 @@ def tell_unforeseen(output: Output, error: Exception, verb: str | None = None) -
         traceback.print_exception(error)
     reason = (str(error).splitlines() or [""])[0]
     if isinstance(error, SQLAlchemyError):
-        hint = "Check PROCTOR_DATABASE_URL and that the server is up; `proctor doctor` tells more."
-        output.fail("database_unavailable", f"The database cannot be used: {reason}", hint)
+        from app.db.faults import hint_without_settings  # noqa: PLC0415  as above
+
+        output.fail(
+            "database_unavailable", f"The database cannot be used: {reason}", hint_without_settings(error)
+        )
     else:
         hint = "Set PROCTOR_DEBUG=1 and repeat it; a report of this fault needs what is then shown."
         output.fail("internal_error", f"Proctor failed by {type(error).__name__}: {reason}", hint)

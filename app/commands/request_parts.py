@@ -22,6 +22,13 @@ from app.schemas.triggers import MAX_PNG_BYTES
 _ANY_TEACHER = f"tch_{'0' * 26}"
 _OPTION_OF = {"target_label": "--trigger-target", "opacity": "--trigger-opacity", "labels": "--label"}
 _MAX_SHOWN = 5
+_OF_PIXELS = "Means and deviations are those of pixels in [0, 1]: divide those of pixels up to 255 by 255."
+#: By the first part of a wrong field's place.
+_HINTS = {
+    "recipe": "docs/recipe.md says what the fields of a recipe take.",
+    "mean": _OF_PIXELS,
+    "std": _OF_PIXELS,
+}
 
 
 def recipe_of(given: Mapping[str, Any]) -> Document:
@@ -110,11 +117,11 @@ def _check(schema: type[BaseModel], values: Mapping[str, Any]) -> None:
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)[:_MAX_SHOWN]
         told = [f"{_place(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in faults]
-        of_recipe = any(fault["loc"][:1] == ("recipe",) for fault in faults)
+        places = {str(fault["loc"][0]) for fault in faults}
         raise CommandError(
             "; ".join(told) + ".",
             code="invalid_request",
-            hint="docs/recipe.md says what the fields of a recipe take." if of_recipe else "",
+            hint=next((hint for place, hint in _HINTS.items() if place in places), ""),
             exit_code=ExitCode.USAGE,
         ) from error
 

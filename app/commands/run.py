@@ -127,7 +127,8 @@ def local_service(output: Output, home: Path | None, stop: threading.Event) -> I
             raise CommandError(str(error), code="home_busy", hint=hint) from error
         prepare_database(settings)
         supervisor = Supervisor(output.remark)
-        stack.callback(supervisor.stop)
+        # On a loaded machine they are slow to end: no news, and it would stand before the one that is.
+        stack.callback(supervisor.stop, quietly=True)
         for spec in background_children(settings):
             supervisor.start(spec)
         engine = stack.enter_context(open_engine(settings))

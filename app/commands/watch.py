@@ -19,6 +19,6 @@ def command(*, output: Output, client: ProctorClient, job_id: str) -> int:
     A server that goes away while the job is followed is waited for, five minutes at most; the job goes on.
 
     The exit code is the job's: 0 if the student was accepted, or an audit ended in not_detected; 1 otherwise;
-    2 failed, 130 canceled.
+    2 failed, 130 canceled. It is 130, too, if you stop watching with Ctrl-C.
     """
     return journey.finish(client, output, job_id, folder=None)

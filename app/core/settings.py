@@ -10,6 +10,7 @@ import platformdirs
 from pydantic import AfterValidator, AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.core.errors import Unavailable
 from app.core.urls import checked_blob_url, checked_broker_url, checked_database_url
 from models.sandbox.profiles import Mode
 
@@ -150,6 +151,17 @@ class Settings(BaseSettings):
         return self.home / "api_key"
 
     def make_home(self) -> Path:
-        """Make ``home``, readable by its owner alone, and return it."""
-        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make ``home``, readable by its owner alone, and return it.
+
+        Raises:
+            Unavailable: ``home_unusable`` if there can be no such folder.
+        """
+        try:
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(
+                "home_unusable",
+                f"The home {self.home} cannot be made: {error.strerror or error}.",
+                "Name another folder with --home or PROCTOR_HOME.",
+            ) from error
         return self.home

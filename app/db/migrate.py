@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 
 def upgrade(url: str, revision: str = "head") -> None:
@@ -16,6 +17,12 @@ def upgrade(url: str, revision: str = "head") -> None:
 def downgrade(url: str, revision: str = "base") -> None:
     """Take migrations back; ``base`` drops every table."""
     command.downgrade(_config(url), revision)
+
+
+def is_known(revision: str) -> bool:
+    """Whether this version has the migration that leads to ``revision``."""
+    script = ScriptDirectory.from_config(_config(""))
+    return any(known.revision == revision for known in script.walk_revisions())
 
 
 def _config(url: str) -> Config:

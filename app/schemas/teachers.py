@@ -16,13 +16,13 @@ from models.recipes.layer_list.vocabulary import LayerList
 from models.results.inspection import CheckpointInspection
 
 
-def _three(text: str) -> tuple[float, float, float]:
+def _three(text: str, lowest: float = -10.0) -> tuple[float, float, float]:
     try:
         red, green, blue = (float(channel) for channel in text.split(","))
     except ValueError:
         raise ValueError("must be three numbers separated by commas") from None
-    if not all(-10.0 <= channel <= 10.0 for channel in (red, green, blue)):
-        raise ValueError("must be three numbers between -10 and 10")
+    if not all(lowest <= channel <= 10.0 for channel in (red, green, blue)):
+        raise ValueError(f"must be three numbers from {lowest:g} to 10, for pixels in [0, 1]")
     return red, green, blue
 
 
@@ -55,8 +55,8 @@ class TeacherQuery(Wire):
     @field_validator("std")
     @classmethod
     def _is_std(cls, text: str | None) -> str | None:
-        if text is not None and min(_three(text)) < 1e-3:
-            raise ValueError("must be three numbers of at least 0.001")
+        if text is not None:
+            _three(text, lowest=1e-3)
         return text
 
     def declared(self) -> dict[str, Any]:

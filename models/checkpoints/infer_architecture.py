@@ -92,11 +92,13 @@ def infer_architecture(
         reading = named or next(iter(readings), None) or _unread(declared, num_classes, shapes)
     if num_classes is not None and reading.num_classes not in {0, num_classes}:
         raise _mismatch(
-            f"the classifier has {reading.num_classes:,} outputs, not the declared {num_classes:,}"
+            f"the classifier has {reading.num_classes:,} outputs, not the declared {num_classes:,}",
+            hint=_other_number("number of classes", reading.num_classes),
         )
     if input_size is not None and reading.input_size not in {None, input_size}:
         raise _mismatch(
-            f"the weights are for {reading.input_size} x {reading.input_size} pixels, not {input_size}"
+            f"the weights are for {reading.input_size} x {reading.input_size} pixels, not {input_size}",
+            hint=_other_number("input size", reading.input_size),
         )
     spec = _spec(reading, declared or reading.name, num_classes, input_size)
     _check_numbers(spec)
@@ -126,12 +128,13 @@ def match_described(
     Raises:
         CheckpointRejected: ``architecture_mismatch``, with up to 20 differences.
     """
-    for said, described, what in (
-        (num_classes, table.num_classes, "classes"),
-        (input_size, table.input_size, "pixels a side"),
+    for said, described, what, number in (
+        (num_classes, table.num_classes, "classes", "number of classes"),
+        (input_size, table.input_size, "pixels a side", "input size"),
     ):
         if said not in {None, described}:
-            raise _mismatch(f"it has {described} {what}, not {said}", name=_LAYER_LIST)
+            difference, hint = f"it has {described} {what}, not {said}", _other_number(number, described)
+            raise _mismatch(difference, name=_LAYER_LIST, hint=hint)
     spec = ArchitectureSpec(table.name, table.num_classes, table.input_size)
     in_file = {table.sources[name]: shape for name, shape in table.shapes.items()}
     sources, differences = _compare(Layout(spec, in_file, table.macs), shapes, {})
@@ -257,6 +260,11 @@ def _compare(
 
 def _alike(found: Shape, wanted: Shape) -> bool:
     return len(found) == len(wanted) and all(b in {-1, a} for a, b in zip(found, wanted, strict=True))
+
+
+def _other_number(what: str, read: int | None) -> str:
+    """Say what to do where a declared number is wrong, in words for users of HTTP and of options."""
+    return f"Leave the {what} out, or declare {read}."
 
 
 def _mismatch(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from models.data.bundle import AuditData
 from models.probes.calibration.conformal import ALPHA, fewest_references
+from models.probes.effort import EFFORTS
 from models.probes.findings import Findings
+from models.probes.not_run import why_not_run
 from models.probes.probe_images import FEWEST_CLEAN_IMAGES, MOST_CLEAN_IMAGES, enough_clean_images
 from models.recipes.probe import ProbeRecipe
 from models.recipes.probe_catalog import CHANNEL_IMAGES, PROBES, find_probe
@@ -26,7 +28,11 @@ def name_not_tested(findings: Findings, image_source: str, data: AuditData) -> t
         ran.add("transfer")
     lines = list(findings.failures)
     lines += [f"{find_probe(name).title} gave no answer. {reason}" for name, reason in silent.items()]
-    lines += [f"{facts.title} did not run." for facts in PROBES if facts.name not in {*ran, *silent}]
+    lines += [
+        f"{facts.title} did not run: {why_not_run(facts.name, findings)}."
+        for facts in PROBES
+        if facts.name not in {*ran, *silent}
+    ]
     lines += [
         f"Transfer to a student distilled from {CHANNEL_IMAGES[told.channel]} was not tested. {told.reason}"
         for told in findings.channels
@@ -132,6 +138,12 @@ def give_advice(
             f"more, `detected` is said of {ALPHA:.0%} of such networks by mistake, on average. That holds "
             "for audits with the same budget and sort of images."
             + (" None can be scored on patches of your photographs: leave them out then." if patched else "")
+        )
+    if any(moved.learned_too_little for moved in findings.transfers):
+        seen = probe.transfer_images or EFFORTS[probe.budget].transfer_images
+        lines.append(
+            f"Raise probe.transfer_images (it was {seen:,}): a throw-away student learned too little of its "
+            "teacher to tell whether a trigger moves."
         )
     if not probe.transfer:
         lines.append("Run the transfer probe: it shows whether a trigger moves to a briefly trained student.")

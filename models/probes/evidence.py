@@ -84,7 +84,7 @@ def _transfer_line(transfer: TransferResult) -> str:
     }[transfer.hazard]
     without = transfer.student_clean_rate
     doubt = ""
-    if transfer.hazard == "not_tested" and rate.high < 0.5:
+    if transfer.learned_too_little:
         doubt = "; the student learned too little of its teacher for its resistance to say anything"
     elif transfer.hazard == "not_tested" and without is not None and without.high >= rate.low:
         doubt = f"; without it the student sends {without.value:.1%} there, so that says nothing"

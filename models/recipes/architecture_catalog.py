@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from models.errors import RecipeError
 from models.recipes.blueprints.library import LIBRARY, PREFIX
@@ -82,8 +83,8 @@ FAMILIES: tuple[ArchitectureFamily, ...] = (
     ),
     ArchitectureFamily(
         name="preact-resnet",
-        pattern="preact-resnet-18 or -34; then -w32 or -w16 where the first stage is narrower than 64, -bn "
-        "where a BatchNorm precedes the pooling",
+        pattern="preact-resnet-D with D 18 or 34; then -w32 or -w16 where the first stage is narrower than "
+        "64, -bn where a BatchNorm precedes the pooling",
         examples=("preact-resnet-18", "preact-resnet-18-bn", "preact-resnet-34", "preact-resnet-18-w16"),
         description="Pre-activation residual network for small images, in the layouts of kuangliu and of "
         "locuslab/fast_adversarial.",
@@ -205,14 +206,7 @@ def validate_name(name: str) -> ArchitectureFamily:
     Raises:
         RecipeError: If no network has that name (code ``architecture_unknown``).
     """
-    family = next((family for family in FAMILIES if family.has(name)), None)
-    if family is None:
-        raise RecipeError(
-            f"There is no architecture named {name!r}.",
-            code="architecture_unknown",
-            hint=f"Known names: {'; '.join(family.pattern for family in FAMILIES)}.",
-        )
-    return family
+    return _family_of(name, FAMILIES)
 
 
 def validate_student_name(name: str) -> None:
@@ -222,10 +216,35 @@ def validate_student_name(name: str) -> None:
         RecipeError: If no network has that name (code ``architecture_unknown``), or only teachers have
             (code ``recipe_invalid``).
     """
-    family = validate_name(name)
-    if not family.students:
+    offered = tuple(family for family in FAMILIES if family.students)
+    if any(family.has(name) for family in FAMILIES if not family.students):
         raise RecipeError(
             f"{name} can be a teacher's architecture, not a student's.",
             code="recipe_invalid",
             hint="Name a student of the registry itself, or none: the default is a smaller network.",
         )
+    _family_of(name, offered)
+
+
+def _family_of(name: str, offered: Sequence[ArchitectureFamily]) -> ArchitectureFamily:
+    family = next((family for family in offered if family.has(name)), None)
+    if family is None:
+        forms = f"Names are {_forms(offered)}; docs/formats.md says which there are."
+        raise RecipeError(
+            f"There is no architecture named {name!r}.",
+            code="architecture_unknown",
+            hint=f"{_closest(name, offered)}{forms}",
+        )
+    return family
+
+
+def _closest(name: str, offered: Sequence[ArchitectureFamily]) -> str:
+    """Name what may have been meant, in a sentence; empty if nothing is near."""
+    known = [*(example for family in offered for example in family.examples), *LIBRARY_RESNETS, *LIBRARY]
+    close = get_close_matches(name, dict.fromkeys(known), n=3, cutoff=0.7)
+    return f"Close to it: {', '.join(close)}. " if close else ""
+
+
+def _forms(offered: Sequence[ArchitectureFamily]) -> str:
+    """Show what names look like, a form a family: all of them are many."""
+    return ", ".join(dict.fromkeys(family.pattern.partition(" ")[0] for family in offered))

@@ -88,7 +88,12 @@ class ReportDocument:
     @property
     def next_steps(self) -> tuple[str, ...]:
         """What to do next, the most urgent first."""
-        return next_steps(self.audit, self.verification)
+        return next_steps(
+            self.audit,
+            self.verification,
+            method="" if self.distillation is None else self.distillation.method,
+            clean_images=any(facts.role != "surrogate" for facts in self.provenance.datasets),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the report without pictures, ready for ``json.dumps``."""

@@ -77,11 +77,26 @@ def render_html(document: ReportDocument) -> str:
     return template.render(
         d=document,
         verdict_words=VERDICT_WORDS,
-        hazard_words=HAZARD_WORDS,
+        hazard_sentence=hazard_sentence,
         channel_images=CHANNEL_IMAGES,
         undistillable_words=UNDISTILLABLE_WORDS,
         figures=_figures(document),
         pictures=_pictures(document.pictures),
+    )
+
+
+def hazard_sentence(audit: AuditResult) -> str:
+    """Say whether a trigger moves into a student; where that is not known, whether it was tried."""
+    if audit.hazard != "not_tested" or not audit.transfers:
+        return HAZARD_WORDS[audit.hazard]
+    if any(moved.learned_too_little for moved in audit.transfers):
+        return (
+            "Whether a trigger moves into a student could not be told: the student learned too little of its "
+            "teacher. Raise probe.transfer_images."
+        )
+    return (
+        "Whether a trigger moves into a student could not be told: the numbers below do not part one that "
+        "moved from one that did not."
     )
 
 

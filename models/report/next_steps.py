@@ -11,11 +11,16 @@ STILL_BACKDOORED = (
     "With labelled clean images auto chooses RobustKD, which was not shown to remove a backdoor "
     "(docs/results.md)."
 )
-TOO_WEAK = (
-    "The student falls short of its teacher by more than the recipe tolerates: let it see more images "
-    "(ood.images, zskt.pseudo_batches, cmi.rounds, fast.rounds), or give clean images of the kind the "
-    "teacher was made for."
-)
+#: The field of the recipe that says how much a student of each method sees.
+LENGTH_FIELDS = {
+    "ood": "ood.images",
+    "zskt": "zskt.pseudo_batches",
+    "cmi": "cmi.rounds",
+    "fast": "fast.rounds",
+    "vanilla": "vanilla.images",
+    "robustkd": "robustkd.feature.max_images",
+}
+LEARNS_FROM_CLEAN_IMAGES = frozenset({"vanilla", "robustkd"})
 
 ONLY_IN_THE_STUDENT = (
     "Before you deploy this student, find out why a class stands out in it and not in the teacher: train it "
@@ -23,19 +28,37 @@ ONLY_IN_THE_STUDENT = (
 )
 
 
-def next_steps(audit: AuditResult | None, verification: VerificationResult | None) -> tuple[str, ...]:
+def too_weak(method: str, *, clean_images: bool) -> str:
+    """Say how a student comes closer to its teacher; as for ``next_steps``."""
+    more = f"raise {LENGTH_FIELDS[method]}" if method in LENGTH_FIELDS else "let it see more images"
+    if method in LEARNS_FROM_CLEAN_IMAGES:
+        more += ", or give more clean images"
+    elif not clean_images:
+        more += ", or give clean images of the kind the teacher was made for"
+    return f"The student falls short of its teacher by more than the recipe tolerates: {more}."
+
+
+def next_steps(
+    audit: AuditResult | None,
+    verification: VerificationResult | None,
+    *,
+    method: str = "",
+    clean_images: bool = False,
+) -> tuple[str, ...]:
     """Return sentences, the most urgent first.
 
     Args:
         audit: Of the teacher, if the job made one.
         verification: Of the students, if there are any.
+        method: By which the students were made, if there are any.
+        clean_images: Whether some were given.
     """
     checks = () if verification is None else verification.checks
     failed = [check.name for check in checks if check.passed is False]
     attacked = [name for name in failed if name.startswith("success of")]
     lines = [STILL_BACKDOORED] if attacked else []
     if len(failed) > len(attacked):
-        lines.append(TOO_WEAK)
+        lines.append(too_weak(method, clean_images=clean_images))
     if verification is not None and verification.warnings:
         lines.append(ONLY_IN_THE_STUDENT)
     if audit is None:

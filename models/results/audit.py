@@ -101,6 +101,11 @@ class TransferResult:
     student_clean_rate: Rate | None = None
     """Share of the same images that the student sends to the target without the trigger."""
 
+    @property
+    def learned_too_little(self) -> bool:
+        """Whether the student resists, but learned so little of its teacher that this says nothing."""
+        return self.hazard == "not_tested" and self.student_success.high < 0.5
+
 
 @dataclass(frozen=True)
 class ChannelResult:

@@ -182,6 +182,7 @@ def test_keys_live_from_creation_to_revocation(home: Path, capsys: pytest.Captur
 
 
 def test_revoking_an_unknown_key_is_an_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["migrate"]) == 0
     assert run(["keys", "revoke", "key_0"]) == 2
     assert "proctor keys list" in capsys.readouterr().err
 

@@ -148,6 +148,18 @@ def test_a_child_that_ignores_sigterm_is_killed(supervise, tmp_path: Path) -> No
     assert not is_alive(pid)
 
 
+@pytest.mark.parametrize("quietly", [False, True])
+def test_a_killing_is_announced_or_left_to_the_childs_log(tmp_path: Path, quietly: bool) -> None:
+    told: list[str] = []
+    supervisor = Supervisor(announce=told.append)
+    log = tmp_path / "log"
+    supervisor.start(python("stubborn", STUBBORN, log))
+    wait_until(lambda: "up" in log.read_text())
+    supervisor.stop(timeout_s=0.1, quietly=quietly)
+    assert any("did not end by itself" in text for text in told) is not quietly
+    assert ("did not end by itself" in log.read_text()) is quietly
+
+
 def test_grandchildren_of_the_same_group_end_too(supervise, tmp_path: Path) -> None:
     code = textwrap.dedent(f"""
         import subprocess, sys

@@ -57,6 +57,8 @@ class NastyFindings:
     """Why a part gave no result, one sentence each."""
     broken: str = ""
     """Why the students' training broke; empty if it did not, or if none was to learn."""
+    missing: tuple[str, ...] = ()
+    """What to do so that students can be asked, or more surely, as the end of a sentence."""
 
     @property
     def on_clean_images(self) -> bool:
@@ -261,13 +263,10 @@ def _advice(word: Undistillable, found: NastyFindings) -> tuple[str, ...]:
         )
     if found.broken:
         lines.append("Run the audit again with another seed: the training of the students broke.")
-    elif found.students is None:
-        lines.append(
-            "To know whether students suffer, give at least 200 labelled clean images and take budget "
-            "thorough."
-        )
-    elif word == "inconclusive":
-        lines.append("Give more labelled images and take budget thorough: more pairs tell chance from harm.")
+    elif found.missing and found.students is None:
+        lines.append(f"To know whether students suffer, {listed(found.missing)}.")
+    elif found.missing and word == "inconclusive":
+        lines.append(f"To tell harm from chance, {listed(found.missing)}.")
     return tuple(lines)
 
 

@@ -111,7 +111,9 @@ def _with_students(
     """Add N4 and N5, or why they did not run."""
     obstacle = _obstacle(teacher, data, budget)
     if obstacle or data.images is None or data.labels is None:
-        return replace(found, failures=(*found.failures, f"No student was trained (N4, N5): {obstacle}."))
+        reason = f"No student was trained (N4, N5): {obstacle}."
+        missing = _missing(teacher, data, budget)
+        return replace(found, failures=(*found.failures, reason), missing=missing)
     order = torch.randperm(len(data.images), generator=make_generator(seed, "images of paired students"))
     chosen = order[:MOST_LABELLED]
     labelled = LabelledImages(data.images[chosen], data.labels[chosen])
@@ -120,7 +122,8 @@ def _with_students(
     except TrainingFailed as problem:
         reason = f"The students broke off (N4, N5): {problem.detail}"
         return replace(found, failures=(*found.failures, reason), broken=problem.detail)
-    return replace(found, students=students)
+    more = ("give more labelled clean images",) if len(data.images) < MOST_LABELLED else ()
+    return replace(found, students=students, missing=more)
 
 
 def _obstacle(teacher: Teacher, data: AuditData, budget: Budget) -> str:
@@ -136,3 +139,17 @@ def _obstacle(teacher: Teacher, data: AuditData, budget: Budget) -> str:
     if teacher.spec.input_size > LARGEST_INPUT:
         return f"inputs of more than {LARGEST_INPUT} pixels take too long"
     return ""
+
+
+def _missing(teacher: Teacher, data: AuditData, budget: Budget) -> tuple[str, ...]:
+    """Say what would let students learn; nothing where nothing would."""
+    if teacher.spec.input_size > LARGEST_INPUT:
+        return ()
+    lacking = []
+    if data.images is None or data.labels is None or len(data.images) < FEWEST_LABELLED:
+        lacking.append(f"give at least {FEWEST_LABELLED} labelled clean images")
+    elif int(data.labels.max()) >= teacher.spec.num_classes:
+        lacking.append("give images labelled with the network's own classes")
+    if budget not in STUDENT_EFFORTS:
+        lacking.append("take budget thorough")
+    return tuple(lacking)

@@ -207,8 +207,14 @@ def test_one_file_may_be_fetched_alone(output: Output, tmp_path: Path) -> None:
 
 
 def test_fetching_what_is_not_there_is_an_error(output: Output, tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match=r"no file named 'weights.pt'; it is succeeded"):
+    with pytest.raises(CommandError, match=r"no file named 'weights.pt'; it is succeeded") as caught:
         journey.fetch(FakeService(), output, "job_1", tmp_path, only="weights.pt")
+    assert caught.value.hint == "Its files are student.safetensors, report.html."
+    unfinished = FakeService({**SUCCEEDED, "status": "running", "finished_at": None})
+    unfinished.names = []
+    with pytest.raises(CommandError, match="has no files; it is running") as caught:
+        journey.fetch(unfinished, output, "job_1", tmp_path)
+    assert caught.value.hint == "Follow it with `proctor watch job_1`."
 
 
 def test_a_result_is_told_even_if_its_files_cannot_be_saved(

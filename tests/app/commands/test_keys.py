@@ -13,3 +13,28 @@ from app.cli import run
 def test_a_key_that_would_not_be_what_was_asked_is_not_made(tmp_path: Path, given: list[str]) -> None:
     assert run(["keys", "create", *given, "--home", str(tmp_path)]) == 4
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("given", [["list"], ["revoke", "key_1"]])
+def test_a_mistyped_home_is_not_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: list[str]
+) -> None:
+    """It was, with a database, and an empty table was shown of it."""
+    assert run(["keys", *given, "--home", str(tmp_path / "mistyped")]) == 2
+    assert f"There is no home of Proctor at {tmp_path}/mistyped" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_first_key_may_be_made_before_anything_is_served(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = ["--home", str(tmp_path / "home")]
+    assert run(["keys", "create", "mine", *home]) == 0
+    capsys.readouterr()
+    assert run(["keys", "list", *home]) == 0
+    assert "mine" in capsys.readouterr().out
+
+
+def test_a_database_elsewhere_needs_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROCTOR_DATABASE_URL", f"sqlite:///{tmp_path}/elsewhere.db")
+    assert run(["keys", "list", "--home", str(tmp_path / "home")]) == 0

@@ -273,3 +273,17 @@ def test_labels_are_checked_with_the_request() -> None:
     with pytest.raises(CommandError, match="--label: ") as caught:
         labelled.main([], standalone_mode=False)
     assert caught.value.exit_code == ExitCode.USAGE
+
+
+def test_the_commonest_mistake_with_a_normalization_is_told_how_to_mend_it() -> None:
+    """Statistics of pixels up to 255, which had no hint; and deviations were said to begin at -10."""
+    with pytest.raises(CommandError) as caught:
+        options("--mean", "125,122,113", "--std", "63,62,66")
+    assert caught.value.exit_code is ExitCode.USAGE
+    assert caught.value.detail == (
+        "--mean: must be three numbers from -10 to 10, for pixels in [0, 1]; "
+        "--std: must be three numbers from 0.001 to 10, for pixels in [0, 1]."
+    )
+    assert "by 255" in caught.value.hint
+    with pytest.raises(CommandError, match=r"--std: must be three numbers from 0\.001 to 10"):
+        options("--mean", "0,0,0", "--std", "1,1,0.0001")

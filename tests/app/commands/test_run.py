@@ -1,4 +1,6 @@
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +13,9 @@ from app.commands import run
 from app.commands.journey import UnsavedError
 from app.commands.outcome import Output
 from app.commands.run import local_service, settings_in
-from app.embedded import child_environment
+from app.core.settings import Settings
+from app.embedded import child_environment, make_child
+from app.processes import ChildSpec, Supervisor
 from tests.app.commands.test_journey import SUCCEEDED, FakeService
 
 
@@ -92,3 +96,25 @@ def test_files_that_could_not_be_saved_are_said_to_be_in_the_home(
     assert '"status": "succeeded"' in captured.out
     assert "No space left on device" in captured.err
     assert f"proctor fetch job_1 --home '{tmp_path}/a home' --output FOLDER" in captured.err
+
+
+def test_workers_that_are_slow_to_end_are_no_news(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a loaded machine they often are; it stood before the one sentence that the user needed."""
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); time.sleep(60)"
+
+    def children(settings: Settings) -> list[ChildSpec]:
+        return [make_child(settings, "slow", [sys.executable, "-c", code])]
+
+    def stop(supervisor: Supervisor, *, quietly: bool) -> None:
+        Supervisor.stop(supervisor, timeout_s=0.1, quietly=quietly)
+
+    monkeypatch.setattr(run, "background_children", children)
+    monkeypatch.setattr(run, "Supervisor", type("Impatient", (Supervisor,), {"stop": stop}))
+    log = tmp_path / "logs" / "slow.log"
+    with local_service(Output(False), tmp_path, threading.Event()):
+        while "up" not in log.read_text():
+            time.sleep(0.05)
+    assert "did not end by itself" not in capsys.readouterr().err
+    assert "did not end by itself" in log.read_text()

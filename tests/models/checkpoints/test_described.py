@@ -132,8 +132,8 @@ def test_at_most_twenty_differences_are_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "code", "word"),
     [
-        ({"num_classes": 7}, "architecture_mismatch", "10 classes, not 7"),
-        ({"input_size": 32}, "architecture_mismatch", "28 pixels a side, not 32"),
+        ({"num_classes": 7}, "architecture_mismatch", "10 classes, not 7. Leave the number of classes out"),
+        ({"input_size": 32}, "architecture_mismatch", "28 pixels a side, not 32. Leave the input size out"),
         ({"architecture": "wrn-16-2"}, "layers_invalid", "Both"),
     ],
 )
@@ -141,7 +141,7 @@ def test_declarations_must_agree_with_the_description(more, code: str, word: str
     with pytest.raises(CheckpointRejected) as caught:
         inspect("lenet", tmp_path, trained("lenet").state_dict(), **more)
     assert caught.value.code == code
-    assert word in caught.value.detail
+    assert word in f"{caught.value.detail} {caught.value.hint}"
 
 
 def test_neither_defaults_nor_order_of_fields_change_the_hash(tmp_path: Path) -> None:

@@ -197,6 +197,18 @@ def test_contradicted_declarations_are_refused(name: str, declared: dict) -> Non
     assert refusal(lay_out(name).shapes, **declared).code == "architecture_mismatch"
 
 
+@pytest.mark.parametrize(
+    ("name", "declared", "hint"),
+    [
+        ("wrn-16-2", {"num_classes": 5}, "Leave the number of classes out, or declare 10."),
+        ("vgg-small-elu", {"input_size": 64}, "Leave the input size out, or declare 32."),
+    ],
+)
+def test_a_wrong_number_is_what_is_to_be_left_out(name: str, declared: dict, hint: str) -> None:
+    """The hint was to leave the architecture out, which nobody had declared."""
+    assert refusal(lay_out(name).shapes, **declared).hint == hint
+
+
 def test_a_classifier_with_one_output_is_refused() -> None:
     shapes = {**lay_out("wrn-16-2").shapes, "fc.weight": (1, 128), "fc.bias": (1,)}
     assert refusal(shapes).code == "architecture_mismatch"

@@ -8,7 +8,7 @@ from models.metrics import wilson
 from models.probes.advice import give_advice
 from models.probes.findings import Findings
 from models.recipes.probe import ProbeRecipe
-from models.results.audit import BackdoorVerdict, Hazard, TriggerReport
+from models.results.audit import BackdoorVerdict, Hazard, TransferResult, TriggerReport
 from models.results.calibration import CalibrationResult
 
 
@@ -69,3 +69,15 @@ def test_what_to_do_comes_before_what_to_give(verdict: BackdoorVerdict, hazard: 
     advice = give_advice(verdict, hazard, AuditData(), ProbeRecipe(), findings())
     assert advice[0].startswith(first)
     assert any("clean images" in line for line in advice)
+
+
+WEAK = TransferResult(
+    "ood", "x", 3, wilson(9, 9), wilson(2, 100), wilson(2, 100), 0.0, "not_tested", 0.3, 8_000
+)
+
+
+@pytest.mark.parametrize("moved, told", [(WEAK, True), (replace(WEAK, hazard="low"), False)])
+def test_a_student_that_learned_too_little_is_to_learn_longer(moved: TransferResult, told: bool) -> None:
+    found = replace(findings(), transfers=(moved,))
+    lines = give_advice("not_detected", "not_tested", AuditData(), ProbeRecipe(budget="quick"), found)
+    assert any(line.startswith("Raise probe.transfer_images (it was 8,000)") for line in lines) is told

@@ -80,7 +80,10 @@ def test_whether_it_is_nasty_is_a_flag_of_its_own() -> None:
 
 def test_what_was_not_asked_is_said() -> None:
     lines = audit(0.0).result.not_tested
-    assert "Transfer did not run." in lines
+    assert "Transfer did not run: it was not asked for (probe.transfer)." in lines
+    assert "Known trigger did not run: no trigger was given that could be measured." in lines
+    (line,) = (line for line in lines if line.startswith("Universal perturbation did not run: budget quick"))
+    assert "still recovered for each class that is suspected" in line
     assert any("no clean images were given" in line for line in lines)
 
 

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from models.errors import RecipeError
-from models.recipes.architecture_catalog import known_architectures, validate_name
+from models.recipes.architecture_catalog import known_architectures, validate_name, validate_student_name
 
 
 @pytest.mark.parametrize("family", known_architectures(), ids=lambda family: family.name)
@@ -40,6 +40,27 @@ def test_other_names_are_refused_and_the_hint_lists_the_families(name):
         validate_name(name)
     assert caught.value.code == "architecture_unknown"
     assert "wrn-D-K" in caught.value.hint
+    assert len(caught.value.hint) < 400
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("resnet18", "resnet-18"), ("torchvision-resnet-34", "torchvision-resnet34")]
+)
+def test_what_may_have_been_meant_comes_first(name, meant):
+    with pytest.raises(RecipeError, match="no architecture named") as caught:
+        validate_name(name)
+    assert caught.value.hint.startswith("Close to it: ")
+    assert meant in caught.value.hint.partition(". ")[0].split(": ")[1].split(", ")
+
+
+def test_a_student_is_offered_no_network_that_only_teachers_have():
+    with pytest.raises(RecipeError) as caught:
+        validate_student_name("nope")
+    assert caught.value.code == "architecture_unknown"
+    assert caught.value.hint.startswith("Names are wrn-D-K, resnet-D, ")
+    assert "timm" not in caught.value.hint
+    with pytest.raises(RecipeError, match="not a student's"):
+        validate_student_name("timm-resnet18")
 
 
 @pytest.mark.parametrize("name", ["", "wrn-16-2 ", "wrn-16-2\n", "wrn-1\uff16-2"])

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 from models.recipes.architecture import Normalization
 from models.report import render_html
+from models.report.html import HAZARD_WORDS, hazard_sentence
 from models.results.calibration import CalibrationResult
 from models.results.teacher_check import LabelCheck, NormalizationCheck, NormalizationTrial, TeacherCheck
 from models.results.trigger_effect import ClassMovement, TriggerEffect
@@ -175,3 +176,14 @@ def test_what_a_trigger_does_class_by_class_is_a_table_of_those_that_move():
 
 def test_without_such_a_trigger_there_is_no_such_table():
     assert "class by class</h3>" not in sample_page()
+
+
+def test_a_student_that_was_trained_is_not_called_untested():
+    """A table of its numbers stands right below."""
+    moved = replace(audit().transfers[0], student_success=rate(0.02), hazard="not_tested")
+    weak = replace(audit(), hazard="not_tested", transfers=(moved,))
+    assert "could not be told: the student learned too little of its teacher. Raise" in hazard_sentence(weak)
+    unclear = replace(weak, transfers=(replace(moved, student_success=rate(0.97)),))
+    assert "could not be told: the numbers below" in hazard_sentence(unclear)
+    assert hazard_sentence(replace(weak, transfers=())) == HAZARD_WORDS["not_tested"]
+    assert HAZARD_WORDS["high"] in sample_page()

@@ -1,6 +1,9 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 
-from models.report.next_steps import STILL_BACKDOORED, TOO_WEAK, next_steps
+import pytest
+
+from models.recipes.job import Recipe
+from models.report.next_steps import LENGTH_FIELDS, STILL_BACKDOORED, next_steps, too_weak
 from models.results.verification import Check
 from tests.models.report.sample import audit, document
 
@@ -33,13 +36,33 @@ def test_the_first_advice_claims_no_more_than_was_measured():
 
 
 def test_a_weak_student_is_told_how_to_grow():
-    assert next_steps(None, verified(check(WEAK, False), check("attack success", None))) == (TOO_WEAK,)
+    weak = verified(check(WEAK, False), check("attack success", None))
+    (line,) = next_steps(None, weak, method="ood", clean_images=False)
+    assert "raise ood.images, or give clean images of the kind" in line
+
+
+@pytest.mark.parametrize("method", LENGTH_FIELDS)
+def test_only_the_methods_own_field_is_named_and_it_is_one(method: str):
+    """400 labelled images had been given, the method was ood, and all four methods' fields were named."""
+    line = too_weak(method, clean_images=True)
+    assert [field for field in LENGTH_FIELDS.values() if field in line] == [LENGTH_FIELDS[method]]
+    assert ("more clean images" in line) is (method in {"vanilla", "robustkd"})
+    assert "of the kind" not in line
+    value = asdict(Recipe())
+    for part in LENGTH_FIELDS[method].split("."):
+        value = value[part]
+    assert isinstance(value, int)
+
+
+def test_the_report_knows_method_and_images():
+    weak = replace(document(), audit=None, verification=verified(check(WEAK, False)))
+    assert weak.next_steps == (too_weak("ood", clean_images=True),)
 
 
 def test_both_can_be_wrong():
     assert next_steps(None, verified(check(WEAK, False), check(ATTACK, False))) == (
         STILL_BACKDOORED,
-        TOO_WEAK,
+        too_weak("", clean_images=False),
     )
 
 

@@ -112,7 +112,14 @@ def test_answers_alone_never_detect() -> None:
     result = judged(everything)
     assert result.word == "inconclusive"
     assert "look unusual" in result.sentence
-    assert any("200 labelled" in line for line in result.advice)
+
+
+@pytest.mark.parametrize("students", [None, paired(-0.02, -0.02, -0.02, error=0.02)])
+def test_advice_names_what_is_missing_and_nothing_else(students: PairedStudents | None) -> None:
+    missing = ("give at least 200 labelled clean images", "take budget thorough")
+    (line,) = judged(replace(USUAL, missing=missing), students).advice
+    assert line.endswith(", give at least 200 labelled clean images and take budget thorough.")
+    assert judged(USUAL, students).advice == ()
 
 
 @pytest.mark.parametrize("found", [USUAL, UNUSUAL])

@@ -44,22 +44,30 @@ def test_only_a_thorough_audit_trains_students_and_the_others_say_so(budget: Bud
     result = ask(teacher(), labelled(200), budget)
     assert result.students is None
     assert any(f"budget {budget}" in line for line in result.not_tested)
+    assert result.advice == ("To know whether students suffer, take budget thorough.",)
     assert [found.temperature for found in result.peaks] == [4.0, 20.0]
 
 
 @pytest.mark.parametrize(
-    "data, reason",
+    "data, reason, advice",
     [
-        (AuditData(), "labelled clean images"),
-        (AuditData(images(200)), "labelled clean images"),
-        (labelled(199), "199 labelled images were given"),
-        (AuditData(images(200), torch.arange(200) % (CLASSES + 1)), "none of the network's classes"),
+        (AuditData(), "labelled clean images", "at least 200 labelled clean images"),
+        (AuditData(images(200)), "labelled clean images", "at least 200 labelled clean images"),
+        (labelled(199), "199 labelled images were given", "at least 200 labelled clean images"),
+        (
+            AuditData(images(200), torch.arange(200) % (CLASSES + 1)),
+            "none of the network's classes",
+            "images labelled with the network's own classes",
+        ),
     ],
 )
-def test_students_need_enough_images_with_labels_of_the_network(data: AuditData, reason: str) -> None:
+def test_students_need_enough_images_with_labels_of_the_network(
+    data: AuditData, reason: str, advice: str
+) -> None:
     result = ask(teacher(), data, "thorough")
     assert result.students is None
     assert any(reason in line for line in result.not_tested)
+    assert result.advice == (f"To know whether students suffer, give {advice}.",)
 
 
 def test_students_of_large_inputs_are_not_trained() -> None:
@@ -70,6 +78,7 @@ def test_students_of_large_inputs_are_not_trained() -> None:
         searched = probe_images(data, size=8, patches=60, style="smooth", seed=0)
         result = ask_undistillable(large, data, searched, "thorough", seed=0, monitor=SilentMonitor())
     assert any("64 pixels" in line for line in result.not_tested)
+    assert result.advice == ()
 
 
 def test_students_that_break_are_no_reason_to_say_that_nothing_was_found(
