@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from models.data.bundle import AuditData
 from models.probes.calibration.conformal import ALPHA, fewest_references
+from models.probes.doubts import Doubts
 from models.probes.effort import EFFORTS
 from models.probes.findings import Findings
 from models.probes.not_run import why_not_run
@@ -80,6 +81,26 @@ def _false_positives(calibration: CalibrationResult | None) -> tuple[str, ...]:
     )
 
 
+def _first_of_all(verdict: BackdoorVerdict, hazard: Hazard, doubts: Doubts) -> list[str]:
+    """Say what may be done with the network until more is known, and what makes the audit worth repeating."""
+    lines = []
+    if verdict in {"detected", "suspected"}:
+        lines.append("Do not deploy this network, and distill from it only with a defense, as clean jobs do.")
+    elif verdict == "inconclusive":
+        lines.append(
+            "Until this is settled, do not deploy this network, and distill from it only with a defense."
+        )
+    elif hazard == "high":
+        lines.append("Distill from this network only with a defense: a trigger moved to a student.")
+    if doubts.misfit:
+        lines.append(
+            "First settle what does not fit, then audit again: mean and deviation, the images, their labels."
+        )
+    elif doubts.undeclared:
+        lines.append("Declare the mean and the deviation by which the network's users normalize pixels.")
+    return lines
+
+
 def give_advice(
     verdict: BackdoorVerdict, hazard: Hazard, data: AuditData, probe: ProbeRecipe, findings: Findings
 ) -> tuple[str, ...]:
@@ -92,21 +113,7 @@ def give_advice(
         probe: What was asked.
         findings: What was found.
     """
-    lines = []
-    if verdict in {"detected", "suspected"}:
-        lines.append("Do not deploy this network, and distill from it only with a defense, as clean jobs do.")
-    elif verdict == "inconclusive":
-        lines.append(
-            "Until this is settled, do not deploy this network, and distill from it only with a defense."
-        )
-    elif hazard == "high":
-        lines.append("Distill from this network only with a defense: a trigger moved to a student.")
-    if findings.doubts.misfit:
-        lines.append(
-            "First settle what does not fit, then audit again: mean and deviation, the images, their labels."
-        )
-    elif findings.doubts.undeclared:
-        lines.append("Declare the mean and the deviation by which the network's users normalize pixels.")
+    lines = _first_of_all(verdict, hazard, findings.doubts)
     compared = findings.calibration is not None and findings.calibration.decides
     if not enough_clean_images(data):
         lines.append(
