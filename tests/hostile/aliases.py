@@ -6,8 +6,9 @@ import random
 import struct
 from collections.abc import Iterator
 
-from tests.hostile.craft import FOUR_ONES, ORDERED_DICT, A, legacy, torch_zip
+from tests.hostile.craft import FOUR_ONES, ORDERED_DICT, A, described, legacy, safetensors, torch_zip
 from tests.hostile.mutate import operations
+from tests.hostile.polyglots import OTHER_WEIGHTS, header_as_line, header_as_texts
 
 CLEAN = A.tensor()
 OTHER = A.tensor(storage=A.storage("1"))
@@ -58,12 +59,15 @@ PICKLES = {
 
 
 def constructed() -> Iterator[tuple[str, bytes]]:
-    """Every pickle in both of torch's containers, by name."""
+    """Every pickle in both of torch's containers, and safetensors that are pickles, by name."""
     for name, pickled in PICKLES.items():
         yield f"{name} zip", torch_zip(pickled, STORAGES)
         keys = b"\x80\x02](" + A.text("0") + A.text("1") + b"e"
         values = b"".join(struct.pack("<q", 4) + values for values in STORAGES.values())
         yield f"{name} legacy", legacy(pickled, keys=keys) + values
+    for make in (header_as_line, header_as_texts):
+        yield f"safetensors {make.__name__}", make(OTHER_WEIGHTS)
+    yield "honest safetensors", safetensors({"w": described()}, FOUR_ONES)
 
 
 def mutated(number: int, seed: int) -> bytes:
