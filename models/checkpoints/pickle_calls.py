@@ -144,7 +144,7 @@ def check_attributes(state: Value) -> None:
     Raises:
         CheckpointRejected: ``pickle_malformed``.
     """
-    if not isinstance(state, Mapping) or state.other_keys or not state.entries.keys() <= {"_metadata"}:
+    if not isinstance(state, Mapping) or state.unnamed or not state.entries.keys() <= {"_metadata"}:
         raise rejection("pickle_malformed", "A dict is given attributes other than a state dict's _metadata.")
 
 
@@ -155,24 +155,22 @@ def insert(target: Mapping, key: Value, value: Value, limits: Limits) -> None:
         CheckpointRejected: ``duplicate_key`` or ``nested_too_deep``.
     """
     if not isinstance(key, str):
-        target.other_keys += 1
+        target.unnamed.append(value)
         target.called_keys += isinstance(key, Opaque)
     elif key in target.entries:
         raise rejection("duplicate_key", "A mapping in the file uses one name twice.")
     else:
         target.entries[key] = value
         target.tensors += isinstance(value, TensorSpec)
-    nested = isinstance(value, Mapping) and value.any_tensors
-    target.any_tensors |= nested or isinstance(value, TensorSpec)
     hold(target, [key, value], limits)
 
 
 def hold(target: Sequence | Mapping, items: list[Value], limits: Limits) -> None:
-    """Note that ``target`` now holds ``items``, and how deep that makes it.
+    """Note that ``target`` now holds ``items``: how deep that makes it, and whether weights may be in it.
 
     Raises:
         CheckpointRejected: ``nested_too_deep``; ``pickle_malformed`` if another container holds it already:
-            pickles are written from the inside out, and only so is the depth known.
+            pickles are written from the inside out, and only so are both known.
     """
     if target.inside:
         raise rejection("pickle_malformed", "A container grows after it was put into another.")
@@ -180,8 +178,16 @@ def hold(target: Sequence | Mapping, items: list[Value], limits: Limits) -> None
         if isinstance(item, Sequence | Mapping):
             item.inside = True
             target.depth = max(target.depth, item.depth + 1)
+        target.any_weights |= may_hold_weights(item)
     if target.depth > limits.nesting:
         raise rejection("nested_too_deep", f"Containers are nested more than {limits.nesting} deep.")
+
+
+def may_hold_weights(value: Value) -> bool:
+    """Say whether a tensor, or what a call makes, is the value or anywhere in it."""
+    if isinstance(value, Sequence | Mapping):
+        return value.any_weights
+    return isinstance(value, TensorSpec | StorageSpec | Opaque)
 
 
 def _integer(value: Value) -> int:

@@ -18,9 +18,9 @@ COUNTER = b"ccollections\nCounter\n)R"
 NEW_DICT = b"ccollections\nOrderedDict\n"
 
 
-def weights(tensor: bytes, made: bytes = b"}") -> bytes:
+def weights(tensor: bytes, made: bytes = b"}", name: str = "w") -> bytes:
     """A mapping of one tensor."""
-    return made + A.text("w") + tensor + b"s"
+    return made + A.text(name) + tensor + b"s"
 
 
 def with_state(state: bytes) -> bytes:
@@ -38,7 +38,9 @@ STATE_DICT = A.text("state_dict")
 PAIRS = b"](" + STATE_DICT + weights(CLEAN) + b"\x86e\x85"
 #: Pickles by what they do; all hold both storages.
 PICKLES = {
-    "honest": root(A.text("model"), weights(CLEAN), A.text("optimizer"), weights(OTHER)),
+    "honest": root(A.text("model"), weights(CLEAN), A.text("optimizer"), weights(OTHER, name="momentum")),
+    "averages": root(A.text("model"), weights(CLEAN), A.text("averages"), b"]" + weights(OTHER) + b"a"),
+    "in_a_list": root(A.text("model"), weights(CLEAN), STATE_DICT, b"]" + OTHER + b"a"),
     "state_data": root(A.text("w"), with_state(b"}" + A.text("data") + OTHER + b"s")),
     "state_slots": root(A.text("w"), with_state(b"N}" + A.text("data") + OTHER + b"s\x86")),
     "newobj": b"\x80\x02" + NEW_DICT + PAIRS + b"\x81" + A.text("w") + OTHER + b"s.",
