@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import starmap
 
 from models.checkpoints.codes import rejection
 from models.checkpoints.limits import Limits
@@ -137,15 +138,39 @@ _IMITATIONS: dict[str, Callable[[list[Value], Limits], Value]] = {
 
 
 def check_attributes(state: Value) -> None:
-    """Check what BUILD sets on a dict: a state dict's ``_metadata``, which holds no weights.
+    """Check what BUILD sets on a dict: a state dict's ``_metadata``, which holds versions of modules.
 
-    Any other attribute could stand for one of the dict's own methods, and so for its entries.
+    Any other attribute could stand for one of the dict's own methods, and so for its entries. Other metadata
+    could be acted on by ``load_state_dict``: with ``assign_to_params_buffers`` it takes the file's tensors
+    themselves, so that those that share a storage stay tied in the user's network.
 
     Raises:
         CheckpointRejected: ``pickle_malformed``.
     """
     if not isinstance(state, Mapping) or state.unnamed or not state.entries.keys() <= {"_metadata"}:
         raise rejection("pickle_malformed", "A dict is given attributes other than a state dict's _metadata.")
+    if not all(_maps(modules, _are_versions) for modules in state.entries.values()):
+        raise rejection(
+            "pickle_malformed",
+            "A state dict's _metadata holds more than the versions of its modules, such as what "
+            "load_state_dict(assign=True) leaves there.",
+        )
+
+
+def _are_versions(_module: str, noted: Value) -> bool:
+    return _maps(
+        noted,
+        lambda name, value: (
+            (name == "version" and type(value) is int)
+            # torch.nn.utils.spectral_norm notes a version for each parameter.
+            or (name == "spectral_norm" and _maps(value, lambda _name, version: type(version) is int))
+        ),
+    )
+
+
+def _maps(value: Value, fits: Callable[[str, Value], bool]) -> bool:
+    """Say whether a value maps text to what fits, and nothing else."""
+    return isinstance(value, Mapping) and not value.unnamed and all(starmap(fits, value.entries.items()))
 
 
 def insert(target: Mapping, key: Value, value: Value, limits: Limits) -> None:
