@@ -7,7 +7,7 @@ the first byte on. Here that byte is the low one of the header's length, and may
 The walk below goes from opcode to opcode by their lengths, and looks at neither stack nor memo. So it goes at
 least as far as any unpickler. Before anything else torch wants its magic number from the first pickle, which
 only four opcodes make without a call; and for a call a name is needed. A file is taken for safetensors alone
-if the walk ends, at STOP or at what no unpickler passes, before it has met either.
+if the walk ends, at STOP or at what no unpickler passes, before it has met either, or a frame.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _FIXED = (
     | dict.fromkeys(b"Khq\x80", 1)
     | dict.fromkeys(b"M", 2)
     | dict.fromkeys(b"Jjr", 4)
-    | dict.fromkeys(b"G\x95", 8)
+    | dict.fromkeys(b"G", 8)
 )
 #: Opcodes by the length of the length of what belongs to them.
 _COUNTED = dict.fromkeys(b"UC\x8a\x8c", 1) | dict.fromkeys(b"TBX\x8b", 4) | dict.fromkeys(b"\x8d\x8e\x96", 8)
 _LONGS = frozenset(b"\x8a\x8b")
 _TEXT_LINES, _NUMBER_LINES, _NAME_LINES = frozenset(b"SV"), frozenset(b"ILFgp"), frozenset(b"ci")
-_STOP = ord(".")
+_STOP, _FRAME = ord("."), 0x95
 #: STACK_GLOBAL takes its name from texts.
 _STACK_NAME, _TEXTS = 0x93, frozenset(b"UTXVS\x8c\x8d")
 
@@ -64,6 +64,12 @@ def torch_would_read(view: memoryview, limits: Limits) -> bool:
             if opcode in _LONGS and view[start : start + len(_MAGIC_BYTES)] == _MAGIC_BYTES:
                 return True
             at = start + int.from_bytes(view[at:start], "little")
+        elif opcode == _FRAME:
+            # What reaches over a frame's end CPython reads from behind it, and loses the frame's rest: it goes
+            # on elsewhere than the walk. A frame that the file cannot hold ends it; others may go on.
+            if int.from_bytes(view[at : at + 8], "little") <= len(view):
+                return True
+            at += 8
         elif opcode in _TEXT_LINES:
             at = _end_of_line(view, at) + 1
         elif opcode in _NUMBER_LINES:
