@@ -34,9 +34,9 @@ _FIXED = (
 _COUNTED = dict.fromkeys(b"UC\x8a\x8c", 1) | dict.fromkeys(b"TBX\x8b", 4) | dict.fromkeys(b"\x8d\x8e\x96", 8)
 _LONGS = frozenset(b"\x8a\x8b")
 _TEXT_LINES, _NUMBER_LINES, _NAME_LINES = frozenset(b"SV"), frozenset(b"ILFgp"), frozenset(b"ci")
-_STOP, _FRAME = ord("."), 0x95
-#: STACK_GLOBAL takes its name from texts.
-_STACK_NAME, _TEXTS = 0x93, frozenset(b"UTXVS\x8c\x8d")
+_STOP, _FRAME, _QUOTED = ord("."), 0x95, ord("S")
+#: STACK_GLOBAL takes its name from two texts, of which one may be a copy: by DUP or from the memo.
+_STACK_NAME, _TEXTS = 0x93, frozenset(b"UTXVS\x8c\x8d2ghj")
 
 #: What is longer and still looks like a number or a name is taken for one.
 _LONGEST_LINE = 1000
@@ -52,11 +52,11 @@ def torch_would_read(view: memoryview, limits: Limits) -> bool:
         view: A whole file that is neither a zip nor a tar.
         limits: Bounds the walk: a file that keeps it going for as many opcodes was made to.
     """
-    at, texts = 0, False
+    at, texts = 0, 0
     for _ in range(limits.opcodes):
         opcode = view[at] if at < len(view) else _STOP
         at += 1
-        texts |= opcode in _TEXTS
+        texts += opcode in _TEXTS
         if opcode in _FIXED:
             at += _FIXED[opcode]
         elif opcode in _COUNTED:
@@ -65,12 +65,12 @@ def torch_would_read(view: memoryview, limits: Limits) -> bool:
                 return True
             at = start + int.from_bytes(view[at:start], "little")
         elif opcode == _FRAME:
-            # What reaches over a frame's end CPython reads from behind it, and loses the frame's rest: it goes
-            # on elsewhere than the walk. A frame that the file cannot hold ends it; others may go on.
+            # What reaches over a frame's end CPython reads from behind it, and drops the frame's rest: it
+            # goes on elsewhere than the walk. A frame that the file cannot hold ends it; others may go on.
             if int.from_bytes(view[at : at + 8], "little") <= len(view):
                 return True
             at += 8
-        elif opcode in _TEXT_LINES:
+        elif opcode in _TEXT_LINES and (opcode != _QUOTED or bytes(view[at : at + 1]) in {b"'", b'"'}):
             at = _end_of_line(view, at) + 1
         elif opcode in _NUMBER_LINES:
             end = _end_of_line(view, at)
@@ -83,7 +83,7 @@ def torch_would_read(view: memoryview, limits: Limits) -> bool:
             end = _end_of_line(view, at)
             return _MODULE.fullmatch(bytes(view[at : min(end, at + _LONGEST_LINE)])) is not None
         else:
-            return opcode == _STACK_NAME and texts
+            return opcode == _STACK_NAME and texts >= 2
     return True
 
 

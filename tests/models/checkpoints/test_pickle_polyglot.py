@@ -84,6 +84,8 @@ def test_the_walk_finds_what_an_unpickler_would(pickled: bytes) -> None:
         b"R" + MAGIC,
         b"\x82\x01" + MAGIC,
         b"\x93" + MAGIC,
+        b"Vos\n\x93" + MAGIC,
+        b"Sos\n" + MAGIC,
         b"I1950\n." + MAGIC,
         b'I64","shape":[]\n' + MAGIC,
         b'conv1.weight":{"dtype"\n' + MAGIC,
