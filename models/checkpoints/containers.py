@@ -13,6 +13,7 @@ from models.checkpoints.pickle_reader import PickleReader
 from models.checkpoints.pickle_values import Value
 from models.checkpoints.recognize import recognize, require_torch_zip
 from models.checkpoints.safetensors_header import read_safetensors
+from models.checkpoints.second_reading import torch_would_read
 from models.checkpoints.zip_profile import Member, locate_members, read_directory, stored_bytes
 from models.results.inspection import CheckpointFormat
 
@@ -50,6 +51,14 @@ def open_checkpoint(view: memoryview, limits: Limits) -> OpenedCheckpoint:
             return OpenedCheckpoint("torch_legacy", root, storages, inert)
         case "safetensors":
             root, storages, metadata = read_safetensors(view, limits)
+            if torch_would_read(view, limits):
+                raise rejection(
+                    "unsupported_format",
+                    "The file is safetensors, but torch.load reads it as pickles: of other weights, or of "
+                    "code.",
+                    hint="If this checkpoint came from someone else, treat it as hostile. If it is yours, "
+                    "save model.state_dict() again with safetensors, without metadata.",
+                )
             return OpenedCheckpoint("safetensors", root, storages, (), metadata)
         case _:
             # Reading a plain pickle only serves to name what it would run; its tensors stay out of reach.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import starmap
 
 from models.checkpoints.codes import rejection
 from models.checkpoints.limits import Limits
@@ -137,15 +138,39 @@ _IMITATIONS: dict[str, Callable[[list[Value], Limits], Value]] = {
 
 
 def check_attributes(state: Value) -> None:
-    """Check what BUILD sets on a dict: a state dict's ``_metadata``, which holds no weights.
+    """Check what BUILD sets on a dict: a state dict's ``_metadata``, which holds versions of modules.
 
-    Any other attribute could stand for one of the dict's own methods, and so for its entries.
+    Any other attribute could stand for one of the dict's own methods, and so for its entries. Other metadata
+    could be acted on by ``load_state_dict``: with ``assign_to_params_buffers`` it takes the file's tensors
+    themselves, so that those that share a storage stay tied in the user's network.
 
     Raises:
         CheckpointRejected: ``pickle_malformed``.
     """
-    if not isinstance(state, Mapping) or state.other_keys or not state.entries.keys() <= {"_metadata"}:
+    if not isinstance(state, Mapping) or state.unnamed or not state.entries.keys() <= {"_metadata"}:
         raise rejection("pickle_malformed", "A dict is given attributes other than a state dict's _metadata.")
+    if not all(_maps(modules, _are_versions) for modules in state.entries.values()):
+        raise rejection(
+            "pickle_malformed",
+            "A state dict's _metadata holds more than the versions of its modules, such as what "
+            "load_state_dict(assign=True) leaves there.",
+        )
+
+
+def _are_versions(_module: str, noted: Value) -> bool:
+    return _maps(
+        noted,
+        lambda name, value: (
+            (name == "version" and type(value) is int)
+            # torch.nn.utils.spectral_norm notes a version for each parameter.
+            or (name == "spectral_norm" and _maps(value, lambda _name, version: type(version) is int))
+        ),
+    )
+
+
+def _maps(value: Value, fits: Callable[[str, Value], bool]) -> bool:
+    """Say whether a value maps text to what fits, and nothing else."""
+    return isinstance(value, Mapping) and not value.unnamed and all(starmap(fits, value.entries.items()))
 
 
 def insert(target: Mapping, key: Value, value: Value, limits: Limits) -> None:
@@ -155,24 +180,22 @@ def insert(target: Mapping, key: Value, value: Value, limits: Limits) -> None:
         CheckpointRejected: ``duplicate_key`` or ``nested_too_deep``.
     """
     if not isinstance(key, str):
-        target.other_keys += 1
+        target.unnamed.append(value)
         target.called_keys += isinstance(key, Opaque)
     elif key in target.entries:
         raise rejection("duplicate_key", "A mapping in the file uses one name twice.")
     else:
         target.entries[key] = value
         target.tensors += isinstance(value, TensorSpec)
-    nested = isinstance(value, Mapping) and value.any_tensors
-    target.any_tensors |= nested or isinstance(value, TensorSpec)
     hold(target, [key, value], limits)
 
 
 def hold(target: Sequence | Mapping, items: list[Value], limits: Limits) -> None:
-    """Note that ``target`` now holds ``items``, and how deep that makes it.
+    """Note that ``target`` now holds ``items``: how deep that makes it, and whether weights may be in it.
 
     Raises:
         CheckpointRejected: ``nested_too_deep``; ``pickle_malformed`` if another container holds it already:
-            pickles are written from the inside out, and only so is the depth known.
+            pickles are written from the inside out, and only so are both known.
     """
     if target.inside:
         raise rejection("pickle_malformed", "A container grows after it was put into another.")
@@ -180,8 +203,16 @@ def hold(target: Sequence | Mapping, items: list[Value], limits: Limits) -> None
         if isinstance(item, Sequence | Mapping):
             item.inside = True
             target.depth = max(target.depth, item.depth + 1)
+        target.any_weights |= may_hold_weights(item)
     if target.depth > limits.nesting:
         raise rejection("nested_too_deep", f"Containers are nested more than {limits.nesting} deep.")
+
+
+def may_hold_weights(value: Value) -> bool:
+    """Say whether a tensor, or what a call makes, is the value or anywhere in it."""
+    if isinstance(value, Sequence | Mapping):
+        return value.any_weights
+    return isinstance(value, TensorSpec | StorageSpec | Opaque)
 
 
 def _integer(value: Value) -> int:

@@ -32,34 +32,36 @@ class Sequence:
     items: list[Value]
     depth: int = 1
     inside: bool = False
-    """Whether another container holds it. It grows no more then, so that the depth of that one stays true."""
+    """Whether another container holds it. It grows no more then, so that what that one says stays true."""
+    any_weights: bool = False
+    """Whether a tensor is anywhere in it, or what a call makes, which may be one."""
 
 
 @dataclass(slots=True, eq=False)
 class Mapping:
-    """A dict or OrderedDict. Only text keys can name tensors; other entries are counted and dropped."""
+    """A dict or OrderedDict. Only text keys can name tensors; of other entries the values are kept."""
 
     entries: dict[str, Value] = field(default_factory=dict)
-    other_keys: int = 0
+    unnamed: list[Value] = field(default_factory=list)
+    """Values whose keys are not text."""
     called_keys: int = 0
-    """Those of the other keys that a call makes: they may be text, and equal to another key."""
+    """Keys that a call makes: they may be text, and equal to another key."""
     tensors: int = 0
     """How many of the entries are tensors."""
-    any_tensors: bool = False
-    """Whether one is anywhere in it: under any kind of key, also in a mapping inside."""
     depth: int = 1
     inside: bool = False
-    """As for a sequence."""
+    any_weights: bool = False
+    """Both as for a sequence."""
 
     @property
     def empty(self) -> bool:
         """Whether it has no entries at all."""
-        return not self.entries and not self.other_keys
+        return not self.entries and not self.unnamed
 
     @property
     def is_state_dict(self) -> bool:
         """Whether it holds tensors, and nothing else."""
-        return self.tensors > 0 and self.tensors == len(self.entries) + self.other_keys
+        return self.tensors > 0 and self.tensors == len(self.entries) + len(self.unnamed)
 
 
 @dataclass(slots=True, eq=False)

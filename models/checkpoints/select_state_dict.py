@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from models.checkpoints.codes import printable, rejection
 from models.checkpoints.limits import TENSOR_NAME, Limits, require_at_most
-from models.checkpoints.pickle_values import Mapping, Opaque, Value
+from models.checkpoints.pickle_calls import may_hold_weights
+from models.checkpoints.pickle_values import Mapping, Sequence, Value
 from models.checkpoints.tensor_spec import TensorSpec
 
 #: Under these names training scripts keep the weights; anything else needs a declaration unless it is alone.
-KNOWN_KEYS = ("state_dict", "model", "net", "model_state_dict", "model_state", "ema", "student", "teacher")
+KNOWN_KEYS = (
+    *("state_dict", "model", "net", "model_state_dict", "model_state", "ema", "student", "teacher"),
+    *("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "params", "params_ema"),
+)
 _PREFIXES = ("module.", "_orig_mod.")
+_WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ def select_state_dict(root: Value, limits: Limits, *, key: str | None) -> Select
         _entry(root, found)
         if key is None:
             _require_unrivaled(root, found, candidates)
+            _require_no_twin(root, found, candidates[found])
     selected = candidates[found]
     require_at_most(len(selected.entries), limits.tensors, "number of tensors")
     named = {name: entry for name, entry in selected.entries.items() if isinstance(entry, TensorSpec)}
@@ -132,9 +139,7 @@ def _require_unrivaled(root: Value, found: str, candidates: dict[str | None, Map
     A training script would load those: they may be what the user's own program takes.
     """
     for name in KNOWN_KEYS:
-        entry = _entry(root, name)
-        weights = isinstance(entry, Mapping) and entry.any_tensors and name not in candidates
-        if weights or isinstance(entry, Opaque):
+        if name not in candidates and may_hold_weights(_entry(root, name)):
             raise rejection(
                 "state_dict_ambiguous",
                 f"{printable(found)!r} holds tensors alone, but {name!r} may hold weights, too, in a form "
@@ -142,6 +147,45 @@ def _require_unrivaled(root: Value, found: str, candidates: dict[str | None, Map
                 hint=f"If {printable(found)!r} is the model, set state_dict_key to it; otherwise "
                 "save model.state_dict() alone.",
             )
+
+
+def _require_no_twin(root: Value, found: str, selected: Mapping) -> None:
+    """Refuse if another mapping, wherever it lies, has at least half of the weights' names.
+
+    Averages of the weights lie under many names, and which of the two a program takes is its own affair.
+    """
+    names = _bare_names(selected)
+    seen = {id(selected)}
+    waiting: list[tuple[str, Value]] = [("", root)]
+    while waiting:
+        path, node = waiting.pop()
+        if not isinstance(node, Mapping | Sequence) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, Sequence):
+            waiting += [(path, item) for item in node.items]
+            continue
+        if 2 * len(names & _bare_names(node)) >= len(names):
+            where = f"in {path[1:]!r}" if path else "at the top of the file"
+            raise rejection(
+                "state_dict_ambiguous",
+                f"{printable(found)!r} may be the model, but tensors of the same names lie {where}, too.",
+                hint=f"If {printable(found)!r} is the model, set state_dict_key to it; otherwise to the path "
+                "of the other, or save model.state_dict() alone.",
+            )
+        waiting += [(f"{path}.(no text)", value) for value in node.unnamed]
+        waiting += [
+            (f"{path}.{printable(name)}", value)
+            for name, value in node.entries.items()
+            if isinstance(value, Mapping | Sequence)
+        ]
+
+
+def _bare_names(mapping: Mapping) -> set[str]:
+    """Return the names of its tensors without wrappers: not all have one where averages count their steps."""
+    return {
+        _WRAPPERS.sub("", name) for name, entry in mapping.entries.items() if isinstance(entry, TensorSpec)
+    }
 
 
 def _strip_prefix(tensors: dict[str, TensorSpec]) -> tuple[dict[str, TensorSpec], str | None]:
@@ -159,4 +203,4 @@ def _dropped(root: Value, found: str | None) -> tuple[str, ...]:
     if found is None or not isinstance(root, Mapping):
         return ()
     names = tuple(printable(name) for name in root.entries if name != found)
-    return names + ((f"{root.other_keys} entries whose names are not text",) if root.other_keys else ())
+    return names + ((f"{len(root.unnamed)} entries whose names are not text",) if root.unnamed else ())

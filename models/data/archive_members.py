@@ -7,6 +7,7 @@ import stat
 import unicodedata
 import zlib
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NoReturn
 
 from models.checkpoints.codes import printable
@@ -49,14 +50,10 @@ def list_images(view: memoryview, limits: ArchiveLimits, *, member_bytes: int) -
         view, max_entries=limits.members, allow_zip64=False, refuse=_refuse
     )
     members = locate_members(view, entries, directory_at, refuse=_refuse)
-    seen: set[str] = set()
+    names = [_checked_name(member.entry) for member in members]
+    _require_one_spelling(names)
     images: list[ArchivedImage] = []
-    for member in members:
-        name = _checked_name(member.entry)
-        folded = unicodedata.normalize("NFC", name).casefold().rstrip("/")
-        if folded in seen:
-            raise data_rejection("archive_duplicate_name", f"{printable(name)} is in the archive twice.")
-        seen.add(folded)
+    for name, member in zip(names, members, strict=True):
         if (name.endswith("/") and not member.entry.size_bytes) or _LITTER.fullmatch(name):
             continue
         if not _IMAGE.fullmatch(name):
@@ -119,6 +116,33 @@ def require_plain_name(name: str) -> None:
     drive = re.match(r"[A-Za-z]:", name)
     if not name.isprintable() or "\\" in name or drive or any(part in {"", ".", ".."} for part in parts):
         raise data_rejection("archive_name", f"A member has the name {printable(name)!r}.")
+
+
+def _require_one_spelling(names: list[str]) -> None:
+    """Refuse names, and folders in them, that some file system takes for one.
+
+    Sorted, those that begin alike follow each other, so that each has to be compared with the next one only.
+    """
+    spelled = sorted((_folded(name), name.rstrip("/").split("/")) for name in names)
+    for (folded, parts), (next_folded, next_parts) in pairwise(spelled):
+        if folded == next_folded:
+            shown = printable("/".join(next_parts))
+            raise data_rejection("archive_duplicate_name", f"{shown} is in the archive twice.")
+        for part, next_part, here, there in zip(parts, next_parts, folded, next_folded, strict=False):
+            if here != there:
+                break
+            if part != next_part:
+                raise data_rejection(
+                    "archive_duplicate_name",
+                    f"The folders {printable(part)} and {printable(next_part)} differ only in case, in "
+                    "spaces or in the form of a letter.",
+                )
+
+
+def _folded(name: str) -> list[str]:
+    """Return the parts of a name as the most tolerant file system compares them."""
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return [part.strip() for part in folded.rstrip("/").split("/")]
 
 
 def _check_sizes(entry: Entry, name: str, limits: ArchiveLimits, member_bytes: int) -> None:

@@ -22,7 +22,7 @@ JPEG_SIGNATURE = b"\xff\xd8\xff"
 _JPEG_SCAN, _MAX_SCANS = b"\xff\xda", 100
 
 #: Eight bits a channel. Sixteen would be clipped, not scaled, by Pillow's conversion.
-_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "CMYK"})
+EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "CMYK"})
 
 
 def decode_image(data: bytes, name: str, *, shortest_side: int, longest_side: int) -> Pixels:
@@ -55,7 +55,7 @@ def decode_image(data: bytes, name: str, *, shortest_side: int, longest_side: in
                     "data_limit_exceeded",
                     f"{name} has {width} x {height} pixels; sides may be {shortest_side} to {longest_side}.",
                 )
-            if image.mode not in _MODES or getattr(image, "n_frames", 1) != 1:
+            if image.mode not in EIGHT_BIT_MODES or getattr(image, "n_frames", 1) != 1:
                 raise data_rejection(
                     "image_unreadable", f"{name} is animated or has more than 8 bits a channel."
                 )

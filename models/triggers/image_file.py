@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from models.data.decode import EIGHT_BIT_MODES
 from models.errors import DataRejected
 from models.triggers.base import Trigger, TriggerKind
 
@@ -68,8 +69,12 @@ def _decode(data: bytes) -> torch.Tensor:
             with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
                 if max(image.size) > MAX_SIDE_PIXELS:
                     raise _rejected(f"it is {image.size[0]}x{image.size[1]}, larger than {MAX_SIDE_PIXELS}")
+                if image.mode not in EIGHT_BIT_MODES or getattr(image, "n_frames", 1) != 1:
+                    raise _rejected("it is animated, or gray in 16 bits, of which 8 would be lost")
                 pixels = np.asarray(image.convert("RGBA"), dtype=np.float32)
-    except (OSError, ValueError, SyntaxError, Warning, Image.DecompressionBombError) as error:
+    except (DataRejected, MemoryError):
+        raise
+    except Exception as error:  # whatever a decoder trips over, the image is what is wrong
         raise _rejected("it does not decode as PNG") from error
     return torch.from_numpy(pixels / 255.0).permute(2, 0, 1)
 

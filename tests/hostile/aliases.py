@@ -6,8 +6,9 @@ import random
 import struct
 from collections.abc import Iterator
 
-from tests.hostile.craft import FOUR_ONES, ORDERED_DICT, A, legacy, torch_zip
+from tests.hostile.craft import FOUR_ONES, ORDERED_DICT, A, described, legacy, safetensors, torch_zip
 from tests.hostile.mutate import operations
+from tests.hostile.polyglots import OTHER_WEIGHTS, header_as_line, header_as_texts
 
 CLEAN = A.tensor()
 OTHER = A.tensor(storage=A.storage("1"))
@@ -17,9 +18,9 @@ COUNTER = b"ccollections\nCounter\n)R"
 NEW_DICT = b"ccollections\nOrderedDict\n"
 
 
-def weights(tensor: bytes, made: bytes = b"}") -> bytes:
+def weights(tensor: bytes, made: bytes = b"}", name: str = "w") -> bytes:
     """A mapping of one tensor."""
-    return made + A.text("w") + tensor + b"s"
+    return made + A.text(name) + tensor + b"s"
 
 
 def with_state(state: bytes) -> bytes:
@@ -37,7 +38,9 @@ STATE_DICT = A.text("state_dict")
 PAIRS = b"](" + STATE_DICT + weights(CLEAN) + b"\x86e\x85"
 #: Pickles by what they do; all hold both storages.
 PICKLES = {
-    "honest": root(A.text("model"), weights(CLEAN), A.text("optimizer"), weights(OTHER)),
+    "honest": root(A.text("model"), weights(CLEAN), A.text("optimizer"), weights(OTHER, name="momentum")),
+    "averages": root(A.text("model"), weights(CLEAN), A.text("averages"), b"]" + weights(OTHER) + b"a"),
+    "in_a_list": root(A.text("model"), weights(CLEAN), STATE_DICT, b"]" + OTHER + b"a"),
     "state_data": root(A.text("w"), with_state(b"}" + A.text("data") + OTHER + b"s")),
     "state_slots": root(A.text("w"), with_state(b"N}" + A.text("data") + OTHER + b"s\x86")),
     "newobj": b"\x80\x02" + NEW_DICT + PAIRS + b"\x81" + A.text("w") + OTHER + b"s.",
@@ -58,12 +61,15 @@ PICKLES = {
 
 
 def constructed() -> Iterator[tuple[str, bytes]]:
-    """Every pickle in both of torch's containers, by name."""
+    """Every pickle in both of torch's containers, and safetensors that are pickles, by name."""
     for name, pickled in PICKLES.items():
         yield f"{name} zip", torch_zip(pickled, STORAGES)
         keys = b"\x80\x02](" + A.text("0") + A.text("1") + b"e"
         values = b"".join(struct.pack("<q", 4) + values for values in STORAGES.values())
         yield f"{name} legacy", legacy(pickled, keys=keys) + values
+    for make in (header_as_line, header_as_texts):
+        yield f"safetensors {make.__name__}", make(OTHER_WEIGHTS)
+    yield "honest safetensors", safetensors({"w": described()}, FOUR_ONES)
 
 
 def mutated(number: int, seed: int) -> bytes:

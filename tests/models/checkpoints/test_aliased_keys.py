@@ -51,7 +51,8 @@ def test_names_of_python_2_are_read(spelled, write) -> None:
 
 def test_what_is_no_text_is_no_name(write) -> None:
     """NumPy's numbers, as Python 2 wrote them; and bytes, which are never equal to text."""
-    entries = (short(b"\xff\xfe"), b"N", b"C\x0astate_dict", WEIGHTS, A.text("net"), WEIGHTS)
+    others = b"}" + A.text("other") + A.tensor() + b"s"
+    entries = (short(b"\xff\xfe"), b"N", b"C\x0astate_dict", others, A.text("net"), WEIGHTS)
     scanned = scan_checkpoint(write(root(*entries, A.text("best"), short(b"\x80?"))))
     assert scanned.state_dict_key == "net"
     assert scanned.dropped == ("best", "2 entries whose names are not text")

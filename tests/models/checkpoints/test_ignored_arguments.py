@@ -102,6 +102,70 @@ def test_a_dict_whose_methods_may_be_hidden_is_refused(attributes: bytes, refuse
     assert refused(torch_zip(b"\x80\x02" + entries + attributes + b"b.")).code == "pickle_malformed"
 
 
+def with_metadata(module: bytes) -> bytes:
+    """A dict whose ``_metadata`` holds this of one module."""
+    metadata = ORDERED_DICT + A.text("layer") + module + b"s"
+    entries = ORDERED_DICT + A.text("w") + A.tensor() + b"s"
+    return torch_zip(b"\x80\x02" + entries + b"}" + A.text("_metadata") + metadata + b"sb.")
+
+
+VERSION = b"}" + A.text("version") + b"K\x02s"
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        VERSION + A.text("assign_to_params_buffers") + b"\x88s",
+        VERSION + A.text("assign_to_params_buffers") + b"\x89s",
+        VERSION + b"NNs",
+        b"}" + A.text("version") + b"\x88s",
+        b"}" + A.text("version") + b"Ns",
+        b"}" + A.text("version") + b"cargparse\nNamespace\n)Rs",
+        b"}" + A.text("spectral_norm") + b"K\x01s",
+        b"}" + A.text("spectral_norm") + b"}" + A.text("w") + A.tensor() + b"ss",
+        b"K\x02",
+        b"N",
+        b"ccollections\nCounter\n)R",
+    ],
+)
+def test_metadata_that_loading_could_act_on_are_refused(module: bytes, refused) -> None:
+    error = refused(with_metadata(module))
+    assert error.code == "pickle_malformed"
+    assert "_metadata" in error.detail
+
+
+@pytest.mark.parametrize("metadata", [b"N", b"]", b"}NVERSIONs".replace(b"VERSION", VERSION), b"K\x01"])
+def test_metadata_are_of_modules_by_name(metadata: bytes, refused) -> None:
+    entries = ORDERED_DICT + A.text("w") + A.tensor() + b"s"
+    pickled = b"\x80\x02" + entries + b"}" + A.text("_metadata") + metadata + b"sb."
+    assert refused(torch_zip(pickled)).code == "pickle_malformed"
+
+
+@pytest.mark.parametrize("module", [VERSION, b"}", b"}" + A.text("spectral_norm") + VERSION + b"s"])
+def test_metadata_of_versions_are_read(module: bytes, write) -> None:
+    assert scan_checkpoint(write(with_metadata(module))).tensors
+
+
+def test_what_assignment_leaves_in_the_metadata_is_refused(refused) -> None:
+    """With it, tensors that share a storage would stay tied wherever the file is loaded."""
+    network = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))
+    state = network.state_dict()
+    network.load_state_dict(state, assign=True)
+    out = io.BytesIO()
+    torch.save(state, out)
+    assert "assign" in refused(out.getvalue()).detail
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_the_metadata_of_any_network_are_read(legacy: bool, write) -> None:
+    network = torch.nn.Sequential(
+        torch.nn.utils.spectral_norm(torch.nn.Conv2d(3, 2, 1)), torch.nn.BatchNorm2d(2), torch.nn.ReLU()
+    )
+    out = io.BytesIO()
+    torch.save(network.state_dict(), out, _use_new_zipfile_serialization=not legacy)
+    assert scan_checkpoint(write(out.getvalue())).tensors.keys() == network.state_dict().keys()
+
+
 def test_a_state_dicts_own_attribute_is_no_fault(write) -> None:
     out = io.BytesIO()
     state = torch.nn.BatchNorm2d(2).state_dict()

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from models.checkpoints.scan import scan_checkpoint
+from models.checkpoints.select_state_dict import KNOWN_KEYS
 
 WEIGHTS = {"w": torch.ones(2)}
 
@@ -20,9 +21,7 @@ def saved(content: object) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize(
-    "key", ["state_dict", "model", "net", "model_state_dict", "model_state", "ema", "student", "teacher"]
-)
+@pytest.mark.parametrize("key", KNOWN_KEYS)
 def test_finds_the_known_names(key: str, write) -> None:
     scanned = scan_checkpoint(write(saved({"epoch": 1, key: WEIGHTS})))
     assert (scanned.state_dict_key, scanned.dropped) == (key, ("epoch",))
@@ -76,6 +75,10 @@ def test_refuses_files_without_a_state_dict(content: object, refused) -> None:
     assert refused(saved(content)).code == "state_dict_not_found"
 
 
+def wrapped(prefix: str, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {prefix + name: tensor for name, tensor in weights.items()}
+
+
 RIVALS = {
     "counter": Counter(WEIGHTS),
     "defaultdict": defaultdict(list, WEIGHTS),
@@ -84,6 +87,14 @@ RIVALS = {
     "deep": {"a": {"b": {"c": WEIGHTS}}},
     "numbered": {0: torch.ones(2)},
     "settings": argparse.Namespace(arch="vgg"),
+    "shadow": {"decay": 0.99, "num_updates": 3, "shadow_params": [torch.ones(2)]},
+    "pairs": list(WEIGHTS.items()),
+    "tuple": tuple(WEIGHTS.items()),
+    "list": [WEIGHTS],
+    "deep_list": [[{"a": (3, WEIGHTS)}]],
+    "defaultdict_inside": {"w": defaultdict(list, WEIGHTS)},
+    "counter_in_list": [Counter(WEIGHTS)],
+    "tensor": torch.ones(3),
 }
 
 
@@ -109,10 +120,70 @@ def test_a_known_name_without_weights_is_dropped(beside: object, write) -> None:
     assert (scanned.state_dict_key, scanned.dropped[:2]) == ("state_dict", ("model", "optimizer"))
 
 
-def test_averages_under_another_name_are_dropped(write) -> None:
-    averages = {"decay": 0.99, "shadow": WEIGHTS}
-    scanned = scan_checkpoint(write(saved({"state_dict": WEIGHTS, "ema_state_dict": averages})))
-    assert scanned.state_dict_key == "state_dict"
+NETWORK = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1), torch.nn.BatchNorm2d(2)).state_dict()
+OTHER = {name: tensor + 1 for name, tensor in NETWORK.items()}
+TWINS = {
+    "timm": {"state_dict": NETWORK, "state_dict_ema": OTHER},
+    "timm_model": {"model": NETWORK, "model_ema": OTHER},
+    "unknown": {"state_dict": NETWORK, "best": OTHER},
+    "averaged": {"state_dict": NETWORK, "swa": {"n_averaged": torch.ones(1), **wrapped("module.", OTHER)}},
+    "wrapped": {"state_dict": wrapped("module.", NETWORK), "swa": wrapped("_orig_mod.module.", OTHER)},
+    "decayed": {"state_dict": NETWORK, "averages": {"decay": 0.99, "shadow": OTHER}},
+    "parameters": {"state_dict": NETWORK, "shadow": {name: OTHER[name] for name in list(OTHER)[:4]}},
+    "deep": {"state_dict": NETWORK, "checkpoint": {"model": OTHER}},
+    "in_list": {"state_dict": NETWORK, "history": [1, (OTHER,)]},
+    "numbered": {"state_dict": NETWORK, "epochs": {7: OTHER}},
+    "no_text": {"state_dict": NETWORK, 7: OTHER},
+    "top": {"state_dict": NETWORK, **OTHER},
+    "alone": {"weights": NETWORK, "run": {"weights": OTHER}},
+}
+
+
+@pytest.mark.parametrize("content", TWINS.values(), ids=TWINS.keys())
+def test_weights_that_lie_twice_in_a_file_must_be_chosen_from(content: dict, write, refused) -> None:
+    found = next(iter(content))
+    error = refused(saved(content))
+    assert error.code == "state_dict_ambiguous"
+    assert repr(found) in error.detail or found in error.detail
+    assert "state_dict_key" in error.hint
+    scanned = scan_checkpoint(write(saved(content)), state_dict_key=found)
+    assert scanned.tensors["0.weight"].array.tolist() == content[found][next(iter(content[found]))].tolist()
+
+
+def test_the_other_weights_are_named_by_their_path(write, refused) -> None:
+    content = saved({"state_dict": NETWORK, "run": {"best": OTHER}})
+    assert "'run.best'" in refused(content).detail
+    assert scan_checkpoint(write(content), state_dict_key="run.best").tensors
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        torch.optim.Adam([torch.nn.Parameter(torch.ones(2))]).state_dict(),
+        {"state": {name: {"momentum": tensor} for name, tensor in NETWORK.items()}},
+        {"0.weight": torch.ones(2), "1.weight": torch.ones(2)},
+        list(NETWORK.values()),
+        {"mean": torch.ones(3), "std": torch.ones(3)},
+        NETWORK,
+    ],
+    ids=["optimizer", "named_optimizer", "few", "list", "statistics", "same"],
+)
+def test_tensors_of_other_names_are_dropped(beside: object, write) -> None:
+    scanned = scan_checkpoint(write(saved({"state_dict": NETWORK, "beside": beside})))
+    assert (scanned.state_dict_key, scanned.dropped) == ("state_dict", ("beside",))
+
+
+def test_a_training_checkpoint_is_read_when_one_says_which(write, refused) -> None:
+    network = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    network(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    state = {"model": network.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3}
+    assert scan_checkpoint(write(saved(state))).state_dict_key == "model"
+    with_averages = saved({**state, "model_ema": {**network.state_dict(), "bias": torch.ones(2)}})
+    assert "'model'" not in refused(with_averages).hint
+    for key in ("model", "model_ema"):
+        assert scan_checkpoint(write(with_averages), state_dict_key=key).state_dict_key == key
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "module.module."])

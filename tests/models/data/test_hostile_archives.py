@@ -58,6 +58,34 @@ def test_names_equal_on_some_file_system_are_refused(first: str, second: str, re
     assert refused(archive(members), "clean_unlabelled").code == "archive_duplicate_name"
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Cat/a.png", "cat/b.png"),
+        ("caf\u00e9/a.png", "cafe\u0301/b.png"),
+        ("cat/a.png", "cat /b.png"),
+        ("stra\u00dfe/a.png", "STRASSE/b.png"),
+        ("data/cat/a.png", "Data/dog/b.png"),
+        ("data/cat/a.png", "data/CAT/b.png"),
+        ("Cat/", "cat/b.png"),
+    ],
+)
+def test_folders_equal_on_some_file_system_are_refused(first: str, second: str, refused) -> None:
+    """They would be two classes here, and one wherever the archive is unpacked."""
+    others = {f"{folder}/1.png": ONE for folder in ("bee", "catfish", "cat-2", "zebra")}
+    members = {first: b"" if first.endswith("/") else ONE, **others, second: ONE}
+    error = refused(archive(members), "clean_labelled")
+    assert error.code == "archive_duplicate_name"
+    assert "differ only" in error.detail
+
+
+def test_folders_that_begin_alike_are_folders_of_their_own(inspect) -> None:
+    names = ["Cat", "Cat fish", "cats", "dog", "dogs", "Dogma"]
+    members = {f"{name}/": b"" for name in names}
+    members |= {f"{name}/{number}.png": picture(number) for number in range(2) for name in names}
+    assert inspect(archive(members)).classes == tuple(sorted(names))
+
+
 def test_names_without_the_unicode_flag_are_read_as_zip_tools_write_them(inspect) -> None:
     content = archive({"m\u00fcll/a.png": ONE, "x/b.png": ONE})
     old = content.replace(

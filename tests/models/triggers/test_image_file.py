@@ -7,11 +7,13 @@ from PIL import Image
 
 from models.errors import DataRejected
 from models.triggers import load_trigger_png, make_trigger, save_trigger_png
+from tests.hostile.craft import png, png_chunk
 
 
-def _png(array, format="PNG"):
+def _png(array, format="PNG", mode=None):
     buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, format=format)
+    image = Image.fromarray(array)
+    (image.convert(mode) if mode else image).save(buffer, format=format)
     return buffer.getvalue()
 
 
@@ -75,6 +77,45 @@ def test_what_is_not_a_small_png_is_refused(data):
         _load(data)
     assert caught.value.code == "trigger_image_invalid"
     assert caught.value.hint
+
+
+def test_sixteen_bits_of_gray_are_refused_and_not_clipped():
+    with pytest.raises(DataRejected, match="16 bits") as caught:
+        _load(_png(np.full((32, 32), 20_000, np.uint16)))
+    assert caught.value.code == "trigger_image_invalid"
+
+
+def test_an_animated_picture_is_refused():
+    frames = [Image.fromarray(np.full((32, 32, 3), value, np.uint8)) for value in (0, 255)]
+    out = io.BytesIO()
+    frames[0].save(out, format="PNG", save_all=True, append_images=frames[1:])
+    with pytest.raises(DataRejected, match="animated"):
+        _load(out.getvalue())
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_eight_bits_and_less_are_read_in_every_mode(mode):
+    array = np.zeros((32, 32, 3), np.uint8)
+    array[4:8] = 255
+    trigger = _load(_png(array, mode=mode))
+    assert trigger.pattern.equal(torch.from_numpy(array / np.float32(255)).permute(2, 0, 1))
+    assert trigger.mask.min() == 1
+
+
+def test_sixteen_bits_of_color_are_read_to_the_nearest_step():
+    content = png(32, 32, bits=16, color=2, pixels=(b"\0" + b"\x4e\x20" * 96) * 32)
+    assert _load(content).pattern.unique().tolist() == pytest.approx([20_000 / 65_535], abs=1 / 255)
+
+
+@pytest.mark.parametrize("length", range(14))
+@pytest.mark.parametrize("kind", [b"iCCP", b"tRNS", b"zTXt", b"PLTE", b"pHYs", b"acTL", b"fcTL"])
+def test_a_broken_chunk_is_no_failure_of_ours(kind, length):
+    content, chunk = png(32, 32, pixels=(b"\0" + bytes(96)) * 32), png_chunk(kind, bytes(length))
+    for at in (33, len(content) - 12):  # behind the header, and behind the pixels
+        try:
+            _load(content[:at] + chunk + content[at:])
+        except DataRejected as refused:
+            assert refused.code == "trigger_image_invalid"
 
 
 @pytest.mark.parametrize("opacity", [0.0, -1.0, 1.5, float("nan")])
