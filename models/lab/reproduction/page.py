@@ -106,10 +106,12 @@ def _range(values: Iterable[int]) -> str:
 
 def _of_seeds(table: Table, cells: Sequence[Measured]) -> str:
     """Say what the seeds are of, and whether the students of a row have one teacher."""
-    seeds = ", ".join(str(seed) for seed in sorted({cell.seed for cell in cells}))
+    numbers = sorted({cell.seed for cell in cells})
+    seeds = f"Seed{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"
     if any(isinstance(cell, ProtectionCell) for cell in table.cells):
-        return f"Seeds {seeds}: twin and students are made anew for each, of one network."
-    text = f"Seeds {seeds} are the students'; the teachers' is one, so no spread tells of other teachers."
+        return f"{seeds}: twin and students are made anew for each, of one network."
+    verb = "is" if len(numbers) == 1 else "are"
+    text = f"{seeds} {verb} the students'; the teachers' is one, so no spread tells of other teachers."
     if any(len(_teachers_of(cells, cell.row)) > 1 for cell in cells):
         text += (
             " A teacher with two numbers was made twice, on another machine or by later code: its students "
