@@ -12,7 +12,7 @@ from torch import nn
 def bfloat16_pays(device: torch.device) -> bool:
     """Whether convolutions run faster in bfloat16 here.
 
-    On a CPU with tiles for it (AMX), where a WRN-16-2 trains 2.6 times as fast as in float32, and on AMD's
+    On a CPU with tiles for it (AMX), where a WRN-16-2 trains 2.5 times as fast as in float32, and on AMD's
     with AVX-512's bfloat16, where it trains twice as fast. With the same instructions on Intel's, without
     tiles, it trains at .76 of float32's speed; emulated, it is several times slower (all channels-last; six
     networks in docs/results.md, ``benchmarks/number_formats.py``). A torch too old to name the processor's
