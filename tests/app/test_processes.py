@@ -170,6 +170,7 @@ def test_grandchildren_of_the_same_group_end_too(supervise, tmp_path: Path) -> N
     supervisor = supervise(python("parent", code, tmp_path / "log"))
     wait_until(lambda: (tmp_path / "log").read_text().endswith("\n"))
     grandchild = int((tmp_path / "log").read_text())
+    assert is_alive(grandchild)
     supervisor.stop(timeout_s=1.0)
     wait_until(lambda: not is_alive(grandchild))
 
