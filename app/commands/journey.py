@@ -128,6 +128,18 @@ def follow(service: JobService, output: Output, job_id: str) -> Document:
     return service.job(job_id)
 
 
+def hand_over(
+    service: JobService, output: Output, job: Document, *, watch: bool, folder: Path | None
+) -> ExitCode:
+    """Print the id of a job just queued; with ``watch`` or a folder, stay with it as ``finish`` does."""
+    job_id = str(job["id"])
+    if not watch and folder is None:
+        output.emit(job, job_id)
+        return ExitCode.ACCEPTED
+    output.remark(f"Job {job_id}")
+    return finish(service, output, job_id, folder)
+
+
 def finish(service: JobService, output: Output, job_id: str, folder: Path | None) -> ExitCode:
     """Follow a job to its end, download its files if there are any to have, and show what came out.
 

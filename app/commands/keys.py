@@ -52,8 +52,8 @@ def command() -> None:
 def _transaction(home: Path | None, *, kept: bool = False) -> Iterator[Session]:
     """Open the database, made anew if need be; ``kept`` where nothing can be in one that is."""
     settings = settings_of(home=home)
-    file = settings.home / "proctor.db"
-    if kept and settings.database_url == embedded_urls(settings.home)["database_url"] and not file.exists():
+    own = embedded_urls(settings.home)["database_url"]
+    if kept and settings.database_url == own and not Path(own.removeprefix("sqlite:///")).exists():
         raise CommandError(
             f"There is no home of Proctor at {settings.home}: it has no proctor.db.",
             code="home_missing",

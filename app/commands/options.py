@@ -13,6 +13,7 @@ import click
 from pydantic import ValidationError
 
 from app.client.api import Document
+from app.commands.output_folder import output_option
 from app.commands.request_parts import check_declarations, check_request, recipe_of, trigger_of
 from app.core.ids import Prefix, is_id
 from app.core.settings import Settings
@@ -155,12 +156,7 @@ _RUN_OPTIONS = (
 )
 _FOLLOWING_OPTIONS = (
     click.option("--watch", is_flag=True, help="Follow it until it is over."),
-    click.option(
-        "--output",
-        "folder",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Follow it, then download its files here.",
-    ),
+    output_option("Follow it, then download its files here.", default=None),
 )
 JOB_OPTIONS = (*_RUN_OPTIONS, *_DATA_OPTIONS, *_TRIGGER_OPTIONS, *_RECIPE_OPTIONS, *_TEACHER_OPTIONS)
 

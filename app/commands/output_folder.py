@@ -17,13 +17,13 @@ from app.core.artifact_names import is_artifact
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
-def output_option(help_text: str) -> Callable[[Decorated], Decorated]:
-    """Return the option ``--output``, by default ``out``, of a command that always writes files."""
+def output_option(help_text: str, default: Path | None = Path("out")) -> Callable[[Decorated], Decorated]:
+    """Return the option ``--output``; without a default, of a command that need not write files."""
     return click.option(
         "--output",
         "folder",
         type=click.Path(file_okay=False, path_type=Path),
-        default=Path("out"),
+        default=default,
         show_default=True,
         help=help_text,
     )

@@ -10,7 +10,7 @@ from app.client import ProctorClient
 from app.commands import journey
 from app.commands.connection import with_client
 from app.commands.options import following_options
-from app.commands.outcome import ExitCode, Output, proctor_command
+from app.commands.outcome import Output, proctor_command
 from app.commands.output_folder import make_usable
 
 
@@ -27,8 +27,4 @@ def command(*, output: Output, client: ProctorClient, job_id: str, watch: bool, 
     if folder is not None:
         make_usable(folder)
     job = client.retry(job_id)
-    if not watch and folder is None:
-        output.emit(job, str(job["id"]))
-        return ExitCode.ACCEPTED
-    output.remark(f"Job {job['id']}")
-    return journey.finish(client, output, str(job["id"]), folder)
+    return journey.hand_over(client, output, job, watch=watch, folder=folder)

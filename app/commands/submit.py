@@ -12,7 +12,7 @@ from app.client import ProctorClient
 from app.commands import journey
 from app.commands.connection import with_client
 from app.commands.options import TEACHER, JobOptions, following_options, job_options
-from app.commands.outcome import ExitCode, Output, proctor_command
+from app.commands.outcome import Output, proctor_command
 from app.commands.output_folder import make_usable
 
 
@@ -47,11 +47,7 @@ def command(
     if folder is not None:
         make_usable(folder)
     job = journey.submit(client, output, teacher, options)
-    if not watch and folder is None:
-        output.emit(job, str(job["id"]))
-        return ExitCode.ACCEPTED
-    output.remark(f"Job {job['id']}")
-    return journey.finish(client, output, str(job["id"]), folder)
+    return journey.hand_over(client, output, job, watch=watch, folder=folder)
 
 
 def read_labels(labels: Iterable[str]) -> dict[str, str]:

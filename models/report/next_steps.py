@@ -8,8 +8,8 @@ from models.results.verification import VerificationResult
 STILL_BACKDOORED = (
     "Do not deploy this student: a trigger succeeds on it more often than the recipe tolerates. Try another "
     "defense (abd, clip or abd_clip), another data-free method (ood, zskt, cmi or fast) or another seed. "
-    "With labelled clean images auto chooses RobustKD, which was not shown to remove a backdoor "
-    "(docs/results.md)."
+    "With labelled clean images auto chooses RobustKD, which took one backdoor here and left half of "
+    "another (docs/results.md)."
 )
 #: The field of the recipe that says how much a student of each method sees.
 LENGTH_FIELDS = {

@@ -32,7 +32,7 @@ def test_a_student_that_still_obeys_the_trigger_comes_first():
 def test_the_first_advice_claims_no_more_than_was_measured():
     """The check is of a rate above a limit, and nothing showed that RobustKD removes a backdoor."""
     assert "more often than the recipe tolerates" in STILL_BACKDOORED
-    assert "not shown to remove" in STILL_BACKDOORED
+    assert "left half of another" in STILL_BACKDOORED
 
 
 def test_a_weak_student_is_told_how_to_grow():
