@@ -17,7 +17,7 @@ from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
 from app.core.errors import NotFound
 from app.core.settings import embedded_urls
 from app.core.states import Scope
-from app.db.base import make_engine, make_session_factory
+from app.db.base import make_engine, make_session_factory, parse_url
 from app.db.tables import ApiKey
 from app.preparation import TENANT, prepare_database
 from app.services import keys
@@ -53,7 +53,7 @@ def _transaction(home: Path | None, *, kept: bool = False) -> Iterator[Session]:
     """Open the database, made anew if need be; ``kept`` where nothing can be in one that is."""
     settings = settings_of(home=home)
     own = embedded_urls(settings.home)["database_url"]
-    if kept and settings.database_url == own and not Path(own.removeprefix("sqlite:///")).exists():
+    if kept and settings.database_url == own and not Path(parse_url(own).database or "").exists():
         raise CommandError(
             f"There is no home of Proctor at {settings.home}: it has no proctor.db.",
             code="home_missing",
