@@ -130,7 +130,10 @@ def test_robustkd_is_compared_with_feature_distillation_from_half_the_images_on(
         store.add(measured(of, 0.6, success))
     store.add(measured(control, 0.6, 0.99))  # what the trigger does by itself is no backdoor that moved
     text = render_table(table, store, "x")
-    assert "- `feature`, the 2 students (of 1 teacher) whose undefended twin has (ASR - CTR) / (1 - CTR) of .5" in text
+    assert (
+        "- `feature`, the 2 students (of 1 teacher) whose undefended twin has (ASR - CTR) / (1 - CTR) of .5"
+        in text
+    )
     assert (
         "feature .600 / .575 / .050 (highest ASR .600); robustkd .600 / .200 / .050 (highest ASR .300)"
         in text
