@@ -133,7 +133,8 @@ def robustkd_t6(budget: Budget) -> Table:
         "is the paper's .2, whatever it costs. Cheat-KD is the one its text describes, with 300 steps of the "
         "trigger's search, where the published numbers come from the code, with 200 passes"
         if budget == "paper"
-        else "is the loosest that keeps the accuracy: no canary and no recovered trigger has a say in it here"
+        else "is the loosest that keeps the accuracy: no canary and no recovered trigger has a say in it "
+        "here. They could only have chosen a tighter one"
     )
     note = (
         "The triggers are searched, and may work without any backdoor: students of the clean teacher, and of "
