@@ -205,3 +205,19 @@ def test_a_worker_that_stood_still_leaves_the_folder_of_its_successor(
     monkeypatch.setattr(scratch, "prepare", slowly)
     run_job(context, job.id)
     assert successor.exists()
+
+
+def test_an_audit_waits_for_a_folder_of_references_that_is_gone(
+    room: ServiceRoom, context: WorkerContext, tmp_path: Path
+) -> None:
+    """It ran without them and said less, and only the worker's log knew why."""
+    job = room.submit()
+    folder = tmp_path / "references"
+    settings = context.settings.model_copy(update={"calibration_dir": folder})
+    context = replace(context, settings=settings)
+    run_job(context, job.id)
+    waiting = room.job(job.id)
+    assert (waiting.status, waiting.attempt) == (JobStatus.QUEUED, 0)
+    folder.mkdir()
+    run_job(context, job.id)
+    assert room.job(job.id).status == JobStatus.SUCCEEDED
