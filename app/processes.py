@@ -147,9 +147,9 @@ class Supervisor:
         for child in self._children:
             if child.process is None:
                 if now >= child.restart_at:
-                    self._spawn(child)
+                    self._spawn_again(child, now)
             elif (status := child.process.poll()) is not None:
-                self._mourn(child, status, now)
+                self._mourn(child, f"ended with status {status}", now)
 
     def pids(self) -> dict[str, int]:
         """Give the process ids of those that run, by name."""
@@ -188,7 +188,15 @@ class Supervisor:
         child.process = start_child(child.spec)
         child.started_at = self.clock()
 
-    def _mourn(self, child: _Child, status: int, now: float) -> None:
+    def _spawn_again(self, child: _Child, now: float) -> None:
+        """Count a host that has no process, memory or room left just now as another quick death."""
+        try:
+            self._spawn(child)
+        except OSError as error:
+            child.started_at = now
+            self._mourn(child, f"could not be started ({error.strerror})", now)
+
+    def _mourn(self, child: _Child, how: str, now: float) -> None:
         stable = now - child.started_at >= STABLE_S
         child.quick_deaths = 1 if stable else child.quick_deaths + 1
         child.process = None
@@ -196,7 +204,7 @@ class Supervisor:
             raise ChildFailedError(child.spec.name, child.spec.log_path)
         delay_s = min(0.5 * 2 ** (child.quick_deaths - 1), self.max_backoff_s)
         child.restart_at = now + delay_s
-        self.announce(f"{child.spec.name} ended with status {status}; starting it again in {delay_s:g} s")
+        self.announce(f"{child.spec.name} {how}; starting it again in {delay_s:g} s")
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

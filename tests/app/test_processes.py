@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -92,6 +93,28 @@ def test_a_killed_child_comes_back_after_a_pause(supervise, clock: Clock) -> Non
     clock.now += 0.5
     supervisor.tick()
     assert supervisor.pids()["sleeper"] != first
+
+
+def test_a_child_that_cannot_be_started_again_is_tried_once_more(
+    supervise, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended the whole service, for want of a process or of memory at one moment."""
+
+    def full(spec: ChildSpec) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    supervisor = supervise(python("sleeper", SLEEPER))
+    os.kill(supervisor.pids()["sleeper"], signal.SIGKILL)
+    end_of(supervisor, "sleeper")
+    supervisor.tick()
+    clock.now += 0.5
+    with monkeypatch.context() as outage:
+        outage.setattr("app.processes.start_child", full)
+        supervisor.tick()
+    assert supervisor.pids() == {}
+    clock.now += 1.0
+    supervisor.tick()
+    assert "sleeper" in supervisor.pids()
 
 
 def test_the_pause_grows_with_each_quick_death(supervise, clock: Clock) -> None:
