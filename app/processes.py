@@ -223,6 +223,9 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 def stop_on_signals() -> Iterator[threading.Event]:
     """Turn SIGINT and SIGTERM into an event; one that comes while it is set raises ``KeyboardInterrupt``.
 
+    The end of the terminal (SIGHUP) is one too, unless it is ignored, as ``nohup`` has it. It never insists:
+    the kernel and the shell both send one.
+
     Python raises ``KeyboardInterrupt`` wherever it happens to be, also where exceptions are only printed and
     forgotten: in finalizers and weak references' callbacks, of which database pools have many. It raises none
     at all where SIGINT was inherited as ignored, as a shell's background jobs inherit it.
@@ -230,12 +233,15 @@ def stop_on_signals() -> Iterator[threading.Event]:
     stop = threading.Event()
 
     def ask(number: int, frame: object) -> None:
-        del number, frame
-        if stop.is_set():
+        del frame
+        if stop.is_set() and number != signal.SIGHUP:
             raise KeyboardInterrupt
         stop.set()
 
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    asking = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        asking.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, ask) for number in asking}
     try:
         yield stop
     finally:

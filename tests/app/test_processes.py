@@ -239,6 +239,20 @@ def test_a_signal_asks_to_stop_and_a_second_one_insists() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.parametrize("ignored", [False, True])
+def test_the_end_of_the_terminal_asks_to_stop_unless_it_is_ignored(ignored: bool) -> None:
+    """It killed the service outright: jobs lost an attempt, and ``proctor run`` left its home behind."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        with stop_on_signals() as stop:
+            assert (signal.getsignal(signal.SIGHUP) is signal.SIG_DFL) is False
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
+            assert stop.is_set() is not ignored
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_ctrl_c_inside_of_a_finalizer_is_not_lost() -> None:
     class Dying:
         def __del__(self) -> None:
