@@ -73,6 +73,20 @@ def test_a_body_that_stalls_is_given_up(api, monkeypatch):
     assert refused(api, put(api, stalling(), Content_Length="7"), 408, "upload_timed_out")
 
 
+def test_a_key_that_is_revoked_meanwhile_uploads_nothing(api):
+    secret = api.make_key(Scope.SUBMIT)
+
+    async def parts():
+        yield b"wei"
+        api.revoke(secret)
+        yield b"ghts"
+
+    headers = {"Content-Length": "7"}
+    answer = api("PUT", "/v1/teachers/a.pt", key=secret, content=parts(), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert api("GET", "/v1/teachers").json()["data"] == []
+
+
 def test_a_body_that_drips_is_given_up(api, monkeypatch):
     """Its connection and its temporary file were kept for as long as a byte a minute came."""
     monkeypatch.setattr("app.api.uploads.IDLE_TIMEOUT_S", 0.3)
