@@ -42,11 +42,6 @@ class Unit(nn.Module):
             self.bn3 = nn.BatchNorm2d(width)
         self.bottleneck = bottleneck
 
-    @property
-    def last_norm(self) -> nn.BatchNorm2d:
-        """The BatchNorm before the sum."""
-        return self.bn4 if self.bottleneck else self.bn3
-
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
         out = functional.relu(self.bn2(self.conv1(self.bn1(x))))
@@ -103,22 +98,40 @@ class PyramidNet(ChainedClassifier):
         pooled = functional.relu(self.bn_final(x)).mean(dim=(2, 3))
         return self.fc(pooled), pooled
 
+    @property
+    def feature_channels(self) -> tuple[int, ...]:
+        """Channels behind the next bottleneck's first convolution; before a unit of two, the stage's own."""
+        units = map(self._next_unit, range(len(self.stage_channels) - 1))
+        read = [unit.conv1.out_channels if unit.bottleneck else unit.conv1.in_channels for unit in units]
+        return (*read, self.stage_channels[-1])
+
+    def _next_unit(self, index: int) -> Unit:
+        """Return the first unit behind stage ``index``, which is not the last stage."""
+        return cast(Unit, self.layer(index + 1)[0])
+
     def margin_norm(self, index: int) -> nn.BatchNorm2d:
-        """Return the final BatchNorm for the last stage, else the one before the last unit's sum."""
+        """Return the last BatchNorm that ``prerelu`` applies."""
         if index == len(self.stage_channels) - 1:
             return self.bn_final
-        return cast(Unit, self.layer(index)[-1]).last_norm
+        unit = self._next_unit(index)
+        return unit.bn2 if unit.bottleneck else unit.bn1
 
     def prerelu(self, index: int, stage_output: Tensor) -> Tensor:
-        """Apply the final BatchNorm to the last stage, as a function: its buffers do not move."""
-        if index < len(self.stage_channels) - 1:
-            return stage_output
-        norm = self.bn_final
-        return running_norm(norm, stage_output)
+        """Read on to the next ReLU, with running statistics, as a function: no buffers move.
+
+        From the last stage that is the final BatchNorm. From another, a bottleneck's BN-1x1-BN; a unit of two
+        convolutions strides in its first, so there it is the first BatchNorm alone and no ReLU follows (Heo
+        et al., ICCV 2019, as their code has it).
+        """
+        if index == len(self.stage_channels) - 1:
+            return running_norm(self.bn_final, stage_output)
+        unit = self._next_unit(index)
+        x = running_norm(unit.bn1, stage_output)
+        return running_norm(unit.bn2, unit.conv1(x)) if unit.bottleneck else x
 
     def is_rectified(self, index: int) -> bool:
-        """Say whether the final BatchNorm and its ReLU follow; a unit begins without a ReLU."""
-        return index == len(self.stage_channels) - 1
+        """Say whether a ReLU follows what ``prerelu`` returns."""
+        return index == len(self.stage_channels) - 1 or self._next_unit(index).bottleneck
 
     def stage_convolutions(self, index: int) -> list[nn.Conv2d]:
         """List the convolutions of layer ``index + 1``."""

@@ -97,8 +97,13 @@ class StagedClassifier(nn.Module, ABC):
             edit: Replaces the raw output of stage i; the replacement feeds the next stage and is returned.
         """
 
+    @property
+    def feature_channels(self) -> tuple[int, ...]:
+        """Channels of what ``prerelu`` returns for each stage: the stage's own, unless a network reads on."""
+        return self.stage_channels
+
     def prerelu(self, index: int, stage_output: Tensor) -> Tensor:
-        """Return the feature that the next ReLU will see, (N, C_i, H_i, W_i).
+        """Return the feature that the next ReLU will see, (N, feature_channels[index], H_i, W_i).
 
         Networks that normalize before the next ReLU override this; for the others a stage already ends there.
         """

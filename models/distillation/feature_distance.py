@@ -2,9 +2,9 @@
 
 The distance of overhaul feature distillation (Heo et al., ICCV 2019): the teacher's feature passes a ReLU
 whose floor is not zero but the mean of the channel's negative half, and the student is not pulled where both
-are at or below that floor. Where no ReLU follows a stage (MobileNetV2, PyramidNet but for its last stage,
-networks with other activations), the original goes on into the next unit or says nothing; here all responses
-of the stage are compared, for nothing discards the negative ones.
+are at or below that floor. Where no ReLU follows (MobileNetV2, PyramidNets of two convolutions a unit but for
+their last stage, networks with other activations), all responses of the stage are compared, for nothing
+discards the negative ones.
 """
 
 from __future__ import annotations

@@ -57,9 +57,8 @@ class FeatureTask:
         self.margins = [_margins(self.teacher, index) for index in stages]
         generator = make_generator(seed, "connectors")
         device = next(student.parameters()).device
-        self.connectors = Connectors(student.stage_channels, self.teacher.stage_channels, generator).to(
-            device
-        )
+        channels = student.feature_channels, self.teacher.feature_channels
+        self.connectors = Connectors(*channels, generator).to(device)
         # In this order, so that in a run of one to three steps the higher rate holds where two coincide.
         self.decays = {3 * steps // 4: 0.01, steps // 2: 0.1, 0: 1.0}
         self.optimizer = self._optimizer(recipe.learning_rate)
@@ -124,7 +123,7 @@ def _margins(teacher: StagedClassifier, index: int) -> Tensor | None:
         return None
     norm = teacher.margin_norm(index)
     if norm is None:
-        return torch.zeros(teacher.stage_channels[index], device=next(teacher.parameters()).device)
+        return torch.zeros(teacher.feature_channels[index], device=next(teacher.parameters()).device)
     return channel_margins(norm)
 
 

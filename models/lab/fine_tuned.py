@@ -112,12 +112,13 @@ def _under_clipping(shop: Workshop, start: PixelClassifier, trigger: Trigger) ->
     attack, seed = shop.recipe.attack, shop.recipe.seed
     images, labels = _with_copies(shop, trigger)
     how = replace(_how(shop), epochs=1)
+    bounded = attack.clipping.weight > 0.0
     for epoch in range(attack.fine_tune.epochs):
         made = shop.train(
             f"poisoned, epoch {epoch}", images, labels, how=how,
             seed=derive_seed(seed, f"epoch {epoch}") % 2**31,
             start=start,
-            term=UnderClipping(shop.teacher(start), attack.clipping, seed=seed),
+            term=UnderClipping(shop.teacher(start), attack.clipping, seed=seed) if bounded else None,
         )  # fmt: skip
         start = made.classifier
     return made

@@ -8,7 +8,7 @@ from models.probes.doubts import Doubts
 from models.probes.effort import EFFORTS
 from models.probes.findings import Findings
 from models.probes.not_run import why_not_run
-from models.probes.probe_images import FEWEST_CLEAN_IMAGES, MOST_CLEAN_IMAGES, enough_clean_images
+from models.probes.probe_images import COMPARED_CLEAN_IMAGES, FEWEST_CLEAN_IMAGES, enough_clean_images
 from models.recipes.probe import ProbeRecipe
 from models.recipes.probe_catalog import CHANNEL_IMAGES, PROBES, find_probe
 from models.results.audit import BackdoorVerdict, Hazard
@@ -16,6 +16,8 @@ from models.results.calibration import CalibrationResult
 
 #: What makes references, and what an audit under other conditions loses without new ones.
 _COMMAND = "proctor calibrate"
+#: So many clean images let classes be compared as they are in other audits.
+_COMPARABLE = 2 * COMPARED_CLEAN_IMAGES
 _LOSES = " The clean references of this audit do not fit that one: have others scored"
 
 
@@ -56,13 +58,6 @@ def name_not_tested(findings: Findings, image_source: str, data: AuditData) -> t
             f"Behavior on the images the network was made for: {few}; patches of photographs stood in."
         )
     lines += _false_positives(findings.calibration)
-    compared = findings.calibration is not None and findings.calibration.p_value is not None
-    if compared and image_source == "clean images" and data.images is not None:
-        searched = min(len(data.images), MOST_CLEAN_IMAGES) // 2
-        lines.append(
-            f"How the number of clean images moves the scores: the searches saw {searched} here, those of "
-            "the references maybe more or fewer, which no set records. With few images smaller patches do."
-        )
     return tuple(lines)
 
 
@@ -117,11 +112,17 @@ def give_advice(
     compared = findings.calibration is not None and findings.calibration.decides
     if not enough_clean_images(data):
         lines.append(
-            f"Give at least {FEWEST_CLEAN_IMAGES} clean images; labels let accuracy be measured too."
+            f"Give at least {FEWEST_CLEAN_IMAGES} clean images, better {_COMPARABLE}; "
+            "labels let accuracy be measured too."
             + (f"{_LOSES} with such images ({_COMMAND} --images)." if compared else "")
         )
     elif data.labels is None:
         lines.append("Give labels for the clean images: accuracy can then be measured.")
+    if data.images is not None and FEWEST_CLEAN_IMAGES <= len(data.images) < _COMPARABLE:
+        lines.append(
+            f"Give {_COMPARABLE} clean images or more: among fewer, smaller patches do, so scores cannot be "
+            "compared with those of most references."
+        )
     if any(report.origin == "given" for report in findings.triggers):
         lines.append(
             "A given trigger proves something only if it was known beforehand: the success of one that was "

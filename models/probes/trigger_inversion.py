@@ -78,7 +78,7 @@ def compare_classes(
 
     Args:
         classifier: Takes pixels in [0, 1]; in eval mode.
-        images: ``search`` is used.
+        images: ``compared`` is used.
         kind: What is searched.
         classes: The classes to compare, at least two.
         num_classes: K.
@@ -98,7 +98,7 @@ def compare_classes(
     labels = torch.tensor(list(classes))
     found = _SEARCHES[kind](
         classifier,
-        images.search,
+        images.compared,
         labels,
         SearchPlan(
             steps=effort.patch_steps if kind == "patch" else effort.perturbation_steps,

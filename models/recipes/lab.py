@@ -95,8 +95,9 @@ class UnderClippingRecipe:
     """Surrogate images whose activations give the bounds, anew before every epoch."""
     patch_style: PatchStyle = "photo"
     """Of the surrogate images."""
-    weight: Annotated[float, Interval(gt=0.0, le=1e3)] = 1.0
-    """Of the bounded network's cross entropy beside the plain one's."""
+    weight: Annotated[float, Interval(ge=0.0, le=1e3)] = 1.0
+    """Of the bounded network's cross entropy beside the plain one's. 0 leaves the bounds out, which is the
+    attack's control: the same fine-tuning, by an attacker who knows nothing."""
 
 
 @recipe

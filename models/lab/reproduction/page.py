@@ -15,7 +15,7 @@ from models.recipes.lab import TeacherRecipe
 from models.results.rate import Rate
 
 _EMPTY = "—"
-#: From which attack success of the undefended student on a backdoor counts as moved.
+#: From which ``_moved_share`` of the undefended student on a backdoor counts as moved.
 _MOVED, _MOVED_BY_FEATURES = 0.8, 0.5
 _ADAPTIVE = frozenset({"under_clipping", "margin_evasion"})
 
@@ -210,9 +210,7 @@ def _means(cells: Sequence[Measured], columns: Sequence[str]) -> list[str]:
         moved = {
             (cell.row, cell.seed)
             for cell in cells
-            if cell.column == f"{method}/none"
-            and cell.attack_success is not None
-            and cell.attack_success.value >= least
+            if cell.column == f"{method}/none" and _moved_share(cell) >= least
         }
         if not moved:
             continue
@@ -225,11 +223,21 @@ def _means(cells: Sequence[Measured], columns: Sequence[str]) -> list[str]:
                 parts.append(f"{told}{_twins_of(found, moved, cells, method)})")
         lines.append(
             f"- `{method}`, the {_counted(len(moved), 'student')} (of "
-            f"{_counted(len({row for row, _ in moved}), 'teacher')}) whose undefended twin has an ASR of "
-            f"{_least(least)} or more, mean ACC / ASR / CTR over the teachers: "
+            f"{_counted(len({row for row, _ in moved}), 'teacher')}) whose undefended twin has "
+            f"(ASR - CTR) / (1 - CTR) of {_least(least)} or more, mean ACC / ASR / CTR over the teachers: "
             f"{'; '.join(parts)}."
         )
     return lines
+
+
+def _moved_share(cell: Measured) -> float:
+    """Return the trigger's doing: of the images that do not go to the target anyway, the share it moves.
+
+    Success alone counts bias as transfer: a student that names the target for half of all images needs no
+    trigger for half of its success.
+    """
+    success, without = _value(cell.attack_success) or 0.0, _value(cell.clean_target_rate) or 0.0
+    return (success - without) / (1.0 - without) if without < 1.0 else 0.0
 
 
 def _counted(number: int, noun: str) -> str:

@@ -29,6 +29,10 @@ from models.recipes.protect import ProtectRecipe
 from models.results.protection import Source
 from models.results.rate import Rate
 
+#: Of the twin that is the nasty ones' control, trained as they are and towards the labels alone: a recipe's
+#: omega is above 0, and the term of this one is lost when float32 adds it to the cross-entropy.
+NO_OMEGA = 1e-9
+
 
 @dataclass(frozen=True)
 class ProtectionCell:
@@ -48,7 +52,11 @@ class ProtectionCell:
         return {
             "labels": "the labels alone",
             "original": "the network itself",
-            "nasty": f"its nasty twin, omega {self.recipe.omega:g}",
+            "nasty": (
+                "its honest twin"
+                if self.recipe.omega == NO_OMEGA
+                else f"its nasty twin, omega {self.recipe.omega:g}"
+            ),
         }[self.source]
 
     @property

@@ -16,7 +16,7 @@ from models.lab.reproduction import budgets
 from models.lab.reproduction.budgets import Budget
 from models.lab.reproduction.cell import Cell, PublicTeacher, StudentMethod
 from models.lab.reproduction.paper import ABD_CMI, ABD_OOD, ABD_ZSKT, ROBUSTKD, PaperTable
-from models.lab.reproduction.protection import ProtectionCell
+from models.lab.reproduction.protection import NO_OMEGA, ProtectionCell
 from models.recipes.job import Recipe
 from models.recipes.lab import AttackRecipe, FineTuneRecipe, TeacherRecipe, UnderClippingRecipe
 from models.recipes.plan import AppliedDefense
@@ -133,7 +133,8 @@ def robustkd_t6(budget: Budget) -> Table:
         "is the paper's .2, whatever it costs. Cheat-KD is the one its text describes, with 300 steps of the "
         "trigger's search, where the published numbers come from the code, with 200 passes"
         if budget == "paper"
-        else "is the loosest that keeps the accuracy: no canary and no recovered trigger has a say in it here"
+        else "is the loosest that keeps the accuracy: no canary and no recovered trigger has a say in it "
+        "here. They could only have chosen a tighter one"
     )
     note = (
         "The triggers are searched, and may work without any backdoor: students of the clean teacher, and of "
@@ -158,12 +159,16 @@ def _feature_students(kind: Literal["cheat_kd", "latent"], recipe: Recipe, budge
 
 
 def nasty_t1(budget: Budget) -> Table:
-    """Nasty Teacher, table 1: a plain CNN learns from labels, from a network and from its nasty twin."""
+    """Nasty Teacher, table 1: a plain CNN learns from labels, from a network and from its nasty twin.
+
+    An honest twin, trained as the nasty ones are but for omega, tells what that training does by itself.
+    """
     name = "resnet-18" if budget == "paper" else "resnet-20"
     epochs = budgets.protection(budget, 0.04).epochs
     teacher = replace(budgets.cifar_teacher(budget), architecture=name, epochs=epochs)
     students: tuple[tuple[Source, float], ...] = (
-        ("labels", 0.004), ("original", 0.004), ("nasty", 0.004), ("nasty", 0.04),
+        ("labels", 0.004), ("original", 0.004), ("nasty", NO_OMEGA), ("nasty", 0.004),
+        ("nasty", 0.04),
     )  # fmt: skip
     cells = [
         ProtectionCell(teacher, source, budgets.protection(budget, omega), seed)
@@ -175,13 +180,17 @@ def nasty_t1(budget: Budget) -> Table:
         "The paper, ResNet-18, %: network 95.13, nasty 94.56; plain CNN from labels 86.64, from the network "
         "87.75, from the nasty one 82.46. Network and twin are trained alike in length and data only: the "
         "twin's crops are mirrored at their edges (the students', too) where the network's are padded with "
-        "zeros, and it has plain momentum and no warm-up."
+        "zeros, and it has plain momentum and no warm-up. So the nasty twins are to be compared with the "
+        "honest one, which differs from them in omega alone."
     )
     return Table("nasty-t1", title, "cifar10", tuple(cells), note=note)
 
 
 def clip_attacker(budget: Budget) -> Table:
-    """An attacker who knows the clipped teacher, on digits: poisoned as usual, and under its bounds."""
+    """An attacker who knows the clipped teacher, on digits: poisoned as usual, and under its bounds.
+
+    The second is a clean teacher that was fine-tuned. The third row is, too, but without the bounds.
+    """
     recipe = budgets.digits(budget)
     cells = []
     for trigger in ("badnets_grid", "watermark_substitute", "l2_inv_substitute"):
@@ -192,11 +201,14 @@ def clip_attacker(budget: Budget) -> Table:
             fine_tune=FineTuneRecipe(epochs=12, batch_size=64),
             clipping=UnderClippingRecipe(patch_style="strokes"),
         )
-        for row, teacher in (
-            (trigger, usual),
-            (f"{trigger}, under clipping", replace(usual, attack=attack)),
+        alone = replace(attack, clipping=replace(attack.clipping, weight=0.0))
+        for row, teacher, defenses in (
+            (trigger, usual, _DEFENSES),
+            (f"{trigger}, under clipping", replace(usual, attack=attack), _DEFENSES),
+            (f"{trigger}, fine-tuned without bounds", replace(usual, attack=alone), ("none", "clip")),
         ):
-            cells += students(row, teacher, "ood", "wrn-10-1", recipe, seeds=range(2))
+            made = students(row, teacher, "ood", "wrn-10-1", recipe, seeds=range(2))
+            cells += [cell for cell in made if cell.defense in defenses]
     return Table("clip-attacker", "An attacker who knows the clipped teacher, digits", "digits", tuple(cells))
 
 

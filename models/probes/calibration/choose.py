@@ -15,12 +15,18 @@ _WORDS = {
     "num_classes": "number of classes",
     "input_size": "input size",
     "images": "images that the probes searched on",
+    "searched": "number of images that classes were compared on",
     "patch_style": "patch style",
     "budget": "budget",
     "effort": "effort of the probes (they have changed since)",
     "scoring_version": "version of the probes (they have changed since)",
     "task": "task",
 }
+
+
+#: What differs when something else does: the sizes of every search follow from the budget, the number of
+#: patches too, and that of clean images has no meaning for patches.
+_FOLLOW = {"budget": ("effort", "searched"), "images": ("searched",)}
 
 
 @dataclass(frozen=True)
@@ -72,12 +78,12 @@ def _worth(conditions: Conditions, found: ReferenceSet, task: str | None) -> tup
 
 
 def _differences(wanted: Conditions, found: ReferenceSet, task: str | None) -> list[str]:
-    """Name what keeps a set from fitting; the effort follows from the budget."""
+    """Name what keeps a set from fitting, and not what follows from it."""
     offered = found.conditions
     names = [field.name for field in fields(Conditions) if field.name != "architecture"]
     different = [name for name in names if getattr(wanted, name) != getattr(offered, name)]
-    if "budget" in different and "effort" in different:
-        different.remove("effort")
+    followed = {name for cause, names in _FOLLOW.items() if cause in different for name in names}
+    different = [name for name in different if name not in followed]
     if task is not None and found.task not in {None, task}:
         different.append("task")
     related = _related(wanted.architecture, offered.architecture)

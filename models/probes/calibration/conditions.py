@@ -7,7 +7,7 @@ from dataclasses import asdict
 from models.data.bundle import AuditData
 from models.probes.calibration.reference_set import Conditions, ImageTier
 from models.probes.effort import EFFORTS
-from models.probes.probe_images import enough_clean_images
+from models.probes.probe_images import count_compared, enough_clean_images
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.job import Recipe
 
@@ -24,14 +24,15 @@ def conditions_of(spec: ArchitectureSpec, data: AuditData, recipe: Recipe) -> Co
         recipe: Budget and patch style count.
     """
     images: ImageTier = "patches of given photographs" if data.photographs else "patches"
-    clean = enough_clean_images(data)
+    clean, effort = enough_clean_images(data), EFFORTS[recipe.probe.budget]
     return Conditions(
         architecture=spec.name,
         num_classes=spec.num_classes,
         input_size=spec.input_size,
         images="clean images" if clean else images,
+        searched=count_compared(data, patches=effort.surrogate_images),
         patch_style=None if clean else recipe.ood.patch_style,
         budget=recipe.probe.budget,
-        effort=asdict(EFFORTS[recipe.probe.budget]),
+        effort=asdict(effort),
         scoring_version=SCORING_VERSION,
     )

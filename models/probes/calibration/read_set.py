@@ -148,6 +148,7 @@ def _conditions(document: dict[str, Any]) -> Conditions:
         num_classes=_count(document["num_classes"], 2, 1_000, "num_classes"),
         input_size=_count(document["input_size"], 8, MAX_INPUT_SIZE, "input_size"),
         images=images,
+        searched=_count(document["searched"], 1, 10**6, "searched"),
         patch_style=_choice(document["patch_style"], styles, "patch_style"),
         budget=_choice(document["budget"], get_args(Budget), "budget"),
         effort={

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from models.recipes.ood import PatchStyle
 from models.recipes.probe import Budget
 
-SCHEMA, SCHEMA_VERSION = "proctor.calibration", 2
+SCHEMA, SCHEMA_VERSION = "proctor.calibration", 3
 
 ImageTier = Literal["patches", "patches of given photographs", "clean images"]
 #: Photographs that one user gave are nobody else's.
@@ -32,6 +32,8 @@ class Conditions:
     """Side in pixels."""
     images: ImageTier
     """What the probes searched on."""
+    searched: int
+    """On how many of them classes were compared."""
     patch_style: PatchStyle | None
     """How patches look; None with clean images."""
     budget: Budget

@@ -31,6 +31,7 @@ PAIRS = [
     ("wrn-10-2", "resnet-20", 8),
     ("resnet-20", "wrn-10-1", 8),
     ("pyramidnet-110-84", "wrn-10-1", 8),
+    ("pyramidnet-164-24", "pyramidnet-110-48", 8),
     ("wrn-10-2-biased", "wrn-10-1", 8),
     ("vgg-11-bn-w16", "vgg-11-bn-w16", 32),
     ("vgg-small-elu", "vgg-small-elu", 16),

@@ -94,3 +94,13 @@ def test_every_epoch_has_new_bounds(monkeypatch):
     make(recipe(kind="under_clipping", clipping=RECIPE))
     first, second = made
     assert all(not first[name].equal(second[name]) for name in first)
+
+
+def test_at_weight_zero_nothing_is_bounded_and_the_fine_tuning_is_the_same(monkeypatch):
+    """The control of an attack whose network is fine-tuned, too: what the bounds' share of it is."""
+    plain = make(recipe(kind="under_clipping", clipping=replace(RECIPE, weight=0.0)))
+    bounded = make(recipe(kind="under_clipping", clipping=replace(RECIPE, weight=1e-30)))
+    assert "clipped_loss" in bounded.curve[-1].values
+    assert "clipped_loss" not in plain.curve[-1].values
+    first, other = (made.curve[0].values for made in (plain, bounded))
+    assert first["loss"] == pytest.approx(other["label_loss"])  # same start, same batch

@@ -40,10 +40,17 @@ def test_no_references_are_promised_to_an_audit_on_given_photographs(images: int
 def test_what_would_lose_the_references_is_said() -> None:
     lines = give_advice("suspected", "low", AuditData(), ProbeRecipe(), findings(calibration=DECIDES))
     images, budget = (line for line in lines if "The clean references of this audit do not fit" in line)
-    assert images.startswith("Give at least 50 clean images")
+    assert images.startswith("Give at least 50 clean images, better 200;")
     assert images.endswith("have others scored with such images (proctor calibrate --images).")
     assert budget.startswith("Run the audit again with budget thorough; it compares all classes")
     assert not any("19 of them" in line for line in lines)
+
+
+@pytest.mark.parametrize(("images", "told"), [(49, False), (50, True), (199, True), (200, False)])
+def test_too_few_images_to_compare_scores_are_said(images: int, told: bool) -> None:
+    data = AuditData(images=torch.zeros(images, 3, 8, 8, dtype=torch.uint8))
+    lines = give_advice("suspected", "low", data, ProbeRecipe(), findings())
+    assert any(line.startswith("Give 200 clean images or more") for line in lines) is told
 
 
 @pytest.mark.parametrize("given", [False, True])

@@ -118,17 +118,6 @@ def test_what_the_p_values_may_not_claim_is_said(n: int, said: str) -> None:
     assert said in " ".join(name_not_tested(found(QUIET, n=n), "surrogate patches", AuditData()))
 
 
-def test_that_references_may_have_seen_more_images_is_said_where_images_were_searched() -> None:
-    given = AuditData(images=torch.zeros(51, 3, 8, 8, dtype=torch.uint8))
-    lines = name_not_tested(found(QUIET), "clean images", given)
-    assert any("the searches saw 25 here" in line for line in lines)
-    assert not any(
-        "searches saw" in line for line in name_not_tested(found(QUIET), "surrogate patches", given)
-    )
-    alone = Findings((QUIET,), (), (), (), frozenset())
-    assert not any("searches saw" in line for line in name_not_tested(alone, "clean images", given))
-
-
 def test_why_there_is_no_calibration_is_said() -> None:
     findings = Findings((QUIET,), (), (), (), frozenset(), calibrate([QUIET], conditions(), [])[1])
     lines = " ".join(name_not_tested(findings, "surrogate patches", AuditData()))

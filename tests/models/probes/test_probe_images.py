@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from models.data.bundle import AuditData
-from models.probes.probe_images import FEWEST_CLEAN_IMAGES, MOST_CLEAN_IMAGES, probe_images
+from models.probes.probe_images import (
+    FEWEST_CLEAN_IMAGES,
+    MOST_CLEAN_IMAGES,
+    count_compared,
+    probe_images,
+)
 from tests.models.probes.planted import SIZE, quadrant_images
 
 
@@ -51,6 +56,16 @@ def test_the_tier_is_that_of_the_images_searched_on(count: int, labelled: bool, 
     given = numbered(count)
     data = given if labelled else AuditData(images=given.images)
     assert probe_images(data, size=SIZE, patches=20, style="photo", seed=0).tier == tier
+
+
+@pytest.mark.parametrize(("count", "compared"), [(49, 10), (51, 25), (199, 99), (200, 100), (500, 100)])
+def test_classes_are_compared_on_as_many_images_in_every_audit_that_has_them(
+    count: int, compared: int
+) -> None:
+    data = AuditData(images=numbered(count).images)
+    images = probe_images(data, size=SIZE, patches=20, style="photo", seed=0)
+    assert len(images.compared) == compared == count_compared(data, patches=20)
+    assert torch.equal(images.compared, images.search[:compared])
 
 
 def test_too_few_clean_images_are_replaced_by_patches() -> None:

@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -138,3 +139,21 @@ def test_teachers_are_measured_in_the_format_the_student_learns_in(monkeypatch: 
         )
         clean_accuracy(teacher, images, labels)
     assert seen == [torch.float32, torch.bfloat16]
+
+
+def test_triggers_and_canaries_can_only_move_the_choice_down_the_list() -> None:
+    """What docs/methods.md says of them: accuracy alone takes the first that keeps it."""
+    thresholds = RobustKDRecipe().thresholds
+    recipe = RobustKDRecipe()
+
+    def chosen(found: list[Candidate]) -> int:
+        end = next((n for n, one in enumerate(found, 1) if acceptable(one, recipe)), len(found))
+        return thresholds.index(choose(found[:end], recipe).threshold)
+
+    moved = set()
+    for drops in itertools.product((0.0, 0.1), repeat=len(thresholds)):
+        for rates in itertools.product((0.05, 0.5, 0.9), repeat=len(thresholds)):
+            told = [candidate(*three) for three in zip(thresholds, drops, rates, strict=True)]
+            alone = chosen([replace(one, trigger_success=None) for one in told])
+            moved.add(chosen(told) - alone)
+    assert min(moved) == 0 < max(moved)

@@ -101,6 +101,21 @@ def test_defenses_are_compared_where_the_backdoor_moved(store: Store) -> None:
     )
 
 
+def test_bias_towards_the_target_is_no_transfer(store: Store) -> None:
+    """A student of a blended picture had .803, and .405 without the trigger; a watermark's .990 and .327."""
+    for of, success, without in zip(CELLS[:2], (0.803, 0.99), (0.405, 0.327), strict=True):
+        store.add(replace(measured(of, 0.6, success), clean_target_rate=Rate(without, 0.0, 1.0, 900)))
+    text = render_table(TABLE, store, "x")
+    assert "the 1 student (of 1 teacher) whose undefended twin has (ASR - CTR) / (1 - CTR) of .8" in text
+    assert "zskt .600 / .990 / .327" in text
+
+
+def test_a_student_that_names_one_class_has_taken_nothing_over(store: Store) -> None:
+    collapsed = replace(measured(CELLS[0], 0.1, 1.0), clean_target_rate=Rate(1.0, 1.0, 1.0, 900))
+    store.add(collapsed)
+    assert "- `zskt`" not in render_table(TABLE, store, "x")
+
+
 def test_robustkd_is_compared_with_feature_distillation_from_half_the_images_on(store: Store) -> None:
     """Its undefended twin has a method of its own, and features pass a backdoor on less often."""
     rows = [(row, seed) for row in ("cheat_kd", "latent") for seed in (0, 1)]
@@ -111,13 +126,16 @@ def test_robustkd_is_compared_with_feature_distillation_from_half_the_images_on(
     ]
     control = replace(cells[0], row="cheat_kd, clean teacher", trigger_of=TeacherRecipe(epochs=3))
     table = replace(TABLE, cells=(*cells, control))
-    for of, success in zip(cells, (0.6, 0.1, 0.5, 0.3, 0.4, 0.9, 0.49, 0.9), strict=True):
+    for of, success in zip(cells, (0.6, 0.1, 0.55, 0.3, 0.4, 0.9, 0.52, 0.9), strict=True):
         store.add(measured(of, 0.6, success))
     store.add(measured(control, 0.6, 0.99))  # what the trigger does by itself is no backdoor that moved
     text = render_table(table, store, "x")
-    assert "- `feature`, the 2 students (of 1 teacher) whose undefended twin has an ASR of .5" in text
     assert (
-        "feature .600 / .550 / .050 (highest ASR .600); robustkd .600 / .200 / .050 (highest ASR .300)"
+        "- `feature`, the 2 students (of 1 teacher) whose undefended twin has (ASR - CTR) / (1 - CTR) of .5"
+        in text
+    )
+    assert (
+        "feature .600 / .575 / .050 (highest ASR .600); robustkd .600 / .200 / .050 (highest ASR .300)"
         in text
     )
     assert "- `robustkd`" not in text

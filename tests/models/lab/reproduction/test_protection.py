@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 
 from models.data.labelled import LabelledImages
+from models.distillation.nasty.self_undermining import nasty_loss
 from models.engine.monitor import Monitor, ResumeState, SilentMonitor
 from models.lab.reproduction.cell import Measured
-from models.lab.reproduction.protection import ProtectionCell
+from models.lab.reproduction.protection import NO_OMEGA, ProtectionCell
 from models.lab.reproduction.run import run_table
 from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import Table, find_table
@@ -88,11 +89,31 @@ def test_a_twin_is_trained_from_new_weights_and_no_longer_than_the_network() -> 
     """From the network's own weights it trained twice as long, and taught better than it."""
     for budget in ("small", "medium", "paper"):
         table = find_table("nasty-t1", budget)
-        assert len({each.key for each in table.cells}) == len(table.cells) == 12
+        assert len({each.key for each in table.cells}) == len(table.cells) == 15
         for each in table.cells:
             assert isinstance(each, ProtectionCell)
             assert each.recipe.start == "scratch"
             assert each.recipe.epochs == each.teacher.epochs
+
+
+def test_nasty_twins_stand_beside_an_honest_one_that_differs_in_omega_alone() -> None:
+    """The network itself was trained by another loop: what its students lacked may have come from that."""
+    twins = [each for each in find_table("nasty-t1", "small").cells if each.source == "nasty"]
+    assert list(dict.fromkeys(each.row for each in twins)) == [
+        "its honest twin",
+        "its nasty twin, omega 0.004",
+        "its nasty twin, omega 0.04",
+    ]
+    assert len({replace(each, recipe=replace(each.recipe, omega=1.0)) for each in twins}) == 3  # the seeds
+
+
+def test_an_honest_twin_learns_the_labels_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, original = 5.0 * torch.randn(2, 64, 10, generator=generator)
+    labels = torch.arange(64) % 10
+    parts = nasty_loss(logits, original, labels, omega=NO_OMEGA, temperature=4.0)
+    assert parts["divergence"] > 1.0
+    assert parts["loss"] == parts["label_loss"]
 
 
 def test_the_papers_budget_is_the_papers_first_row() -> None:

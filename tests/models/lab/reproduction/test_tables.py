@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -50,6 +51,16 @@ def test_each_feature_attack_has_a_control_of_the_clean_teacher_and_of_the_label
         assert clean.teacher == labels.teacher == matched_clean(cell.teacher)
         assert clean.recipe == cell.recipe
         assert labels.recipe.robustkd.feature.feature_weight == 0.0
+
+
+def test_the_attack_on_bounds_has_a_control_that_differs_in_their_weight_alone() -> None:
+    cells = find_table("clip-attacker", "small").cells
+    attacked = {cell.row: cell.teacher for cell in cells if cell.row.endswith("under clipping")}
+    control = {cell.row: cell.teacher for cell in cells if cell.row.endswith("without bounds")}
+    for made, alone in zip(attacked.values(), control.values(), strict=True):
+        clipping = replace(made.attack.clipping, weight=0.0)
+        assert alone == replace(made, attack=replace(made.attack, clipping=clipping))
+    assert {cell.column for cell in cells if cell.row in control} == {"ood/none", "ood/clip"}
 
 
 def test_the_papers_length_has_the_papers_stretch_of_retrospection() -> None:

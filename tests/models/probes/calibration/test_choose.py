@@ -25,6 +25,7 @@ def test_a_set_under_the_same_conditions_fits() -> None:
         ({"input_size": 32}, "input size (32 there, 16 here)"),
         ({"budget": "quick"}, "budget (quick there, standard here)"),
         ({"images": "clean images", "patch_style": None}, "images that the probes searched on"),
+        ({"searched": 60}, "number of images that classes were compared on (60 there, 500 here)"),
         ({"architecture": "vgg-11"}, "architecture (vgg-11 there, wrn-16-1 here)"),
         ({"effort": {"patch_steps": 1}}, "they have changed since"),
         ({"scoring_version": 9}, "they have changed since"),
@@ -36,8 +37,8 @@ def test_what_keeps_a_set_from_fitting_is_named(change: dict[str, object], word:
     assert word in choice.reason
 
 
-def test_another_budgets_effort_is_no_change_of_the_probes() -> None:
-    other = made_set(19, budget="quick", effort={"patch_steps": 1})
+def test_what_follows_from_another_budget_is_no_difference_of_its_own() -> None:
+    other = made_set(19, budget="quick", effort={"patch_steps": 1}, searched=300)
     reason = choose_set(conditions(), [other]).reason
     assert reason.endswith("differs in: budget (quick there, standard here).")
 

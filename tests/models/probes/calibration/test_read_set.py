@@ -65,7 +65,7 @@ HOSTILE: dict[str, bytes] = {
     "a true score": content(put("references", 0, "scores", "mmbd", value=True)),
     "a key twice": content().replace(b'"name":', b'"name": "other", "name":', 1),
     "another schema": content(put("schema", value="proctor.report")),
-    "a later version": content(put("schema_version", value=3)),
+    "a later version": content(put("schema_version", value=4)),
     "a task with markup": content(put("task", value="<b>")),
     "a profile of too few classes": content(put("references", 0, "profiles", value={"mmbd": [0.1] * 9})),
     "a profile in words": content(put("references", 0, "profiles", value={"mmbd": ["0"] * 10})),

@@ -31,6 +31,14 @@ def test_audits_of_the_demos_teacher_find_references(data: AuditData, name: str)
     assert choice.found.task == recipe.probe.task == "digits"
 
 
+def test_with_fewer_images_than_its_references_had_an_audit_finds_none() -> None:
+    recipe = recipe_from(Recipe, json.loads(DEMO.read_text()))
+    few = AuditData(images=torch.zeros(199, 3, 16, 16, dtype=torch.uint8))
+    choice = choose_set(conditions_of(ArchitectureSpec("wrn-10-2", 10, 16), few, recipe), shipped_sets())
+    assert choice.found is None
+    assert "number of images that classes were compared on (100 there, 99 here)" in choice.reason
+
+
 def test_every_set_is_large_enough_and_holds_hard_cases() -> None:
     assert shipped_sets()
     for found in shipped_sets():
@@ -42,7 +50,13 @@ def test_every_set_is_large_enough_and_holds_hard_cases() -> None:
 
 @pytest.mark.parametrize(
     ("audited", "of"),
-    [("vgg-small-elu", "vgg-small-elu"), ("resnet-20", "resnet-20"), ("resnet-56", "resnet-20")],
+    [
+        ("vgg-small-elu", "vgg-small-elu"),
+        ("resnet-20", "resnet-20"),
+        ("resnet-56", "resnet-20"),
+        ("wrn-16-1", "wrn-16-1"),
+        ("wrn-16-2", "wrn-16-1"),
+    ],
 )
 def test_audits_of_small_networks_on_cifar_find_references(audited: str, of: str) -> None:
     """From the checkpoint alone, with the default recipe; a deeper sibling is told that it is one."""
