@@ -147,9 +147,9 @@ class Supervisor:
         for child in self._children:
             if child.process is None:
                 if now >= child.restart_at:
-                    self._spawn(child)
+                    self._spawn_again(child, now)
             elif (status := child.process.poll()) is not None:
-                self._mourn(child, status, now)
+                self._mourn(child, f"ended with status {status}", now)
 
     def pids(self) -> dict[str, int]:
         """Give the process ids of those that run, by name."""
@@ -188,7 +188,15 @@ class Supervisor:
         child.process = start_child(child.spec)
         child.started_at = self.clock()
 
-    def _mourn(self, child: _Child, status: int, now: float) -> None:
+    def _spawn_again(self, child: _Child, now: float) -> None:
+        """Count a host that has no process, memory or room left just now as another quick death."""
+        try:
+            self._spawn(child)
+        except OSError as error:
+            child.started_at = now
+            self._mourn(child, f"could not be started ({error.strerror})", now)
+
+    def _mourn(self, child: _Child, how: str, now: float) -> None:
         stable = now - child.started_at >= STABLE_S
         child.quick_deaths = 1 if stable else child.quick_deaths + 1
         child.process = None
@@ -196,7 +204,7 @@ class Supervisor:
             raise ChildFailedError(child.spec.name, child.spec.log_path)
         delay_s = min(0.5 * 2 ** (child.quick_deaths - 1), self.max_backoff_s)
         child.restart_at = now + delay_s
-        self.announce(f"{child.spec.name} ended with status {status}; starting it again in {delay_s:g} s")
+        self.announce(f"{child.spec.name} {how}; starting it again in {delay_s:g} s")
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
@@ -215,6 +223,9 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 def stop_on_signals() -> Iterator[threading.Event]:
     """Turn SIGINT and SIGTERM into an event; one that comes while it is set raises ``KeyboardInterrupt``.
 
+    The end of the terminal (SIGHUP) is one too, unless it is ignored, as ``nohup`` has it. It never insists:
+    the kernel and the shell both send one.
+
     Python raises ``KeyboardInterrupt`` wherever it happens to be, also where exceptions are only printed and
     forgotten: in finalizers and weak references' callbacks, of which database pools have many. It raises none
     at all where SIGINT was inherited as ignored, as a shell's background jobs inherit it.
@@ -222,12 +233,15 @@ def stop_on_signals() -> Iterator[threading.Event]:
     stop = threading.Event()
 
     def ask(number: int, frame: object) -> None:
-        del number, frame
-        if stop.is_set():
+        del frame
+        if stop.is_set() and number != signal.SIGHUP:
             raise KeyboardInterrupt
         stop.set()
 
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    asking = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        asking.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, ask) for number in asking}
     try:
         yield stop
     finally:

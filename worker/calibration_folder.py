@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 #: More is no folder of reference sets; each may have 1 MiB, and 39 references have 10 kB.
@@ -15,14 +16,17 @@ def read_texts(folder: Path | None) -> dict[str, str]:
     """Read the first ``MAX_FILES`` files ``*.json`` of the folder, by name; skip what cannot be a set.
 
     Args:
-        folder: ``PROCTOR_CALIBRATION_DIR``; None is an empty one. One that is missing is, too: an audit
-            without references still says what it found, and that it had none; the log names it.
+        folder: ``PROCTOR_CALIBRATION_DIR``; None is an empty one.
+
+    Raises:
+        OSError: The folder, which was there when the worker started, cannot be read now. An audit would
+            silently say less without it, so its job waits.
     """
     if folder is None:
         return {}
-    if not folder.is_dir():
-        logger.warning("There is no folder %s of reference sets.", folder)
-    texts, paths = {}, sorted(folder.glob("*.json"))
+    # A Path's glob takes a folder that is missing or may not be read for empty.
+    names = sorted(name for name in os.listdir(folder) if name.endswith(".json"))  # noqa: PTH208
+    texts, paths = {}, [folder / name for name in names]
     for path in paths[MAX_FILES:]:
         logger.warning("The reference set %s is skipped: it comes after the first %d.", path, MAX_FILES)
     for path in paths[:MAX_FILES]:

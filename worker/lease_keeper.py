@@ -25,6 +25,16 @@ CANCEL_POLL_S = 0.5
 RETRY_S = 1.0
 
 
+def _awake_or_asleep_s() -> float:
+    """Read a clock that goes on while the machine sleeps, as the database's does; the monotonic one stops.
+
+    When a laptop woke up, its job's lease was over, and by the other clock not due yet. Where upkeep came
+    first, it took the job away, and the third time it failed it.
+    """
+    boot_time: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)
+
+
 class Halted(CancelledError):
     """The job was canceled, or the worker told to stop, while bytes moved; they need not arrive."""
 
@@ -42,7 +52,7 @@ class LeaseKeeper:
         self.lease = lease
         self.grace_s = context.settings.cancel_grace_s
         self._context = context
-        self._renewed_at = self._asked_at = time.monotonic()
+        self._renewed_at, self._asked_at = _awake_or_asleep_s(), time.monotonic()
         self._canceled = False
         self._halted_at: float | None = None
 
@@ -52,13 +62,13 @@ class LeaseKeeper:
         Raises:
             LeaseLost: Somebody else has the job. This holds for every method here.
         """
-        if time.monotonic() - self._renewed_at >= self._context.settings.heartbeat_s:
+        if _awake_or_asleep_s() - self._renewed_at >= self._context.settings.heartbeat_s:
             self.renew()
 
     def renew(self) -> None:
         """Renew the lease now, and so find out whether it is still ours."""
         self.write(lambda session: leases.renew(session, self.lease, self._context.settings.lease_s))
-        self._renewed_at = time.monotonic()
+        self._renewed_at = _awake_or_asleep_s()
 
     @contextmanager
     def kept(self, *, grace_s: float = 0.0) -> Iterator[GoOn]:
@@ -97,7 +107,7 @@ class LeaseKeeper:
                 return
             except (OperationalError, InterfaceError):
                 continue
-            self._renewed_at = time.monotonic()
+            self._renewed_at = _awake_or_asleep_s()
 
     def halt(self) -> Ending | None:
         """Say how the job is to end before it is done: somebody canceled it, or told the worker to stop.
@@ -134,7 +144,7 @@ class LeaseKeeper:
             try:
                 return operation()
             except (OperationalError, InterfaceError):
-                if time.monotonic() - self._renewed_at > self._context.settings.lease_s:
+                if _awake_or_asleep_s() - self._renewed_at > self._context.settings.lease_s:
                     raise LeaseLost(self.lease.job_id) from None
                 time.sleep(RETRY_S)
 

@@ -79,7 +79,7 @@ def _attempt(context: WorkerContext, keeper: LeaseKeeper) -> Ending:
             ending = watch.until_ended()
         complaint = tail(watch.log, 4000)
         if ending.how == "failed" and complaint:
-            logger.warning("%s: the process said:\n%s", job_id, complaint)
+            logger.warning("%s: the process said:\n%s", job_id, _quoted(complaint))
     except LeaseLost:
         raise
     except Halted as halted:
@@ -130,6 +130,12 @@ def _not_begun(context: WorkerContext, keeper: LeaseKeeper, error: OSError) -> E
     if isinstance(error, ProgramMissing) and keeper.patiently(tried) + 1 >= MAX_PROGRAM_MISSING:
         return program_missing(error)
     return postponed(error, launched=False)
+
+
+def _quoted(text: str) -> str:
+    """Make a process's words harmless in a log: no line that looks like ours, nothing that moves a cursor."""
+    shown = "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
+    return "\n".join(f"  | {line}" for line in shown.splitlines())
 
 
 class _Watch:

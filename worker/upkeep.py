@@ -72,7 +72,7 @@ def sweep(context: WorkerContext) -> bool:
     Returns:
         Whether all were looked at; expired leases wait behind this, so it ends after a while.
     """
-    horizon = time.time() - ABANDONED_S
+    horizon = context.blobs.now_s() - ABANDONED_S  # this host's clock may be hours ahead
     until = time.monotonic() + SWEEP_AT_MOST_S
     old = context.blobs.stored_before(horizon)
     with context.readers() as session:

@@ -61,6 +61,7 @@ async def put_dataset(
         lambda session, stored: datasets.receive(session, caller, stored, filename=name, role=options.role),
         lambda session, dataset_id: datasets.get(session, caller.tenant, dataset_id),
         lambda session, dataset_id: datasets.delete(session, caller.tenant, dataset_id),
+        caller=caller,
     )
     return inspections.answer(wire.dataset(row), row, f"/v1/datasets/{row.id}", created=created)
 

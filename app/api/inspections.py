@@ -22,6 +22,8 @@ from app.db import tables
 from app.infra.blobs import StoredBlob
 from app.schemas.base import Wire
 from app.schemas.uploads import FileName
+from app.services import keys
+from app.services.principal import Principal
 
 RETRY_AFTER_S = 2
 
@@ -48,6 +50,8 @@ async def take_in(
     register: Callable[[Session, StoredBlob], tuple[Row, bool]],
     look: Callable[[Session, str], Row],
     discard: Callable[[Session, str], None],
+    *,
+    caller: Principal,
 ) -> tuple[Row, bool]:
     """Store the body, register it, and wait for its inspection within the settings' limit.
 
@@ -57,20 +61,24 @@ async def take_in(
         register: Makes the row and its inspection job; returns whether the row is new.
         look: Reads the row again by its id.
         discard: Deletes the row with everything that belongs to it.
+        caller: Whose key must still be good when the bytes are there, which may take minutes, and after that.
 
     Returns:
         The row as it was seen last, and whether it is new.
 
     Raises:
         ServiceError: The reader's own code, when it refused the file; no row is kept then.
+        Unauthenticated: The key has expired or was revoked meanwhile.
     """
     stored = await uploads.receive(request, edge.blobs, edge.settings.max_upload_bytes)
-    row, created = await run_in_threadpool(_register, edge, stored, register)
+    row, created = await run_in_threadpool(_register, edge, caller, stored, register)
 
     def look_again() -> Row:
         try:
             with edge.reading() as session:
-                return look(session, row.id)
+                seen = look(session, row.id)
+                keys.check_again(session, caller)
+                return seen
         except NotFound:
             # Refused and deleted by another request that uploaded the same bytes at the same time.
             raise Unavailable(
@@ -93,9 +101,13 @@ async def take_in(
 
 
 def _register(
-    edge: Edge, stored: StoredBlob, register: Callable[[Session, StoredBlob], tuple[Row, bool]]
+    edge: Edge,
+    caller: Principal,
+    stored: StoredBlob,
+    register: Callable[[Session, StoredBlob], tuple[Row, bool]],
 ) -> tuple[Row, bool]:
     with edge.sessions.begin() as session:
+        keys.check_again(session, caller)
         return register(session, stored)
 
 

@@ -255,11 +255,28 @@ def cancel_job(session: WritingSession, caller: Submitter, job_id: Id) -> Respon
     response_model=Job,
     responses={
         **COMMON,
-        **problems("not_found", "job_not_finished", "job_not_retryable"),
+        **problems(
+            "not_found",
+            "job_not_finished",
+            "job_not_retryable",
+            "idempotency_key_in_use",
+            "idempotency_key_reused",
+        ),
         202: _ACCEPTED,
     },
 )
-def retry_job(session: WritingSession, caller: Submitter, job_id: Id) -> Response:
-    """Make a new job from a failed or canceled one; stages that were finished are not done again."""
-    row = jobs.retry(session, caller.tenant, job_id)
-    return _accepted(wire.job(row), row).response()
+def retry_job(
+    session: WritingSession, caller: Submitter, job_id: Id, idempotency_key: KeyHeader = None
+) -> Response:
+    """Make a new job from a failed or canceled one; stages that were finished are not done again.
+
+    With an Idempotency-Key, repeating the request cannot make a second one.
+    """
+
+    def act() -> Answer:
+        row = jobs.retry(session, caller.tenant, job_id)
+        return _accepted(wire.job(row), row)
+
+    digest = fingerprint("POST", f"/v1/jobs/{job_id}/retry", "")
+    answer, _ = once(session, caller.tenant, idempotency_key, digest, act)
+    return answer.response()

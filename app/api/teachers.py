@@ -62,6 +62,7 @@ async def put_teacher(
         lambda session, stored: teachers.receive(session, caller, stored, filename=name, declared=declared),
         lambda session, teacher_id: teachers.get(session, caller.tenant, teacher_id),
         lambda session, teacher_id: teachers.delete(session, caller.tenant, teacher_id),
+        caller=caller,
     )
     return inspections.answer(wire.teacher(row), row, f"/v1/teachers/{row.id}", created=created)
 

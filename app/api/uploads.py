@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -17,6 +18,8 @@ WRITE_BYTES = 256 * 1024
 at once grew the process by 26 MiB instead of 9."""
 IDLE_TIMEOUT_S = 60.0
 """A connection that sends nothing for so long is given up, and its temporary file with it."""
+MIN_BYTES_PER_S = 1024
+"""After that time, on the average: a byte a minute would keep a connection and a file for years."""
 
 
 def declared_length(request: Request, limit_bytes: int) -> int:
@@ -91,13 +94,17 @@ async def _copy(request: Request, writer: BlobWriter, length: int, *, hashed: bo
     pieces = request.stream()
     collected = bytearray()
     received = 0
+    started = time.monotonic()
     while True:
+        ahead_s = received / MIN_BYTES_PER_S - (time.monotonic() - started)
         try:
-            async with asyncio.timeout(IDLE_TIMEOUT_S):
+            async with asyncio.timeout(IDLE_TIMEOUT_S + min(0.0, ahead_s)):
                 piece = await anext(pieces, None)
         except TimeoutError:
             raise ServiceError(
-                "upload_timed_out", f"Nothing arrived for {IDLE_TIMEOUT_S:.0f} seconds."
+                "upload_timed_out",
+                f"Nothing arrived for {IDLE_TIMEOUT_S:.0f} seconds, or less than {MIN_BYTES_PER_S} bytes a "
+                "second.",
             ) from None
         if piece is None:
             break

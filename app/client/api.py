@@ -170,8 +170,10 @@ class ProctorClient:
         return document_of(self._send("POST", f"/v1/jobs/{quote(job_id, safe='')}/cancel"), "id", "status")
 
     def retry(self, job_id: str) -> Document:
-        """Make a new job from one that failed or was canceled."""
-        return document_of(self._send("POST", f"/v1/jobs/{quote(job_id, safe='')}/retry"), "id", "status")
+        """Make a new job from one that failed or was canceled; one, as of ``submit``."""
+        key = {"Idempotency-Key": uuid4().hex}
+        response = self._send("POST", f"/v1/jobs/{quote(job_id, safe='')}/retry", headers=key)
+        return document_of(response, "id", "status")
 
     def events(self, job_id: str, after: int = 0) -> Iterator[Event]:
         """Yield a job's events until it is over; once a stream was open, breaks of minutes are waited out.

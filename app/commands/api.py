@@ -7,6 +7,7 @@ import socket
 import click
 import uvicorn
 
+from app.api.connections import PunctualProtocol
 from app.commands.options import settings_of
 from app.commands.outcome import ExitCode, Output, proctor_command
 from app.home import enter_home
@@ -34,7 +35,7 @@ def command(*, output: Output, host: str | None, port: int | None, fd: int | Non
         host=settings.host,
         port=settings.port,
         timeout_graceful_shutdown=SHUTDOWN_S,
-        http="h11",
+        http=PunctualProtocol,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         server_header=False,
         access_log=False,

@@ -224,12 +224,9 @@ class JobOptions:
             request["triggers"] = [trigger]
         if given.get("labels"):
             request["labels"] = given["labels"]
-        check_request(request)
-        return cls(
-            teacher=declarations_of(given),
-            data={use: given[use] for use in DATA_ROLES if given[use] is not None},
-            request=request,
-        )
+        data = {use: given[use] for use in DATA_ROLES if given[use] is not None}
+        check_request(request, data)
+        return cls(teacher=declarations_of(given), data=data, request=request)
 
 
 def declarations_of(given: Mapping[str, Any]) -> dict[str, str]:

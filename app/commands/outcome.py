@@ -98,8 +98,9 @@ class Output:
             Console(highlight=False).print(text, soft_wrap=isinstance(text, str))
 
     def remark(self, text: str) -> None:
-        """Write a line for people; leaves stdout alone."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        """Write a line for people; leaves stdout alone. It must not fail where the terminal is gone."""
+        with suppress(OSError):
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def fail(self, code: str, detail: str, hint: str, errors: Iterable[Mapping[str, str]] = ()) -> None:
         """Write an error in the form that was asked for; as a remark if the result is already on stdout.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from pydantic import BaseModel, ValidationError
@@ -14,9 +15,16 @@ from pydantic import BaseModel, ValidationError
 from app.client.api import Document
 from app.commands.outcome import CommandError, ExitCode
 from app.commands.places import put, put_all, read_recipe
+from app.core.states import JobKind
 from app.schemas.jobs import JobRequest
 from app.schemas.teachers import TeacherQuery
 from app.schemas.triggers import MAX_PNG_BYTES
+from app.services.recipe_check import check_recipe
+from models.errors import RecipeError
+from models.recipes.architecture_catalog import validate_name
+from models.recipes.trigger_names import TRIGGER_NAMES
+
+S = TypeVar("S", bound=BaseModel)
 
 #: In place of the teacher, which is uploaded after everything else is checked.
 _ANY_TEACHER = f"tch_{'0' * 26}"
@@ -62,6 +70,9 @@ def trigger_of(given: Mapping[str, Any]) -> Document | None:
         return None
     if given["trigger_target"] is None:
         raise click.UsageError("--trigger needs --trigger-target, the class it leads to.")
+    classes = given["num_classes"]
+    if classes is not None and not 0 <= given["trigger_target"] < classes:
+        raise click.UsageError(f"--trigger-target is none of the classes 0 to {classes - 1}.")
     path = Path(given["trigger"])
     trigger: Document = {"name": _trigger_name(path), "target_label": given["trigger_target"]}
     if given["trigger_opacity"] is not None:
@@ -72,6 +83,11 @@ def trigger_of(given: Mapping[str, Any]) -> Document | None:
         raise click.UsageError(f"There is no file {given['trigger']!r}.")
     if given["trigger_kind"] is not None:
         raise click.UsageError("--trigger-kind is for a PNG; a built-in trigger brings its own.")
+    if given["trigger"] not in TRIGGER_NAMES:
+        names = ", ".join(TRIGGER_NAMES)
+        raise click.UsageError(
+            f"{given['trigger']!r} is neither a file nor a built-in trigger; there are {names}."
+        )
     return {**trigger, "catalog": given["trigger"]}
 
 
@@ -90,30 +106,56 @@ def _png(path: Path) -> str:
     return base64.b64encode(content).decode("ascii")
 
 
-def check_request(request: Document) -> None:
+def check_request(request: Document, data: Container[str]) -> None:
     """Check a job request without a server, before anything is uploaded for it.
 
+    Args:
+        request: Without identifiers.
+        data: What images are given for: labelled, unlabelled, surrogate.
+
     Raises:
-        CommandError: ``invalid_request`` with exit code 4, naming what is wrong.
+        CommandError: With exit code 4 and the code with which the service would refuse it.
     """
-    _check(JobRequest, {**request, "teacher": _ANY_TEACHER})
+    asked = _check(JobRequest, {**request, "teacher": _ANY_TEACHER})
+    with _refusals():
+        check_recipe(
+            JobKind(asked.kind),
+            asked.recipe,
+            labelled="labelled" in data,
+            unlabelled="unlabelled" in data,
+            triggers=len(asked.triggers),
+        )
 
 
 def check_declarations(teacher: Mapping[str, str]) -> None:
     """Check what is said about a teacher, apart from its layer list.
 
     Raises:
-        CommandError: ``invalid_request`` with exit code 4, naming what is wrong.
+        CommandError: With exit code 4 and the code with which the service would refuse it.
         click.UsageError: If there is a mean without a deviation, or a deviation without a mean.
     """
     if ("mean" in teacher) != ("std" in teacher):
         raise click.UsageError("--mean and --std belong together: give both, or neither.")
-    _check(TeacherQuery, teacher)
+    declared = _check(TeacherQuery, teacher)
+    if declared.architecture is not None:
+        with _refusals():
+            validate_name(declared.architecture)
 
 
-def _check(schema: type[BaseModel], values: Mapping[str, Any]) -> None:
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Tell what the library refuses as a fault of the command line."""
     try:
-        schema.model_validate(values)
+        yield
+    except RecipeError as error:
+        raise CommandError(
+            error.detail, code=error.code, hint=error.hint, exit_code=ExitCode.USAGE
+        ) from error
+
+
+def _check(schema: type[S], values: Mapping[str, Any]) -> S:
+    try:
+        return schema.model_validate(values)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)[:_MAX_SHOWN]
         told = [f"{_place(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in faults]

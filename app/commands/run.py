@@ -19,6 +19,7 @@ from app.commands.local import LocalService, open_engine
 from app.commands.options import JobOptions, job_options, passing_home_option, settings_of
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
 from app.commands.output_folder import make_usable, output_option
+from app.commands.references import require_references
 from app.commands.sandbox import require_sandbox
 from app.core.settings import Settings, embedded_urls
 from app.embedded import background_children
@@ -119,6 +120,7 @@ def local_service(output: Output, home: Path | None, stop: threading.Event) -> I
             home = stack.enter_context(_temporary_home())
         settings = settings_in(home)
         require_sandbox(settings)
+        require_references(settings)
         settings.make_home()
         try:
             stack.enter_context(sole_owner(settings.home))

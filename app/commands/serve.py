@@ -9,6 +9,7 @@ import click
 from app import launcher
 from app.commands.options import home_option, settings_of
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
+from app.commands.references import require_references
 from app.commands.sandbox import require_sandbox
 from app.home import HomeBusyError
 from app.processes import ChildFailedError
@@ -25,6 +26,7 @@ def command(*, output: Output, host: str | None, port: int | None, home: Path | 
     """
     settings = settings_of(home=home, host=host, port=port)
     require_sandbox(settings)
+    require_references(settings)
 
     def on_ready(ready: launcher.Ready) -> None:
         document = {

@@ -9,6 +9,7 @@ import click
 
 from app.commands.options import home_option, settings_of
 from app.commands.outcome import CommandError, Output, proctor_command
+from app.commands.references import require_references
 from app.commands.sandbox import require_sandbox
 from app.core.settings import Settings
 from app.embedded import child_environment, compute_threads, worker_command
@@ -37,6 +38,8 @@ def command(*, output: Output, queues: str, threads: int | None, name: str | Non
         raise click.UsageError(f"There is no queue {', '.join(unknown)}; there are {', '.join(QUEUES)}.")
     settings = _settings(home)
     require_sandbox(settings)
+    if set(wanted) & {"cpu", "gpu"}:  # inspections and upkeep need none
+        require_references(settings)
     enter_home(settings)
     arguments = worker_command(wanted, name=name or wanted[0], threads=threads or compute_threads())
     return become(arguments, child_environment(settings))

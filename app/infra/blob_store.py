@@ -96,6 +96,9 @@ class BlobStore(Protocol):
                 go_on()
                 target.write(chunk)
 
+    def now_s(self) -> float:
+        """Say what time it is for the store: by that clock it says when bytes were stored, not by ours."""
+
     def stored_before(self, moment_s: float) -> list[str]:
         """Name the blobs whose bytes nobody stored since a moment, in seconds since the epoch."""
 

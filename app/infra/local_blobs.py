@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,6 +76,15 @@ class LocalBlobStore(BlobStore):
         except FileNotFoundError:
             raise NotFound("blob") from None
 
+    def now_s(self) -> float:
+        """Touch a file: over NFS that is the server's time. None is made, since the disk may be full."""
+        descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.utime(descriptor)
+            return os.fstat(descriptor).st_mtime
+        finally:
+            os.close(descriptor)
+
     def stored_before(self, moment_s: float) -> list[str]:
         """Name old blobs."""
         return [
@@ -97,7 +105,7 @@ class LocalBlobStore(BlobStore):
 
     def delete_abandoned(self, *, older_than_s: float) -> int:
         """Delete temporary files that nobody has written to for so long."""
-        horizon = time.time() - older_than_s
+        horizon = self.now_s() - older_than_s
         deleted = 0
         for path in self.writing_folder.iterdir():
             try:

@@ -22,6 +22,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO, cast
 
 import boto3
@@ -105,11 +106,11 @@ class S3BlobStore(BlobStore):
 
     def check(self) -> None:
         """Ask for the bucket."""
-        try:
-            with answering():
-                self._client.head_bucket(Bucket=self._bucket)
-        except NotFound:
-            raise StoreUnreachable(f"There is no bucket {self._bucket}") from None
+        self._bucket_headers()
+
+    def now_s(self) -> float:
+        """Read the time off an answer."""
+        return parsedate_to_datetime(self._bucket_headers()["date"]).timestamp()
 
     def open_for_write(self, *, limit_bytes: int, go_on: GoOn = to_the_end) -> S3BlobWriter:
         """Begin a blob of at most ``limit_bytes``."""
@@ -164,6 +165,15 @@ class S3BlobStore(BlobStore):
         """Find nothing: what a writer that died had not sent went with it."""
         del older_than_s
         return 0
+
+    def _bucket_headers(self) -> dict[str, str]:
+        try:
+            with answering():
+                answer = self._client.head_bucket(Bucket=self._bucket)
+        except NotFound:
+            raise StoreUnreachable(f"There is no bucket {self._bucket}") from None
+        headers: dict[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
+        return headers
 
     def _key(self, sha256: str) -> str:
         return f"{self._prefix}blobs/{sha256}"

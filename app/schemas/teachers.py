@@ -10,6 +10,7 @@ from app.schemas.base import NO_NUL, Wire
 from app.schemas.layers import read_layer_list
 from app.schemas.uploads import Links, Upload
 from models.recipes.architecture import MAX_INPUT_SIZE
+from models.recipes.architecture_catalog import validate_name
 from models.recipes.layer_list.identity import document
 from models.recipes.layer_list.refusals import refused
 from models.recipes.layer_list.vocabulary import LayerList
@@ -64,8 +65,11 @@ class TeacherQuery(Wire):
 
         Raises:
             CheckpointRejected: If the layer list is refused, with one of its codes.
+            RecipeError: ``architecture_unknown``, if no network has the declared name.
         """
         values = self.model_dump()
+        if self.architecture is not None and self.layers is None:
+            validate_name(self.architecture)
         if self.layers is not None:
             values["layers"] = document(self._layers_alone(self.layers))
         return values | {

@@ -101,7 +101,8 @@ def test_the_references_are_counted(settings: Settings, tmp_path: Path) -> None:
     assert check_references(settings)[0] == "ok"
     folder = tmp_path / "sets"
     settings = settings.model_copy(update={"calibration_dir": folder})
-    assert check_references(settings)[0] == "warning"
+    found = examine(("references", check_references), settings)
+    assert (found.state, str(folder) in found.detail) == ("failed", True)
     folder.mkdir()
     assert check_references(settings)[:2] == (
         "warning",

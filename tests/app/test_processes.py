@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -92,6 +93,28 @@ def test_a_killed_child_comes_back_after_a_pause(supervise, clock: Clock) -> Non
     clock.now += 0.5
     supervisor.tick()
     assert supervisor.pids()["sleeper"] != first
+
+
+def test_a_child_that_cannot_be_started_again_is_tried_once_more(
+    supervise, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended the whole service, for want of a process or of memory at one moment."""
+
+    def full(spec: ChildSpec) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    supervisor = supervise(python("sleeper", SLEEPER))
+    os.kill(supervisor.pids()["sleeper"], signal.SIGKILL)
+    end_of(supervisor, "sleeper")
+    supervisor.tick()
+    clock.now += 0.5
+    with monkeypatch.context() as outage:
+        outage.setattr("app.processes.start_child", full)
+        supervisor.tick()
+    assert supervisor.pids() == {}
+    clock.now += 1.0
+    supervisor.tick()
+    assert "sleeper" in supervisor.pids()
 
 
 def test_the_pause_grows_with_each_quick_death(supervise, clock: Clock) -> None:
@@ -214,6 +237,20 @@ def test_a_signal_asks_to_stop_and_a_second_one_insists() -> None:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_the_end_of_the_terminal_asks_to_stop_unless_it_is_ignored(ignored: bool) -> None:
+    """It killed the service outright: jobs lost an attempt, and ``proctor run`` left its home behind."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        with stop_on_signals() as stop:
+            assert (signal.getsignal(signal.SIGHUP) is signal.SIG_DFL) is False
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
+            assert stop.is_set() is not ignored
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_ctrl_c_inside_of_a_finalizer_is_not_lost() -> None:

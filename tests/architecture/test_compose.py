@@ -136,3 +136,8 @@ def test_images_copy_only_what_exists() -> None:
     assert {source for source in copied if not (ROOT / source).exists()} == set()
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert copied <= allowed
+
+
+def test_postgres_is_asked_where_its_clients_ask() -> None:
+    """On the socket answers, too, the server that sets the database up, which then ends."""
+    assert "--host" in SERVICES["postgres"]["healthcheck"]["test"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +23,7 @@ from tests.service_room import PRINCIPAL, ServiceRoom
 from tests.worker.test_supervisor import context, database_url, upload
 from worker import scratch, supervisor
 from worker.endings import MAX_PROGRAM_MISSING
+from worker.lease_keeper import LeaseKeeper
 from worker.supervisor import run_job
 from worker.worker_context import WorkerContext
 
@@ -205,3 +207,44 @@ def test_a_worker_that_stood_still_leaves_the_folder_of_its_successor(
     monkeypatch.setattr(scratch, "prepare", slowly)
     run_job(context, job.id)
     assert successor.exists()
+
+
+def test_an_audit_waits_for_a_folder_of_references_that_is_gone(
+    room: ServiceRoom, context: WorkerContext, tmp_path: Path
+) -> None:
+    """It ran without them and said less, and only the worker's log knew why."""
+    job = room.submit()
+    folder = tmp_path / "references"
+    settings = context.settings.model_copy(update={"calibration_dir": folder})
+    context = replace(context, settings=settings)
+    run_job(context, job.id)
+    waiting = room.job(job.id)
+    assert (waiting.status, waiting.attempt) == (JobStatus.QUEUED, 0)
+    folder.mkdir()
+    run_job(context, job.id)
+    assert room.job(job.id).status == JobStatus.SUCCEEDED
+
+
+def test_the_lease_is_renewed_at_once_when_the_machine_wakes_up(
+    room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = room.submit()
+    with context.sessions.begin() as session:
+        lease = leases.claim(session, job.id, worker="w", lease_s=60.0)
+    assert lease is not None
+    keeper = LeaseKeeper(context, lease)
+    heard_at = room.job(job.id).heartbeat_at
+    monkeypatch.setattr("worker.lease_keeper.time.clock_gettime", lambda clock: time.monotonic() + 3600.0)
+    keeper.renew_if_due()
+    assert room.job(job.id).heartbeat_at > heard_at
+
+
+def test_what_a_process_said_cannot_pass_for_a_line_of_the_log(
+    room: ServiceRoom, context: WorkerContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = r"import sys; sys.exit('ends\nINFO: job_1: done\rWARNING: \x1b[2J')"
+    job = room.submit()
+    run_job(replace(context, child=(sys.executable, "-c", said)), job.id)
+    logged = next(record.getMessage() for record in caplog.records if "process said" in record.getMessage())
+    assert logged.splitlines()[1:] == ["  | ends", "  | INFO: job_1: done WARNING:  [2J"]
+    assert "\x1b" not in logged

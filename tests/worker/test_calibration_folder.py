@@ -11,9 +11,8 @@ def test_files_of_json_are_read_by_name(tmp_path: Path) -> None:
     assert read_texts(tmp_path) == {"a.json": "a.json", "b.json": "b.json"}
 
 
-def test_no_folder_and_a_missing_one_hold_nothing(tmp_path: Path) -> None:
+def test_no_folder_holds_nothing() -> None:
     assert read_texts(None) == {}
-    assert read_texts(tmp_path / "missing") == {}
 
 
 def test_what_is_no_text_or_too_large_is_skipped(tmp_path: Path) -> None:
@@ -24,9 +23,9 @@ def test_what_is_no_text_or_too_large_is_skipped(tmp_path: Path) -> None:
     assert read_texts(tmp_path) == {"good.json": "{}"}
 
 
-def test_a_missing_folder_is_named_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    read_texts(tmp_path / "missing")
-    assert "missing" in caplog.text
+def test_a_folder_that_is_gone_is_no_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_texts(tmp_path / "missing")
 
 
 def test_a_folder_of_thousands_is_not_read_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -115,6 +116,20 @@ def test_only_old_blobs_that_no_row_refers_to_are_swept(room: ServiceRoom, conte
     just_stored = room.store(b"its row is not committed yet").sha256
     upkeep.tick(context)
     assert set(room.blobs.stored_before(time.time() + 1)) == {*needed, just_stored}
+
+
+def test_a_clock_that_is_ahead_sweeps_nothing_young(
+    room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It took bytes whose row was not committed yet, and the file of an upload under way."""
+    just_stored = room.store(b"its row is not committed yet").sha256
+    writer = room.blobs.open_for_write(limit_bytes=7)
+    writer.write(b"weights")
+    now_s = time.time()
+    monkeypatch.setattr("time.time", lambda: now_s + 5 * 3600.0)
+    upkeep.tick(context)
+    uploaded = writer.finish().sha256
+    assert set(room.blobs.stored_before(math.inf)) == {just_stored, uploaded}
 
 
 def test_what_is_stored_again_during_the_sweep_is_kept(

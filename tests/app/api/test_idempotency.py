@@ -33,6 +33,19 @@ def test_a_repetition_gets_the_same_answer_and_makes_no_second_job(api):
     assert count_jobs(api) == 1
 
 
+@on_both_databases
+def test_a_repeated_retry_makes_no_second_job(api):
+    """Its answer was lost, the client asked again, and the job was computed twice."""
+    job = api("POST", "/v1/jobs", json={"kind": "audit", "teacher": api.teacher()}).json()
+    api("POST", f"/v1/jobs/{job['id']}/cancel")
+    first, again = (api("POST", f"/v1/jobs/{job['id']}/retry", headers=KEY) for _ in range(2))
+    assert (again.status_code, again.content) == (202, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert count_jobs(api) == 2
+    other = api("POST", f"/v1/jobs/{first.json()['id']}/retry", headers=KEY)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
 def test_another_body_under_the_same_key_is_refused(api):
     request = {"kind": "audit", "teacher": api.teacher()}
     api("POST", "/v1/jobs", json=request, headers=KEY)

@@ -132,6 +132,13 @@ def test_wrong_declarations_are_refused_before_the_body_is_read(api, parameters)
     assert api.blobs() == []
 
 
+def test_a_declared_architecture_that_there_is_none_of_is_refused_before_the_body_is_read(api):
+    answer = api("PUT", "/v1/teachers/a.pt", params={"architecture": "wrn-9-1"}, content=b"weights")
+    assert (answer.status_code, answer.json()["code"]) == (422, "architecture_unknown")
+    assert "wrn-10-1" in answer.json()["hint"]
+    assert api.blobs() == []
+
+
 @pytest.mark.parametrize("name", ["a\nb.pt", "a\\b.pt", "..", "a\0.pt", "a\u202eb", "x" * 256])
 def test_file_names_that_cannot_be_shown_are_refused(api, name):
     quoted = "".join(f"%{byte:02X}" for byte in name.encode())

@@ -73,6 +73,43 @@ def test_a_body_that_stalls_is_given_up(api, monkeypatch):
     assert refused(api, put(api, stalling(), Content_Length="7"), 408, "upload_timed_out")
 
 
+def test_a_key_that_is_revoked_meanwhile_uploads_nothing(api):
+    secret = api.make_key(Scope.SUBMIT)
+
+    async def parts():
+        yield b"wei"
+        api.revoke(secret)
+        yield b"ghts"
+
+    headers = {"Content-Length": "7"}
+    answer = api("PUT", "/v1/teachers/a.pt", key=secret, content=parts(), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert api("GET", "/v1/teachers").json()["data"] == []
+
+
+def test_a_body_that_drips_is_given_up(api, monkeypatch):
+    """Its connection and its temporary file were kept for as long as a byte a minute came."""
+    monkeypatch.setattr("app.api.uploads.IDLE_TIMEOUT_S", 0.3)
+
+    async def dripping():
+        for _ in range(12):
+            yield b"w"
+            await asyncio.sleep(0.1)
+
+    assert refused(api, put(api, dripping(), Content_Length="12"), 408, "upload_timed_out")
+
+
+def test_a_body_may_pause_when_it_came_fast_before(api, monkeypatch):
+    monkeypatch.setattr("app.api.uploads.IDLE_TIMEOUT_S", 0.3)
+
+    async def pausing():
+        for _ in range(5):
+            yield bytes(1024)
+            await asyncio.sleep(0.1)
+
+    assert put(api, pausing(), Content_Length="5120").status_code < 300
+
+
 def test_a_key_that_may_not_upload_is_told_before_the_body_is_read(api):
     async def unread():
         raise AssertionError("the body was read")

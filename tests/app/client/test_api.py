@@ -106,6 +106,13 @@ def test_a_submit_repeated_after_a_lost_answer_keeps_its_idempotency_key() -> No
     assert seen[0].headers["Idempotency-Key"] == seen[1].headers["Idempotency-Key"]
 
 
+def test_a_retry_repeated_after_a_lost_answer_keeps_its_idempotency_key() -> None:
+    made = httpx.Response(202, json={"id": "job_2", "status": "queued"})
+    handler, seen = in_turn(httpx.ReadError("reset"), made)
+    client_of(handler).retry("job_1")
+    assert seen[0].headers["Idempotency-Key"] == seen[1].headers["Idempotency-Key"]
+
+
 def test_two_submits_are_two_jobs() -> None:
     handler, seen = in_turn(*[httpx.Response(202, json={"id": "job_1"})] * 2)
     client = client_of(handler)

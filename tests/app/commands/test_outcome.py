@@ -1,8 +1,10 @@
+import errno
 import io
 import json
 
 import click
 import pytest
+from rich.console import Console
 from sqlalchemy.exc import OperationalError
 
 from app.client.errors import ProblemError, UnreachableError
@@ -162,3 +164,14 @@ class Full(io.BytesIO):
 
     def write(self, content: object) -> int:
         raise OSError(28, "No space left on device")
+
+
+def test_a_terminal_that_is_gone_changes_no_exit_code() -> None:
+    """An error that could not be shown ended in 1, which a gate takes for a verdict."""
+
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+    output = Output(as_json=False, console=Console(file=Gone()))
+    output.fail("code", "What happened.", "What to do.")

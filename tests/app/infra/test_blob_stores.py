@@ -35,6 +35,13 @@ def everything(store: BlobStore) -> list[str]:
     return store.stored_before(math.inf)
 
 
+def test_the_stores_time_is_that_of_what_is_stored_now(store: BlobStore) -> None:
+    before = store.now_s()
+    sha256 = put(store, b"weights")
+    assert store.stored_before(before - 2.0) == []  # S3 tells full seconds
+    assert store.stored_before(store.now_s() + 2.0) == [sha256]
+
+
 @pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**20, 2**20 + 1, 9 * 2**20])
 def test_a_blob_is_what_was_written_under_its_hash(store: BlobStore, size: int) -> None:
     content = os.urandom(size)
