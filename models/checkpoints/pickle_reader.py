@@ -66,6 +66,7 @@ class PickleReader(PickleBytes):
             if action is None:
                 self._malformed(f"uses the opcode 0x{opcode:02x}, which torch.save does not write")
             action(self)
+        self._require_frame_done()
         if len(self._stack) != 1 or self._marks:
             self._malformed("does not end with exactly one value")
         return self._stack.pop()
@@ -152,9 +153,6 @@ class PickleReader(PickleBytes):
 
     # Opcodes with meaning of their own
 
-    def _frame(self) -> None:
-        self._take(8)  # framing only says how to buffer
-
     def _mark(self) -> None:
         self._marks.append(len(self._stack))
         if len(self._marks) > self._limits.nesting:
@@ -234,7 +232,7 @@ class PickleReader(PickleBytes):
 _STOP = ord(".")
 
 _ACTIONS: dict[int, Callable[[PickleReader], None]] = {
-    0x95: PickleReader._frame,
+    0x95: PickleReader._begin_frame,
     # Memo
     ord("q"): lambda machine: machine._remember(machine._unsigned(1)),
     ord("r"): lambda machine: machine._remember(machine._unsigned(4)),
