@@ -21,6 +21,8 @@ from models.checkpoints.pickle_calls import (
     imitate_new,
     insert,
     read_storage,
+    require_open,
+    set_state,
 )
 from models.checkpoints.pickle_globals import resolve_global
 from models.checkpoints.pickle_values import Global, Mapping, Opaque, Sequence, Value
@@ -105,7 +107,9 @@ class PickleReader(PickleBytes):
         """Set the state of what a call made, or refuse the file."""
         if isinstance(target, Mapping):
             check_attributes(state)
-        elif not isinstance(target, Opaque):
+        elif isinstance(target, Opaque):
+            set_state(target, state)
+        else:
             self._malformed("sets attributes on something that has none")
 
     def string(self, raw: bytes) -> Value:
@@ -179,7 +183,9 @@ class PickleReader(PickleBytes):
         if isinstance(target, Sequence) and target.kind != "tuple":
             hold(target, items, self._limits)
             target.items.extend(items)
-        elif not isinstance(target, Opaque):
+        elif isinstance(target, Opaque):
+            require_open(target)
+        else:
             self._malformed("appends to something that is not a list")
 
     def _set_items(self, items: list[Value]) -> None:
@@ -189,7 +195,9 @@ class PickleReader(PickleBytes):
         if isinstance(target, Mapping):
             for key, value in zip(items[::2], items[1::2], strict=True):
                 insert(target, self.key(key), value, self._limits)
-        elif not isinstance(target, Opaque):
+        elif isinstance(target, Opaque):
+            require_open(target)
+        else:
             self._malformed("sets a key in something that is not a dict")
 
     def _global(self, module: str, name: str) -> None:
@@ -215,7 +223,10 @@ class PickleReader(PickleBytes):
             self._malformed("calls something that is not a global")
         # A list of pairs may be named again and again, and every time a mapping is made of it.
         self._count(sum(len(one.items) for one in arguments.items if isinstance(one, Sequence)))
-        self._push(make(function, arguments.items))
+        made = make(function, arguments.items)
+        if isinstance(made, Opaque):
+            made.closed |= arguments.any_weights
+        self._push(made)
 
     def _build(self) -> None:
         state = self._pop()

@@ -17,11 +17,13 @@ class Global:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Opaque:
     """Something a training script saved beside the weights; its content was dropped."""
 
     name: str
+    closed: bool = False
+    """Whether it has its state, or was made of weights and may be another name for them. It takes no more."""
 
 
 @dataclass(slots=True, eq=False)
