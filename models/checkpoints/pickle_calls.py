@@ -161,6 +161,20 @@ def require_open(target: Opaque) -> None:
         )
 
 
+def set_entries(target: Opaque, items: list[Value]) -> None:
+    """Note what SETITEM puts into an inert object: keys and values in turn.
+
+    Raises:
+        CheckpointRejected: ``pickle_malformed``.
+    """
+    require_open(target)
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        if isinstance(key, str):
+            target.entries[key] = value
+        else:
+            target.unnamed.append(value)
+
+
 def set_state(target: Opaque, state: Value) -> None:
     """Check what BUILD gives to an inert object: the entries of its own ``__dict__``, or NumPy's tuple.
 
@@ -172,6 +186,7 @@ def set_state(target: Opaque, state: Value) -> None:
     """
     require_open(target)
     target.closed = True
+    target.unnamed.append(state)
     slots = isinstance(state, Sequence) and len(state.items) == 2 and state.items[1] is not None
     if slots or isinstance(state, Opaque):
         raise rejection("pickle_malformed", "An object beside the weights is given attributes one by one.")

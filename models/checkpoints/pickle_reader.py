@@ -22,6 +22,7 @@ from models.checkpoints.pickle_calls import (
     insert,
     read_storage,
     require_open,
+    set_entries,
     set_state,
 )
 from models.checkpoints.pickle_globals import resolve_global
@@ -185,6 +186,7 @@ class PickleReader(PickleBytes):
             target.items.extend(items)
         elif isinstance(target, Opaque):
             require_open(target)
+            target.unnamed += items
         else:
             self._malformed("appends to something that is not a list")
 
@@ -196,7 +198,7 @@ class PickleReader(PickleBytes):
             for key, value in zip(items[::2], items[1::2], strict=True):
                 insert(target, self.key(key), value, self._limits)
         elif isinstance(target, Opaque):
-            require_open(target)
+            set_entries(target, items)
         else:
             self._malformed("sets a key in something that is not a dict")
 
@@ -224,8 +226,9 @@ class PickleReader(PickleBytes):
         # A list of pairs may be named again and again, and every time a mapping is made of it.
         self._count(sum(len(one.items) for one in arguments.items if isinstance(one, Sequence)))
         made = make(function, arguments.items)
-        if isinstance(made, Opaque):
-            made.closed |= arguments.any_weights
+        if isinstance(made, Opaque) and arguments.any_weights:
+            made.closed = True
+            made.unnamed.append(arguments)
         self._push(made)
 
     def _build(self) -> None:
