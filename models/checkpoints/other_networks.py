@@ -51,7 +51,7 @@ def warn_of_lookalikes(root: Value, found: str, selected: Mapping) -> tuple[str,
     places = [
         _place(path)
         for path, node in _containers(root)
-        if node is not selected and (wanted & _matrix_shapes(node)).total() >= enough
+        if node is not selected and (_matrix_shapes(node) & wanted).total() >= enough
     ]
     if not places:
         return ()
