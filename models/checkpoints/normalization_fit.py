@@ -6,7 +6,7 @@ normalization under which both agree is the one the network was trained with:
 
     mean_c = w_c . mu + b_c,   var_c = w_c' S w_c
 
-with w_c the kernel as a vector, and mu, S the moments of normalized k x k neighborhoods: equal means and
+with w_c the kernel as a vector, and mu, S the moments of normalized h x w neighborhoods: equal means and
 deviations per channel, correlation .91 between channels and exp(-d / 10) over d pixels, as CIFAR-10's test
 images have it within .03 up to 6 pixels. The distance is the symmetric Kullback-Leibler divergence between
 both normal distributions, its median over channels, so that dead ones do not count.
@@ -49,6 +49,8 @@ _MEANS = np.array([0.48, 0.47, 0.44])
 _DEVIATION = 0.25
 _CHANNEL_CORRELATION = 0.91
 _CORRELATION_PIXELS = 10.0
+#: A layer list may ask for 40,000 kernels of 31 x 31, whose variances take minutes.
+_MOST_CHANNELS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +84,20 @@ def fit_normalization(tensors: Mapping[str, Array], given: Normalization) -> Nor
     found = _first_layer(tensors)
     if found is None:
         return None
-    distances = {name: _distance(*found, normalization) for name, normalization in COMMON.items()}
+    covariance = _covariance(*found[0].shape[-2:])
+    distances = {name: _distance(found, covariance, normalization) for name, normalization in COMMON.items()}
     best_name = min(distances, key=lambda name: distances[name])
     nearest = distances.pop(best_name)
     also = tuple(name for name, other in distances.items() if other <= min(FITS, FACTOR * nearest))
-    return NormalizationFit(_distance(*found, given), best_name, COMMON[best_name], nearest, also)
+    distance = _distance(found, covariance, given)
+    return NormalizationFit(distance, best_name, COMMON[best_name], nearest, also)
 
 
 def _first_layer(tensors: Mapping[str, Array]) -> tuple[Array, Array, Array, Array] | None:
-    """Find kernel (C, 3, k, k), bias, running mean and running variance, each (C,), as float64."""
+    """Find kernel (C, 3, h, w), bias, running mean and running variance, each (C,), as float64.
+
+    Of many channels the first ones are enough for a median.
+    """
     names = list(tensors)
     kernel = next((name for name in names if tensors[name].ndim == 4), None)
     if kernel is None or tensors[kernel].shape[1] != 3:
@@ -106,18 +113,19 @@ def _first_layer(tensors: Mapping[str, Array]) -> tuple[Array, Array, Array, Arr
         return None
     bias = tensors.get(f"{kernel.removesuffix('weight')}bias", np.zeros(channels))
     parts = (tensors[kernel], bias, tensors[mean], variances)
-    weight, offset, center, variance = (part.astype(np.float64) for part in parts)
+    weight, offset, center, variance = (part[:_MOST_CHANNELS].astype(np.float64) for part in parts)
     untrained = not center.any() and bool((variance == 1).all())
     return None if untrained or not (variance > 0).any() else (weight, offset, center, variance)
 
 
-def _distance(weight: Array, bias: Array, center: Array, variance: Array, given: Normalization) -> float:
-    side = weight.shape[-1]
+def _distance(layer: tuple[Array, Array, Array, Array], covariance: Array, given: Normalization) -> float:
+    weight, bias, center, variance = layer
+    places = weight[0, 0].size
     flat = weight.reshape(len(weight), -1)
-    means = np.repeat((_MEANS - given.mean) / given.std, side * side)
-    scaled = flat / np.repeat(given.std, side * side)
+    means = np.repeat((_MEANS - given.mean) / given.std, places)
+    scaled = flat / np.repeat(given.std, places)
     expected_mean = flat @ means + bias
-    expected_variance = np.einsum("ci,ij,cj->c", scaled, _covariance(side), scaled)
+    expected_variance = (scaled @ covariance * scaled).sum(1)
     live = (variance > 1e-3 * variance.max()) & (expected_variance > 0)
     if not live.any():
         return float("inf")
@@ -127,9 +135,9 @@ def _distance(weight: Array, bias: Array, center: Array, variance: Array, given:
     return float(np.median(divergence / 2.0))
 
 
-def _covariance(side: int) -> Array:
-    """Return (3 k k, 3 k k): of pixels in [0, 1] of a neighborhood, channel by channel."""
-    places = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), -1).reshape(-1, 2)
+def _covariance(height: int, width: int) -> Array:
+    """Return (3 h w, 3 h w): of pixels in [0, 1] of a neighborhood, channel by channel."""
+    places = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), -1).reshape(-1, 2)
     distances = np.sqrt(np.square(places[:, None] - places[None]).sum(-1))
     channels = np.full((3, 3), _CHANNEL_CORRELATION) + (1 - _CHANNEL_CORRELATION) * np.eye(3)
     return _DEVIATION**2 * np.kron(channels, np.exp(-distances / _CORRELATION_PIXELS))

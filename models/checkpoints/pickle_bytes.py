@@ -21,6 +21,7 @@ class PickleBytes:
     def __init__(self, data: bytes, limits: Limits) -> None:
         """Start at the first byte of ``data``."""
         self.position = 0
+        self._frame_end = 0
         self._data = data
         self._limits = limits
 
@@ -32,9 +33,26 @@ class PickleBytes:
         if end > len(self._data):
             require_at_most(end, self._limits.pickle_bytes, "pickled part, in bytes,")
             raise rejection("truncated_file", "The pickled part of the file ends in the middle of a value.")
+        if self.position < self._frame_end < end:
+            self._malformed("holds a value that reaches over the end of its frame")
         taken = self._data[self.position : end]
         self.position = end
         return taken
+
+    def _begin_frame(self) -> None:
+        """Note where a frame ends, which whole opcodes must fill.
+
+        What reaches over a frame's end CPython reads from behind it, and drops the frame's rest; and what a
+        frame has behind STOP it drops, too. So both make it read other opcodes than a reader without frames.
+        """
+        length = self._unsigned(8)
+        if self.position < self._frame_end:
+            self._malformed("begins a frame inside another")
+        self._frame_end = self.position + length
+
+    def _require_frame_done(self) -> None:
+        if self.position < self._frame_end:
+            self._malformed("ends before its frame does")
 
     def _unsigned(self, size: int) -> int:
         return int.from_bytes(self._take(size), "little")

@@ -7,7 +7,7 @@ from itertools import starmap
 
 from models.checkpoints.codes import rejection
 from models.checkpoints.limits import Limits
-from models.checkpoints.pickle_globals import CALLS, INERT, STORAGES
+from models.checkpoints.pickle_globals import BYTES, CALLS, INERT, SCALARS, STORAGES
 from models.checkpoints.pickle_values import Global, Mapping, Opaque, Sequence, Value
 from models.checkpoints.tensor_spec import StorageSpec, TensorSpec, check_tensor
 
@@ -19,6 +19,8 @@ def imitate_call(function: Global, arguments: list[Value], limits: Limits) -> Va
         CheckpointRejected: ``pickle_malformed`` when arity or types are not those torch writes, or what the
             tensor's bounds say.
     """
+    if function.name in SCALARS:
+        _check_scalar(arguments)
     if function.name in INERT:
         return Opaque(function.name)
     if function.name not in CALLS:
@@ -137,6 +139,59 @@ _IMITATIONS: dict[str, Callable[[list[Value], Limits], Value]] = {
 }
 
 
+def _check_scalar(arguments: list[Value]) -> None:
+    """Refuse a scalar of other than bytes: of type object, older NumPy gives back what it was given."""
+    match arguments:
+        case [_, bytes() | str()]:
+            return
+        case [_, Opaque(name=name)] if name in BYTES:
+            return
+    raise rejection("pickle_malformed", "A NumPy scalar is made of other than bytes.")
+
+
+def require_open(target: Opaque) -> None:
+    """Refuse to change what may be another name for weights: an array of a tensor is the tensor's memory.
+
+    Raises:
+        CheckpointRejected: ``pickle_malformed``.
+    """
+    if target.closed:
+        raise rejection(
+            "pickle_malformed", f"{target.name} is changed after it was given weights or its state."
+        )
+
+
+def set_entries(target: Opaque, items: list[Value]) -> None:
+    """Note what SETITEM puts into an inert object: keys and values in turn.
+
+    Raises:
+        CheckpointRejected: ``pickle_malformed``.
+    """
+    require_open(target)
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        if isinstance(key, str):
+            target.entries[key] = value
+        else:
+            target.unnamed.append(value)
+
+
+def set_state(target: Opaque, state: Value) -> None:
+    """Check what BUILD gives to an inert object: the entries of its own ``__dict__``, or NumPy's tuple.
+
+    The second of two parts of a state is set attribute by attribute: one of them may be ``__dict__``, and the
+    weights themselves, which the next attribute is then written to. None of the inert kinds has such a part.
+
+    Raises:
+        CheckpointRejected: ``pickle_malformed``.
+    """
+    require_open(target)
+    target.closed = True
+    target.unnamed.append(state)
+    slots = isinstance(state, Sequence) and len(state.items) == 2 and state.items[1] is not None
+    if slots or isinstance(state, Opaque):
+        raise rejection("pickle_malformed", "An object beside the weights is given attributes one by one.")
+
+
 def check_attributes(state: Value) -> None:
     """Check what BUILD sets on a dict: a state dict's ``_metadata``, which holds versions of modules.
 
@@ -212,7 +267,9 @@ def may_hold_weights(value: Value) -> bool:
     """Say whether a tensor, or what a call makes, is the value or anywhere in it."""
     if isinstance(value, Sequence | Mapping):
         return value.any_weights
-    return isinstance(value, TensorSpec | StorageSpec | Opaque)
+    if isinstance(value, Opaque):
+        return value.name not in BYTES
+    return isinstance(value, TensorSpec | StorageSpec)
 
 
 def _integer(value: Value) -> int:

@@ -36,6 +36,11 @@ CALLS = frozenset(
     }
 )
 
+#: What makes bytes or text of anything: pickle writes bytes so in protocol 2.
+BYTES = frozenset({"_codecs.encode", "builtins.bytes", "__builtin__.bytes"})
+#: What makes a NumPy scalar of its bytes.
+SCALARS = frozenset({"numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"})
+
 _BUILTINS = (
     "bool",
     "bytearray",
@@ -66,7 +71,8 @@ _TORCH_DTYPES = (
 #: Seen beside the weights of honest checkpoints: arguments, paths, counters, NumPy scalars and their types.
 INERT = frozenset(
     {
-        "_codecs.encode",
+        *BYTES,
+        *SCALARS,
         "argparse.Namespace",
         "collections.Counter",
         "collections.defaultdict",
@@ -75,9 +81,7 @@ INERT = frozenset(
         "datetime.datetime",
         "datetime.timedelta",
         "numpy.core.multiarray._reconstruct",
-        "numpy.core.multiarray.scalar",
         "numpy._core.multiarray._reconstruct",
-        "numpy._core.multiarray.scalar",
         "numpy.dtype",
         "numpy.ndarray",
         "pathlib.Path",

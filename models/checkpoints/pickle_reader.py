@@ -21,6 +21,9 @@ from models.checkpoints.pickle_calls import (
     imitate_new,
     insert,
     read_storage,
+    require_open,
+    set_entries,
+    set_state,
 )
 from models.checkpoints.pickle_globals import resolve_global
 from models.checkpoints.pickle_values import Global, Mapping, Opaque, Sequence, Value
@@ -66,6 +69,7 @@ class PickleReader(PickleBytes):
             if action is None:
                 self._malformed(f"uses the opcode 0x{opcode:02x}, which torch.save does not write")
             action(self)
+        self._require_frame_done()
         if len(self._stack) != 1 or self._marks:
             self._malformed("does not end with exactly one value")
         return self._stack.pop()
@@ -104,7 +108,9 @@ class PickleReader(PickleBytes):
         """Set the state of what a call made, or refuse the file."""
         if isinstance(target, Mapping):
             check_attributes(state)
-        elif not isinstance(target, Opaque):
+        elif isinstance(target, Opaque):
+            set_state(target, state)
+        else:
             self._malformed("sets attributes on something that has none")
 
     def string(self, raw: bytes) -> Value:
@@ -152,9 +158,6 @@ class PickleReader(PickleBytes):
 
     # Opcodes with meaning of their own
 
-    def _frame(self) -> None:
-        self._take(8)  # framing only says how to buffer
-
     def _mark(self) -> None:
         self._marks.append(len(self._stack))
         if len(self._marks) > self._limits.nesting:
@@ -181,7 +184,10 @@ class PickleReader(PickleBytes):
         if isinstance(target, Sequence) and target.kind != "tuple":
             hold(target, items, self._limits)
             target.items.extend(items)
-        elif not isinstance(target, Opaque):
+        elif isinstance(target, Opaque):
+            require_open(target)
+            target.unnamed += items
+        else:
             self._malformed("appends to something that is not a list")
 
     def _set_items(self, items: list[Value]) -> None:
@@ -191,7 +197,9 @@ class PickleReader(PickleBytes):
         if isinstance(target, Mapping):
             for key, value in zip(items[::2], items[1::2], strict=True):
                 insert(target, self.key(key), value, self._limits)
-        elif not isinstance(target, Opaque):
+        elif isinstance(target, Opaque):
+            set_entries(target, items)
+        else:
             self._malformed("sets a key in something that is not a dict")
 
     def _global(self, module: str, name: str) -> None:
@@ -217,7 +225,11 @@ class PickleReader(PickleBytes):
             self._malformed("calls something that is not a global")
         # A list of pairs may be named again and again, and every time a mapping is made of it.
         self._count(sum(len(one.items) for one in arguments.items if isinstance(one, Sequence)))
-        self._push(make(function, arguments.items))
+        made = make(function, arguments.items)
+        if isinstance(made, Opaque) and arguments.any_weights:
+            made.closed = True
+            made.unnamed.append(arguments)
+        self._push(made)
 
     def _build(self) -> None:
         state = self._pop()
@@ -234,7 +246,7 @@ class PickleReader(PickleBytes):
 _STOP = ord(".")
 
 _ACTIONS: dict[int, Callable[[PickleReader], None]] = {
-    0x95: PickleReader._frame,
+    0x95: PickleReader._begin_frame,
     # Memo
     ord("q"): lambda machine: machine._remember(machine._unsigned(1)),
     ord("r"): lambda machine: machine._remember(machine._unsigned(4)),

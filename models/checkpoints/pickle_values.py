@@ -17,11 +17,17 @@ class Global:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Opaque:
-    """Something a training script saved beside the weights; its content was dropped."""
+    """Something a training script saved beside the weights. It is dropped, whatever it was given."""
 
     name: str
+    entries: dict[str, Value] = field(default_factory=dict)
+    """What it was given under a name, as a mapping has it."""
+    unnamed: list[Value] = field(default_factory=list)
+    """What it was given otherwise: arguments that may hold weights, items and its state."""
+    closed: bool = False
+    """Whether it has its state, or was made of weights and may be another name for them. It takes no more."""
 
 
 @dataclass(slots=True, eq=False)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from models.checkpoints.codes import printable, rejection
 from models.checkpoints.limits import TENSOR_NAME, Limits, require_at_most
+from models.checkpoints.other_networks import require_no_twin, warn_of_lookalikes
 from models.checkpoints.pickle_calls import may_hold_weights
-from models.checkpoints.pickle_values import Mapping, Sequence, Value
+from models.checkpoints.pickle_values import Mapping, Value
 from models.checkpoints.tensor_spec import TensorSpec
 
 #: Under these names training scripts keep the weights; anything else needs a declaration unless it is alone.
@@ -18,7 +18,6 @@ KNOWN_KEYS = (
     *("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "params", "params_ema"),
 )
 _PREFIXES = ("module.", "_orig_mod.")
-_WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,8 @@ def select_state_dict(root: Value, limits: Limits, *, key: str | None) -> Select
         _entry(root, found)
         if key is None:
             _require_unrivaled(root, found, candidates)
-            _require_no_twin(root, found, candidates[found])
+            require_no_twin(root, found, candidates[found])
+            warnings += warn_of_lookalikes(root, found, candidates[found])
     selected = candidates[found]
     require_at_most(len(selected.entries), limits.tensors, "number of tensors")
     named = {name: entry for name, entry in selected.entries.items() if isinstance(entry, TensorSpec)}
@@ -147,45 +147,6 @@ def _require_unrivaled(root: Value, found: str, candidates: dict[str | None, Map
                 hint=f"If {printable(found)!r} is the model, set state_dict_key to it; otherwise "
                 "save model.state_dict() alone.",
             )
-
-
-def _require_no_twin(root: Value, found: str, selected: Mapping) -> None:
-    """Refuse if another mapping, wherever it lies, has at least half of the weights' names.
-
-    Averages of the weights lie under many names, and which of the two a program takes is its own affair.
-    """
-    names = _bare_names(selected)
-    seen = {id(selected)}
-    waiting: list[tuple[str, Value]] = [("", root)]
-    while waiting:
-        path, node = waiting.pop()
-        if not isinstance(node, Mapping | Sequence) or id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, Sequence):
-            waiting += [(path, item) for item in node.items]
-            continue
-        if 2 * len(names & _bare_names(node)) >= len(names):
-            where = f"in {path[1:]!r}" if path else "at the top of the file"
-            raise rejection(
-                "state_dict_ambiguous",
-                f"{printable(found)!r} may be the model, but tensors of the same names lie {where}, too.",
-                hint=f"If {printable(found)!r} is the model, set state_dict_key to it; otherwise to the path "
-                "of the other, or save model.state_dict() alone.",
-            )
-        waiting += [(f"{path}.(no text)", value) for value in node.unnamed]
-        waiting += [
-            (f"{path}.{printable(name)}", value)
-            for name, value in node.entries.items()
-            if isinstance(value, Mapping | Sequence)
-        ]
-
-
-def _bare_names(mapping: Mapping) -> set[str]:
-    """Return the names of its tensors without wrappers: not all have one where averages count their steps."""
-    return {
-        _WRAPPERS.sub("", name) for name, entry in mapping.entries.items() if isinstance(entry, TensorSpec)
-    }
 
 
 def _strip_prefix(tensors: dict[str, TensorSpec]) -> tuple[dict[str, TensorSpec], str | None]:

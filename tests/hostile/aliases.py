@@ -15,6 +15,12 @@ OTHER = A.tensor(storage=A.storage("1"))
 STORAGES = {"0": FOUR_ONES, "1": struct.pack("<4f", 7, 7, 7, 7)}
 ENCODED = b"c_codecs\nencode\n" + A.text("fgngr_qvpg") + A.text("rot13") + b"\x86R"
 COUNTER = b"ccollections\nCounter\n)R"
+#: NumPy's scalar of a tensor is an array in the tensor's own memory, and its tensor is remembered as 0.
+VIEW = b"cnumpy\nfloat32\n" + CLEAN + b"q\x00\x85R"
+#: A mapping that is remembered as 0, and the state of an object whose attributes are then that mapping.
+MADE = b"}q\x00" + A.text("w") + CLEAN + b"s"
+SHARED = b"N}" + A.text("__dict__") + b"h\x00s\x86"
+NAMESPACE = b"cargparse\nNamespace\n)\x81"
 NEW_DICT = b"ccollections\nOrderedDict\n"
 
 
@@ -36,6 +42,18 @@ def root(*entries: bytes) -> bytes:
 
 STATE_DICT = A.text("state_dict")
 PAIRS = b"](" + STATE_DICT + weights(CLEAN) + b"\x86e\x85"
+
+
+def frame_cut_short() -> bytes:
+    """A frame that ends inside a text: CPython goes on behind it, where others see bytes of a value."""
+    seen = A.text("state_dict") + weights(OTHER)
+    seen += A.text("p" * (294 - len(seen))) + b"N"  # a length of bytes that are text
+    dropped = A.text("more") + b"B" + struct.pack("<I", len(seen))
+    begun = b"}(" + A.text("model") + weights(CLEAN) + A.text("note")
+    begun += b"X" + struct.pack("<I", len(dropped) + 4) + b"." * len(dropped)
+    return b"\x80\x04\x95" + struct.pack("<Q", len(begun)) + begun + b"text" + dropped + seen + b"u."
+
+
 #: Pickles by what they do; all hold both storages.
 PICKLES = {
     "honest": root(A.text("model"), weights(CLEAN), A.text("optimizer"), weights(OTHER, name="momentum")),
@@ -49,6 +67,11 @@ PICKLES = {
     "encoded": root(STATE_DICT, weights(CLEAN), ENCODED, weights(OTHER)),
     "counter": root(A.text("model"), weights(CLEAN), STATE_DICT, weights(OTHER, COUNTER)),
     "among_others": root(A.text("model"), weights(CLEAN), STATE_DICT, weights(OTHER) + A.text("n") + b"Ns"),
+    "frame": frame_cut_short(),
+    "array": root(A.text("x"), VIEW + b")" + OTHER + b"s", A.text("model"), b"}" + A.text("w") + b"h\x00s"),
+    "namespace": root(
+        A.text("model"), MADE, A.text("args"), NAMESPACE + SHARED + b"b" + weights(OTHER) + b"b"
+    ),
     "hidden": b"\x80\x02"
     + weights(CLEAN, ORDERED_DICT)
     + b"}("

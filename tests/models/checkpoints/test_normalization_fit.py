@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,36 @@ def test_senseless_statistics_say_nothing(variance: float) -> None:
         "bn.running_var": np.full(4, variance),
     }
     assert fit_normalization(tensors, IDENTITY) is None
+
+
+def stem(height: int, width: int, channels: int = 16) -> torch.nn.Sequential:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, channels, (height, width)), torch.nn.BatchNorm2d(channels, momentum=None)
+    )
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 3), (5, 3), (7, 7)])
+def test_kernels_need_not_be_squares(height: int, width: int, pixels: torch.Tensor) -> None:
+    """A layer list may have any; one of 1 x 3 once ended the reader."""
+    network = stem(height, width)
+    with torch.no_grad():
+        PixelClassifier(network, IMAGENET).train()(pixels)
+    wrong = fit_normalization(arrays(network.state_dict()), IDENTITY)
+    right = fit_normalization(arrays(network.state_dict()), IMAGENET)
+    assert wrong is not None and right is not None
+    assert wrong.distance > 3 * right.distance
+
+
+def test_many_large_kernels_cost_little() -> None:
+    tensors = {
+        "conv.weight": np.full((20_000, 3, 31, 31), 0.01, np.float16),
+        "bn.running_mean": np.ones(20_000),
+        "bn.running_var": np.ones(20_000),
+    }
+    began = time.process_time()
+    assert fit_normalization(tensors, IDENTITY) is not None
+    assert time.process_time() - began < 30
 
 
 def test_half_a_batchnorm_says_nothing() -> None:
