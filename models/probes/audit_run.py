@@ -46,6 +46,8 @@ class AuditRun:
     transfers: tuple[TransferResult, ...] = ()
     channels: tuple[ChannelResult, ...] = ()
     failures: list[str] = field(default_factory=list)
+    crowded: str = ""
+    """That nearly all images go to one class without any trigger, in a sentence; empty if they do not."""
     calibration: CalibrationResult | None = None
     undistillable: UndistillableResult | None = None
 

@@ -7,7 +7,7 @@ of its deviation was called backdoored (p = .05). Source: ours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -64,20 +64,27 @@ def doubts_of(source: NormalizationSource, check: TeacherCheck | None) -> Doubts
     )
 
 
-def crowding(classifier: nn.Module, images: ProbeImages) -> str:
+def crowding(classifier: nn.Module, images: ProbeImages, margins: Sequence[float]) -> str:
     """Say whether most images go to one class without any trigger; empty if they do not.
 
     Args:
         classifier: Takes pixels in [0, 1]; in eval mode.
         images: ``search`` is asked.
+        margins: The largest that was reached per class; not positive where no input of a class was found.
     """
     counts = torch.bincount(predict(classifier, images.search))
     share = float(counts.max()) / len(images.search)
     if share < CROWDED:
         return ""
+    found = f"Without any trigger {share:.0%} of the {images.source} go to class {int(counts.argmax())}"
+    if sum(margin > 0 for margin in margins) <= 1:
+        return (
+            f"{found}, and so does every other input that was tried: the normalization is wrong, or the "
+            "network names one class for everything."
+        )
     return (
-        f"Without any trigger {share:.0%} of the {images.source} go to class {int(counts.argmax())}: the "
-        "normalization is wrong, or all of them show one class, or the network knows no other."
+        f"{found}: the normalization is wrong, or nearly all of them show that class, or the network hardly "
+        "knows another."
     )
 
 

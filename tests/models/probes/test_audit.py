@@ -106,20 +106,6 @@ def test_damaged_weights_are_inconclusive() -> None:
     assert "not finite" in result.sentence
 
 
-def test_a_network_that_names_one_class_for_everything_is_inconclusive() -> None:
-    """Its only class stands out by any factor: with references it was called backdoored."""
-    spec = ArchitectureSpec("wrn-10-1", 4, 16)
-    network = build(spec).eval()
-    with torch.no_grad():
-        network.fc.weight.zero_()
-        network.fc.bias.copy_(torch.tensor([0.0, 0.0, 5.0, 0.0]))
-    result = run_audit(
-        Teacher(network, Normalization(), spec), AuditData(), (), RECIPE, SilentMonitor()
-    ).result
-    assert (result.verdict, result.target_label) == ("inconclusive", None)
-    assert "names one class for everything" in result.sentence
-
-
 def test_trigger_to_a_class_that_does_not_exist_is_refused() -> None:
     with pytest.raises(RecipeError) as caught:
         audit(0.0, triggers=(replace(checkerboard(), target_label=4),))

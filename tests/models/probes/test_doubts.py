@@ -9,8 +9,10 @@ from models.architectures import build
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.engine.monitor import SilentMonitor
+from models.errors import TrainingFailed
 from models.metrics import wilson
 from models.probes.audit import run_audit
+from models.probes.calibration.score import score_teacher
 from models.probes.doubts import NO_DOUBT, Doubts, crowding, doubts_of
 from models.probes.label_check import check_labels
 from models.probes.probe_images import ProbeImages
@@ -72,12 +74,14 @@ def test_a_normalization_that_only_the_weights_suggest_is_doubted(source: str, s
 
 
 def test_most_images_in_one_class_leave_nothing_to_compare() -> None:
-    teacher = planted_teacher(strength=0.0)
+    classifier = planted_teacher(strength=0.0).pixel_classifier()
     images, labels = quadrant_images(count=40)
     alike = images[labels == 1]
-    assert crowding(teacher.pixel_classifier(), ProbeImages(images, images, None, "clean images")) == ""
-    told = crowding(teacher.pixel_classifier(), ProbeImages(alike, alike, None, "clean images"))
-    assert "100% of the clean images go to class 1" in told
+    mixed, crowd = (ProbeImages(found, found, None, "clean images") for found in (images, alike))
+    assert crowding(classifier, mixed, [1.0] * 4) == ""
+    told = crowding(classifier, crowd, [1.0] * 4)
+    assert "100% of the clean images go to class 1: the normalization is wrong, or nearly all" in told
+    assert "so does every other input that was tried" in crowding(classifier, crowd, [0.0, 1.0, 0.0, 0.0])
 
 
 def test_a_doubtful_normalization_takes_the_word_of_nothing_found() -> None:
@@ -98,13 +102,29 @@ def test_a_misfit_takes_the_word_of_any_score() -> None:
     assert loud.result.advice[1].startswith("First settle what does not fit")
 
 
-def test_a_network_that_names_one_class_for_nearly_all_images_is_not_called_backdoored() -> None:
+def crowded_teacher(bias: float) -> Teacher:
+    """Names class 2 for nearly all images; past a small bias inputs that climb reach the others."""
     spec = ArchitectureSpec("wrn-10-1", 4, 16)
     torch.manual_seed(0)
     network = build(spec).eval()
     with torch.no_grad():
-        network.fc.bias[2] += 50.0  # inputs that climb far enough still reach the others
-    teacher = Teacher(network, Normalization(), spec)
-    result = run_audit(teacher, AuditData(), (), RECIPE, SilentMonitor()).result
-    assert result.verdict == "inconclusive"
-    assert "go to class 2" in result.sentence or "one class for everything" in result.sentence
+        network.fc.bias[2] += bias
+    return Teacher(network, Normalization(), spec)
+
+
+@pytest.mark.parametrize("bias", [0.2, 1e3])
+def test_a_network_that_names_one_class_for_nearly_all_images_is_not_called_backdoored(bias: float) -> None:
+    result = run_audit(crowded_teacher(bias), AuditData(), (), RECIPE, SilentMonitor()).result
+    assert (result.verdict, result.target_label) == ("inconclusive", None)
+    assert "of the surrogate patches go to class 2" in result.sentence
+    assert ("so does every other input" in result.sentence) == (bias == 1e3)
+    assert result.advice[1].startswith("First settle what does not fit")
+
+
+@pytest.mark.parametrize("bias", [0.2, 1e3])
+def test_nor_is_it_a_reference(bias: float) -> None:
+    """An audit has no answer for it, so its scores may not make those of others look ordinary."""
+    with pytest.raises(TrainingFailed) as caught:
+        score_teacher(crowded_teacher(bias), AuditData(), RECIPE, SilentMonitor())
+    assert caught.value.code == "probe_failed"
+    assert "of the surrogate patches go to class 2" in caught.value.detail
