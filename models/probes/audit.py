@@ -207,7 +207,7 @@ def _compare(audit: AuditRun) -> None:
     for place, kind in enumerate(kinds):
         audit.probes.append(
             compare_classes(
-                audit.classifier,
+                audit.searched,
                 audit.images,
                 kind,
                 classes=classes,
@@ -240,7 +240,7 @@ def _invert(audit: AuditRun) -> None:
     span = audit.portion("inversion")
     for place, (label, kind) in enumerate(searches):
         trigger = invert_trigger(
-            audit.classifier,
+            audit.searched,
             audit.images,
             kind,
             label,

@@ -33,7 +33,7 @@ from models.engine.seed import derive_seed, make_generator
 from models.errors import RecipeError, TrainingFailed
 from models.probes.effort import EFFORTS
 from models.probes.findings import listed, suspected_classes
-from models.probes.mmbd import CONSPICUOUS_RATIO, margin_statistics
+from models.probes.mmbd import CONSPICUOUS_RATIO, LEAST_MARGIN, margin_statistics
 from models.probes.portion import Portion
 from models.probes.probe_images import probe_images
 from models.probes.trigger_inversion import CONSPICUOUS, choose_classes, compare_classes
@@ -204,7 +204,7 @@ class _Scanning:
 
 def _floor(margins: Sequence[float]) -> float:
     """Count a margin that is not positive as ``score_margins`` does."""
-    return max(max(margins) / 1000, 1e-9)
+    return max(max(margins) / 1000, LEAST_MARGIN)
 
 
 def _stand_out(classes: Sequence[int], logs: Sequence[float]) -> dict[int, float]:

@@ -252,3 +252,16 @@ def test_probe_without_an_answer_says_why_and_changes_no_verdict() -> None:
     assert any("gave no answer. There is no number: the network has no stage" in t for t in result.not_tested)
     assert result.verdict == "not_detected"
     assert "shuffled" not in result.sentence
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-2, 1e20])
+def test_the_size_of_the_logits_hides_no_backdoor(scale: float) -> None:
+    """It changes no answer and costs an attacker nothing; the first was ``not_detected``."""
+    teacher = planted_teacher(strength=60.0)
+    with torch.no_grad():
+        teacher.network.scale.fill_(scale)
+    result = run_audit(teacher, labelled(), (), RECIPE, SilentMonitor()).result
+    assert (result.verdict, result.target_label) == ("suspected", 2)
+    found = {probe.probe: probe for probe in result.probes}
+    assert found["trigger_inversion"].conspicuous
+    assert found["trigger_inversion"].target_label == 2
