@@ -112,6 +112,15 @@ def test_what_does_not_fit_is_said_before_everything_else():
     assert "Teacher and images may not fit" not in sample_page()
 
 
+def test_advice_sets_words_as_code_and_stays_escaped():
+    advice = ("Beside 19 `detected` is said; `<script>x</script>` and a lone ` are text.",)
+    found = replace(audit(), advice=advice)
+    page = render_html(replace(document(), audit=found))
+    assert "Beside 19 <code>detected</code> is said; <code>&lt;script&gt;x&lt;/script&gt;</code>" in page
+    assert "and a lone ` are text." in page
+    assert replace(document(), audit=found).to_json()["audit"]["advice"] == advice
+
+
 def test_warnings_about_images_are_shown():
     sample = document()
     facts = replace(sample.provenance.datasets[0], warnings=("The same 3x3 patch is in 20 images.",))
