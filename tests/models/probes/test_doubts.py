@@ -73,6 +73,35 @@ def test_a_normalization_that_only_the_weights_suggest_is_doubted(source: str, s
     assert (doubts == NO_DOUBT) == (not said)
 
 
+@pytest.mark.parametrize(
+    ("count", "right", "settled"),
+    [(30, 3, False), (1, 1, False), (10, 1, False), (10, 6, True), (30, 25, True)],
+)
+def test_labelled_images_that_show_nothing_settle_no_normalization(
+    count: int, right: int, settled: bool
+) -> None:
+    """Three of 30 right is no misfit beyond chance, and was taken for a network that fits."""
+    labels = torch.arange(count) % 10
+    said = torch.where(torch.arange(count) < right, labels, (labels + 1 + torch.arange(count) // 10) % 10)
+    found = check_labels(said, labels, num_classes=10)
+    made = TeacherCheck(count, found, normalization(100, 90), ())
+    doubts = doubts_of("estimated", made)
+    assert doubts.misfit == ""
+    assert ("do not settle it: The teacher agrees" in doubts.undeclared) is not settled
+    assert doubts_of("declared", made) == NO_DOUBT
+
+
+@pytest.mark.parametrize(("right", "misfit"), [(2, True), (60, False)])
+def test_of_a_thousand_classes_chance_is_seen(right: int, misfit: bool) -> None:
+    """Two of 2,000 right have an upper bound above twice chance."""
+    labels = torch.arange(2_000) % 1_000
+    said = torch.where(
+        torch.arange(2_000) < right, labels, (labels + 7 + torch.arange(2_000) // 1_000) % 1_000
+    )
+    made = TeacherCheck(2_000, check_labels(said, labels, num_classes=1_000), normalization(100, 90), ())
+    assert bool(doubts_of("declared", made).misfit) is misfit
+
+
 def test_most_images_in_one_class_leave_nothing_to_compare() -> None:
     classifier = planted_teacher(strength=0.0).pixel_classifier()
     images, labels = quadrant_images(count=40)
