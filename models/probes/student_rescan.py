@@ -31,6 +31,7 @@ from models.engine.frozen import frozen
 from models.engine.monitor import Monitor
 from models.engine.seed import derive_seed, make_generator
 from models.errors import RecipeError, TrainingFailed
+from models.probes.doubts import crowding
 from models.probes.effort import EFFORTS
 from models.probes.findings import listed, suspected_classes
 from models.probes.mmbd import CONSPICUOUS_RATIO, LEAST_MARGIN, margin_statistics
@@ -148,6 +149,11 @@ class _Scanning:
                 scores = scores or self._margins(candidate.classifier, part)
             except TrainingFailed as problem:
                 self.failures.append(f"The {_name(candidate)} could not be scanned: {problem.detail}")
+                continue
+            # The one class of a collapsed student stands out by any factor.
+            crowded = crowding(candidate.classifier, self.images, scores) if place else ""
+            if crowded:
+                self.failures.append(f"The {_name(candidate)} tells nothing. {crowded}")
                 continue
             found[place] = _stand_out(everything, [math.log(max(r, _floor(scores))) for r in scores])
         return found
