@@ -112,6 +112,13 @@ def test_what_does_not_fit_is_said_before_everything_else():
     assert "Teacher and images may not fit" not in sample_page()
 
 
+def test_a_p_value_of_no_references_is_called_no_rate_of_false_alarms():
+    assert "p = 0.001 by the probe&#39;s own formula" in sample_page().replace("'", "&#39;")
+    found = replace(audit(), probes=(replace(audit().probes[0], calibration_references=19),))
+    page = render_html(replace(document(), audit=found))
+    assert "p = 0.001, calibrated against 19 clean networks" in page
+
+
 def test_advice_sets_words_as_code_and_stays_escaped():
     advice = ("Beside 19 `detected` is said; `<script>x</script>` and a lone ` are text.",)
     found = replace(audit(), advice=advice)
