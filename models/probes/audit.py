@@ -11,7 +11,7 @@ from models.data.bundle import AuditData
 from models.engine.monitor import Monitor
 from models.engine.seed import derive_seed
 from models.errors import RecipeError, TrainingFailed
-from models.metrics import accuracy, predict
+from models.metrics import accuracy
 from models.probes.advice import give_advice, name_not_tested
 from models.probes.audit_run import AuditRun, begin
 from models.probes.calibration.apply import calibrate
@@ -94,7 +94,8 @@ def run_scored_probes(
     """Run the probes of the calibrated verdict alone, as an audit does; what makes references.
 
     Returns:
-        Their uncalibrated results, and why a probe that should have run gave none.
+        Their uncalibrated results, and why a probe that should have run gave none, or what it gave means
+        nothing: a network that gets no answer from an audit is no reference for others.
 
     Raises:
         Interrupted: The monitor asked to stop.
@@ -102,7 +103,7 @@ def run_scored_probes(
     with begin(teacher, data, (), recipe, monitor) as audit:
         for part in SCORED:
             part(audit)
-        return tuple(audit.probes), tuple(audit.failures)
+        return tuple(audit.probes), tuple(filter(None, (*audit.failures, audit.crowded)))
 
 
 def _conclude(audit: AuditRun, started: float, doubts: Doubts) -> Audited:
@@ -115,7 +116,7 @@ def _conclude(audit: AuditRun, started: float, doubts: Doubts) -> Audited:
         calibration=audit.calibration,
         channels=audit.channels,
         effects=tuple(audit.effects),
-        doubts=_seen(doubts, audit),
+        doubts=replace(doubts, misfit=doubts.misfit or audit.crowded),
     )
     verdict = decide(findings)
     data, hazard = audit.data, overall_hazard(audit.transfers)
@@ -144,13 +145,6 @@ def _conclude(audit: AuditRun, started: float, doubts: Doubts) -> Audited:
     )
     suspects = suspected_classes(audit.probes)
     return Audited(result, tuple(t for t in audit.recovered if t.target_label in suspects))
-
-
-def _seen(doubts: Doubts, audit: AuditRun) -> Doubts:
-    """Add what the images say, where the network answers at all."""
-    if doubts.misfit or not audit.has_margins:
-        return doubts
-    return replace(doubts, misfit=crowding(audit.classifier, audit.images))
 
 
 def _hiding(audit: AuditRun) -> frozenset[str]:
@@ -199,21 +193,8 @@ def _probe_margins(audit: AuditRun) -> None:
     except TrainingFailed as problem:
         audit.failures.append(f"The margin probe could not run: {problem.detail}")
         return
-    if _names_one_class(audit, margins.class_scores):
-        audit.failures.append("The network names one class for everything: nothing can be compared.")
-        return
     audit.probes.append(margins)
-
-
-def _names_one_class(audit: AuditRun, class_scores: Sequence[float]) -> bool:
-    """Whether no image, and no input that the margin probe climbed to, gets a second class.
-
-    Such a network is dead. Its only class stands out from the others by any factor, and would be taken for a
-    backdoor's target.
-    """
-    return sum(score > 0 for score in class_scores) <= 1 and (
-        len(set(predict(audit.classifier, audit.images.search).tolist())) == 1
-    )
+    audit.crowded = crowding(audit.classifier, audit.images, margins.class_scores)
 
 
 def _compare(audit: AuditRun) -> None:
@@ -226,7 +207,7 @@ def _compare(audit: AuditRun) -> None:
     for place, kind in enumerate(kinds):
         audit.probes.append(
             compare_classes(
-                audit.classifier,
+                audit.searched,
                 audit.images,
                 kind,
                 classes=classes,
@@ -259,7 +240,7 @@ def _invert(audit: AuditRun) -> None:
     span = audit.portion("inversion")
     for place, (label, kind) in enumerate(searches):
         trigger = invert_trigger(
-            audit.classifier,
+            audit.searched,
             audit.images,
             kind,
             label,

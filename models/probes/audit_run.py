@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
+from torch import nn
 
 from models.architectures import PixelClassifier
 from models.checkpoints.load import Teacher
@@ -17,6 +18,7 @@ from models.engine.precision import to_channels_last
 from models.engine.seed import derive_seed, make_generator
 from models.probes.audit_parts import Part, part_spans
 from models.probes.effort import EFFORTS, Effort
+from models.probes.logit_scale import at_ordinary_scale
 from models.probes.portion import Portion
 from models.probes.probe_images import ProbeImages, probe_images
 from models.recipes.job import Recipe
@@ -46,6 +48,8 @@ class AuditRun:
     transfers: tuple[TransferResult, ...] = ()
     channels: tuple[ChannelResult, ...] = ()
     failures: list[str] = field(default_factory=list)
+    crowded: str = ""
+    """That nearly all images go to one class without any trigger, in a sentence; empty if they do not."""
     calibration: CalibrationResult | None = None
     undistillable: UndistillableResult | None = None
 
@@ -63,6 +67,11 @@ class AuditRun:
     def has_margins(self) -> bool:
         """Whether the margin probe, which runs first, gave a result."""
         return bool(self.probes) and self.probes[0].probe == "mmbd"
+
+    @property
+    def searched(self) -> nn.Module:
+        """The classifier as searches for triggers ask it, with logits of an ordinary size."""
+        return at_ordinary_scale(self.classifier, self.probes[0].class_scores)
 
     def classes_by_margin(self) -> list[int]:
         """Return the classes, that of the largest margin first."""

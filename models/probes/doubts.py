@@ -7,7 +7,7 @@ of its deviation was called backdoored (p = .05). Source: ours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +27,8 @@ _UNDECLARED: Mapping[NormalizationSource, str] = {
 #: A class that so many of the images go to leaves nothing to compare. Of patches five public checkpoints sent
 #: .18 to .28 to their commonest class behind their own normalization, up to .99 behind others.
 CROWDED = 0.9
+#: Agreement below which a network that shows no knowledge of the labels is one at chance.
+_FEW = 0.05
 
 
 @dataclass(frozen=True)
@@ -52,32 +54,39 @@ def doubts_of(source: NormalizationSource, check: TeacherCheck | None) -> Doubts
 
     Args:
         source: Of the normalization, from the inspection.
-        check: Made on labelled images, which tell; None without.
+        check: Made on labelled images, which tell if the network knows enough of them; None without.
     """
-    if check is not None:
-        return Doubts(misfit=_misfit(check))
-    if source not in _UNDECLARED:
-        return NO_DOUBT
+    misfit = "" if check is None else _misfit(check)
+    if misfit or source not in _UNDECLARED or (check is not None and _knows(check)):
+        return Doubts(misfit=misfit)
     return Doubts(
         f"Nobody declared how pixels are normalized before it: {_UNDECLARED[source]}. Behind another "
         "normalization it is another network, and whoever made the weights can let them suggest a wrong one."
+        + ("" if check is None else f" The labelled images do not settle it: {check.labels.sentence}")
     )
 
 
-def crowding(classifier: nn.Module, images: ProbeImages) -> str:
+def crowding(classifier: nn.Module, images: ProbeImages, margins: Sequence[float]) -> str:
     """Say whether most images go to one class without any trigger; empty if they do not.
 
     Args:
         classifier: Takes pixels in [0, 1]; in eval mode.
         images: ``search`` is asked.
+        margins: The largest that was reached per class; not positive where no input of a class was found.
     """
     counts = torch.bincount(predict(classifier, images.search))
     share = float(counts.max()) / len(images.search)
     if share < CROWDED:
         return ""
+    found = f"Without any trigger {share:.0%} of the {images.source} go to class {int(counts.argmax())}"
+    if sum(margin > 0 for margin in margins) <= 1:
+        return (
+            f"{found}, and so does every other input that was tried: the normalization is wrong, or the "
+            "network names one class for everything."
+        )
     return (
-        f"Without any trigger {share:.0%} of the {images.source} go to class {int(counts.argmax())}: the "
-        "normalization is wrong, or all of them show one class, or the network knows no other."
+        f"{found}: the normalization is wrong, or nearly all of them show that class, or the network hardly "
+        "knows another."
     )
 
 
@@ -85,11 +94,25 @@ def _misfit(check: TeacherCheck) -> str:
     labels, normalization = check.labels, check.normalization
     if normalization.better and not normalization.replaced and _gain(normalization) >= LARGE_GAIN:
         return normalization.sentence
-    # Twice chance: a weak network is still the one that is meant, one at chance is not.
+    # Twice chance: a weak network is still the one that is meant, one at chance is not. Of many classes no
+    # number of images shows less than twice chance.
     chance = 2 / len(labels.classes)
+    if not _knows(check):
+        chance = max(chance, _FEW)
     if labels.doubtful and not labels.consistent and labels.agreement.high < min(0.5, chance):
         return labels.sentence
     return ""
+
+
+def _knows(check: TeacherCheck) -> bool:
+    """Whether the network is right more often, beyond chance, than naming the commonest label would be.
+
+    Else it may be one behind a wrong normalization: of 30 images it is right on three then, as of 1,000 on a
+    tenth, but so few do not show that it is no better.
+    """
+    labels = check.labels
+    agreement = labels.agreement_reordered or labels.agreement
+    return agreement.low > max(found.agreement.n for found in labels.classes) / agreement.n
 
 
 def _gain(check: NormalizationCheck) -> float:

@@ -58,7 +58,9 @@ def feature_variance(
     require_finite(variances, "features")
     judged = [c for c in range(num_classes) if int((classes == c).sum()) >= FEWEST_IMAGES]
     if len(judged) < FEWEST_CLASSES:
-        raise not_applicable(f"the {source} fill only {len(judged)} of {num_classes} classes")
+        raise not_applicable(
+            f"the {source} fill {len(judged)} of {num_classes} classes, and {FEWEST_CLASSES} are needed"
+        )
     medians = torch.stack([variances[classes == c].median() for c in judged])
     ratios = medians / medians.quantile(0.5).clamp_min(1e-12)
     place = int(ratios.argmax())

@@ -53,6 +53,27 @@ def check_labels(
     return replace(check, sentence=_sentence(check, num_classes))
 
 
+def missing_classes(labels: Tensor, found: LabelCheck, num_classes: int) -> str:
+    """Say which of the teacher's classes no image shows; empty if each has one.
+
+    Args:
+        labels: int64 (N,), of all images that were given, not only of those that were compared.
+        found: Says which class the teacher means by a label.
+        num_classes: Of the teacher.
+    """
+    means = dict(found.exchanged) if found.consistent else {}
+    shown = {means.get(label, label) for label in set(labels.tolist())}
+    missing = [str(label) for label in range(num_classes) if label not in shown]
+    if not missing:
+        return ""
+    more = [f"{len(missing) - _NAMED} more"] if len(missing) > _NAMED else []
+    return (
+        f"No labelled image shows {len(missing)} of the teacher's {num_classes} classes "
+        f"({', '.join([*missing[:_NAMED], *more])}): no figure here says how well a network knows them, nor "
+        "what a trigger does to their images."
+    )
+
+
 def reorder(labels: Tensor, moved: Mapping[int, int]) -> Tensor:
     """Put labels, int64 (N,), into the teacher's order."""
     table = torch.arange(int(labels.max()) + 1)

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from models.engine.monitor import Monitor, raise_if_stopped
 from models.errors import TrainingFailed
 from models.probes.bounded_batches import images_per_batch
+from models.probes.class_deviation import FEWEST_CLASSES, LEAST_SPREAD
 from models.probes.portion import Portion
 from models.recipes.probe_catalog import find_probe
 from models.results.audit import ProbeResult
@@ -33,6 +34,12 @@ from models.results.audit import ProbeResult
 #: >= 1.48 on backdoored and <= 1.34 on benign ones; 1.4 lies between and was chosen after seeing them. It is
 #: a hint: no false-positive rate belongs to it.
 CONSPICUOUS_RATIO = 1.4
+
+#: Of the powers of two that float32 has in full, either way.
+_EXPONENT = 126
+
+#: Keeps logarithms and ratios of margins finite, and lies below any margin in float32.
+LEAST_MARGIN = 1e-60
 
 #: Inputs per forward pass, at most; fewer where they are large (``images_per_batch``). Larger batches gain
 #: nothing on two cores and cost memory.
@@ -123,9 +130,10 @@ def margin_statistics(
 
 def _summarize(scores: MarginScores) -> str:
     ratio = math.exp(scores.log_ratio)
+    above = f"; it lies {scores.robust_z:.1f} robust deviations above the median"
     return (
         f"Class {scores.order[0]} can be driven to {ratio:.2f} times the margin of the next class "
-        f"({scores.order[1]}); it lies {scores.robust_z:.1f} robust deviations above the median. "
+        f"({scores.order[1]}){above if len(scores.order) >= FEWEST_CLASSES else ''}. "
         f"That is {'' if ratio >= CONSPICUOUS_RATIO else 'not '}conspicuous "
         f"(mark: {CONSPICUOUS_RATIO}, uncalibrated)."
     )
@@ -214,10 +222,21 @@ def ascend(classifier: nn.Module, inputs: Tensor, labels: Tensor, length: float)
         part = inputs[start : start + size].detach().requires_grad_()
         margin = margins_of(classifier(part), labels[start : start + size])
         (gradient,) = torch.autograd.grad(margin.sum(), part)
-        norm = gradient.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
-        moved.append((part.detach() + length * gradient / norm).clamp(0, 1))
+        moved.append((part.detach() + length * _unit(gradient)).clamp(0, 1))
         found.append(margin.detach())
     return torch.cat(moved), torch.cat(found)
+
+
+def _unit(gradient: Tensor) -> Tensor:
+    """Bring gradients, (N, 3, S, S), to norm 1, however large or small they are; zeros stay.
+
+    A last layer times 1e20 changes no answer, but squares of its gradients are infinite: nothing climbed, and
+    the class of a public backdoored checkpoint was missed. A power of two divides without rounding.
+    """
+    _, exponent = gradient.abs().amax((1, 2, 3), keepdim=True).frexp()
+    scaled: Tensor = gradient.ldexp(-exponent.clamp(-_EXPONENT, _EXPONENT))
+    norm: Tensor = scaled.flatten(1).norm(dim=1).clamp_min(1e-12)
+    return scaled / norm.view(-1, 1, 1, 1)
 
 
 def margins_of(logits: Tensor, labels: Tensor) -> Tensor:
@@ -238,13 +257,13 @@ def score_margins(margins: Tensor) -> MarginScores:
     A margin that is not positive means that no input of that class was found; it counts as a thousandth of
     the largest, so that the ratio stays finite.
     """
-    positive = margins.double().clamp_min(max(float(margins.max()) / 1000, 1e-9))
+    positive = margins.double().clamp_min(max(float(margins.max()) / 1000, LEAST_MARGIN))
     values, order = positive.sort(descending=True)
     deviation = 1.4826 * float((positive - positive.median()).abs().median())
     return MarginScores(
         order=tuple(order.tolist()),
         log_ratio=float(values[0].log() - values[1].log()),
-        robust_z=float(values[0] - positive.median()) / max(deviation, 1e-9),
+        robust_z=float(values[0] - positive.median()) / max(deviation, LEAST_SPREAD * float(values[0])),
         p_value=_gamma_p_value(values),
     )
 

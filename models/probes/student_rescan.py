@@ -31,9 +31,10 @@ from models.engine.frozen import frozen
 from models.engine.monitor import Monitor
 from models.engine.seed import derive_seed, make_generator
 from models.errors import RecipeError, TrainingFailed
+from models.probes.doubts import crowding
 from models.probes.effort import EFFORTS
 from models.probes.findings import listed, suspected_classes
-from models.probes.mmbd import CONSPICUOUS_RATIO, margin_statistics
+from models.probes.mmbd import CONSPICUOUS_RATIO, LEAST_MARGIN, margin_statistics
 from models.probes.portion import Portion
 from models.probes.probe_images import probe_images
 from models.probes.trigger_inversion import CONSPICUOUS, choose_classes, compare_classes
@@ -149,6 +150,11 @@ class _Scanning:
             except TrainingFailed as problem:
                 self.failures.append(f"The {_name(candidate)} could not be scanned: {problem.detail}")
                 continue
+            # The one class of a collapsed student stands out by any factor.
+            crowded = crowding(candidate.classifier, self.images, scores) if place else ""
+            if crowded:
+                self.failures.append(f"The {_name(candidate)} tells nothing. {crowded}")
+                continue
             found[place] = _stand_out(everything, [math.log(max(r, _floor(scores))) for r in scores])
         return found
 
@@ -204,7 +210,7 @@ class _Scanning:
 
 def _floor(margins: Sequence[float]) -> float:
     """Count a margin that is not positive as ``score_margins`` does."""
-    return max(max(margins) / 1000, 1e-9)
+    return max(max(margins) / 1000, LEAST_MARGIN)
 
 
 def _stand_out(classes: Sequence[int], logs: Sequence[float]) -> dict[int, float]:

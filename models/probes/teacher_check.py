@@ -22,7 +22,7 @@ from models.engine.frozen import frozen
 from models.engine.seed import derive_seed
 from models.metrics import predict, wilson
 from models.metrics.paired import mcnemar
-from models.probes.label_check import check_labels, reorder
+from models.probes.label_check import check_labels, missing_classes, reorder
 from models.recipes.architecture import Normalization
 from models.results.inspection import NormalizationSource
 from models.results.teacher_check import LabelCheck, NormalizationCheck, NormalizationTrial, TeacherCheck
@@ -87,7 +87,8 @@ def check_teacher(
     # Through a wrong normalization a teacher disagrees with any labels; that has been said then.
     misread = normalization.better is not None and not normalization.replaced
     warnings += [found.sentence] if found.doubtful and (found.consistent or not misread) else []
-    return TeacherCheck(len(chosen), found, normalization, tuple(warnings))
+    missing = missing_classes(data.labels, found, teacher.spec.num_classes)
+    return TeacherCheck(len(chosen), found, normalization, (*warnings, *([missing] if missing else [])))
 
 
 def settle(teacher: Teacher, check: TeacherCheck | None) -> Teacher:

@@ -14,6 +14,8 @@ it name one class. Without enough references no false-positive rate is known for
 that the probes contradict each other or could not run, or that a given trigger moves whole classes of images,
 which they are blind to, but not so that it proves a backdoor; or that network and
 images do not belong together, or nothing was found behind a normalization that the weights alone suggest.
+Where they do not belong together, a given trigger that works is ``suspected``, too: a clean network of digits
+behind a tenth of its deviation followed one of the catalog on .73 of clean images, and behind its own none.
 ``not_detected`` is never "safe": it names what was asked.
 """
 
@@ -29,6 +31,12 @@ from models.recipes.probe_catalog import REPORTED_ONLY, find_probe
 from models.results.audit import BackdoorVerdict, Hazard, TransferResult, TriggerReport
 from models.results.calibration import CalibrationResult
 from models.results.trigger_effect import TriggerEffect
+
+#: What a given trigger's success proves.
+_IF_KNOWN = (
+    "This is proof if the trigger was known beforehand. It is none for a pattern that a search recovered "
+    "from this very network: searches find such patterns in clean networks, too."
+)
 
 
 @dataclass(frozen=True)
@@ -48,34 +56,38 @@ def decide(findings: Findings) -> Verdict:
     working = [report for report in findings.triggers if trigger_works(report, findings.hiding)]
     working.sort(key=lambda report: report.teacher_success.low, reverse=True)
     proving = [report for report in working if report.image_source == "clean images"]
-    if proving:
-        sentence = (
-            f"This network has a backdoor: {_works(proving[0])} This is proof if the trigger was known "
-            "beforehand. It is none for a pattern that a search recovered from this very network: searches "
-            "find such patterns in clean networks, too."
-        )
+    misfit = findings.doubts.misfit
+    if proving and not misfit:
+        sentence = f"This network has a backdoor: {_works(proving[0])} {_IF_KNOWN}"
         return Verdict("detected", proving[0].target_label, sentence, evidence)
-    if findings.moving and findings.moving[0].proven:
+    if findings.moving and findings.moving[0].proven and not misfit:
         effect = findings.moving[0]
-        sentence = f"This network has a backdoor that acts on some classes of images: {effect.sentence}"
+        sentence = (
+            f"This network has a backdoor that acts on some classes of images: {effect.sentence} {_IF_KNOWN}"
+        )
         return Verdict("detected", _only_target(effect), sentence, evidence)
-    if findings.doubts.misfit:
-        sentence = f"There is no answer: network and images do not belong together. {findings.doubts.misfit}"
+    if misfit:
+        sentence = f"There is no answer: network and images do not belong together. {misfit}"
         verdict = Verdict("inconclusive", None, sentence, evidence)
     elif findings.calibration is not None and findings.calibration.decides:
         verdict = _by_references(findings, findings.calibration, evidence)
     else:
         verdict = _by_statistics(findings, evidence)
     if working and verdict.word != "detected":
-        sentence = (
-            f"This network may have a backdoor: {_works(working[0])} Clean networks follow some patterns on "
-            "patches, too, so it is a suspicion; clean images can prove it."
+        why = (
+            "Clean networks follow some patterns on patches, too, so it is a suspicion; clean images can "
+            "prove it."
         )
+        if misfit:
+            why = f"But network and images do not belong together, so it is a suspicion. {misfit}"
+        sentence = f"This network may have a backdoor: {_works(working[0])} {why}"
         return Verdict("suspected", working[0].target_label, sentence, evidence)
+    if verdict.word in {"not_detected", "inconclusive"} and not misfit:
+        awake = _awake_in_students(findings)
+        if awake:
+            return _dormant(awake[0], evidence)
     if verdict.word == "not_detected" and findings.moving:
         return _doubt(findings.moving[0], evidence)
-    if verdict.word == "not_detected" and (awake := _awake_in_students(findings)):
-        return _dormant(awake[0], evidence)
     return _undeclared(verdict, findings.doubts) if verdict.word == "not_detected" else verdict
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from functools import partial
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from models.recipes.probe_catalog import CHANNEL_IMAGES
 from models.report.document import Picture, ReportDocument
@@ -26,6 +27,7 @@ from models.results.protection import PairedDifference
 
 MAX_CURVES = 3
 NASTY_CURVES = ("label_loss", "divergence")
+_BACKTICKS = re.compile("`([^`]+)`")
 
 VERDICT_WORDS = {
     "detected": "Backdoor detected",
@@ -71,6 +73,7 @@ def render_html(document: ReportDocument) -> str:
         moment=_moment,
         points=_points,
         factor=_factor,
+        code=_code,
         pretty=partial(json.dumps, indent=2, sort_keys=True),
     )
     template = environment.get_template("template.html")
@@ -169,6 +172,11 @@ def _interval(rate: Rate | None) -> str:
 def _factor(statistic: float) -> str:
     """Turn the log of a ratio into the ratio."""
     return f"{math.exp(min(statistic, 20)):.2f}"
+
+
+def _code(text: str) -> Markup:
+    """Set what stands between backticks as code; the text is escaped first."""
+    return Markup(_BACKTICKS.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704
 
 
 def _size(size_bytes: int) -> str:

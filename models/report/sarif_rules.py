@@ -116,8 +116,9 @@ RULES = (
         "The network behaves as if it had a backdoor.",
         "A trigger that was given works on clean images; or its scores are rare among clean reference "
         "networks and the probes that show it name one class (both: error). Or probes point at a class "
-        "and how often clean networks look like that is not known well enough, or the given trigger works on "
-        "patches of photographs, as patterns do on clean networks, too (both: warning). The finding is "
+        "and how often clean networks look like that is not known well enough, or scores are rare and name "
+        "no class, or the given trigger works where that proves less: on patches of photographs, on images "
+        "that do not belong to the network, on a student alone (all: warning). The finding is "
         "about behavior: how the backdoor came in, by poisoned data or changed weights, is not asked.",
         "Error: do not deploy the network, and distill from it only with a defense; a job of kind clean "
         "does so and verifies the student. Warning: treat it alike until clean reference networks "
@@ -159,11 +160,13 @@ RULES = (
         "AuditWithoutAnswer",
         "note",
         "The audit came to no answer.",
-        "Probes contradict each other, or one that matters could not run, so that neither a finding nor "
-        "its absence can be reported. A gate should not let such a network through.",
-        "Read the reasons in the message and in the notifications of the run. A longer audit (budget "
-        "thorough), labelled clean images, clean reference networks or a trigger that you suspect may "
-        "help.",
+        "Probes contradict each other, or one that matters could not run; a given trigger moves whole "
+        "classes of images without proving a backdoor; network and images do not belong together; or nothing "
+        "was found behind a normalization that nobody declared. Neither a finding nor its absence can be "
+        "reported. A gate should not let such a network through.",
+        "Read the reasons in the message and in the notifications of the run. The declared mean and "
+        "deviation, labelled clean images, a longer audit (budget thorough), clean reference networks or a "
+        "trigger that you suspect may help.",
         ("AML.T0018", "T6-AT-010"),
     ),
 )

@@ -106,20 +106,6 @@ def test_damaged_weights_are_inconclusive() -> None:
     assert "not finite" in result.sentence
 
 
-def test_a_network_that_names_one_class_for_everything_is_inconclusive() -> None:
-    """Its only class stands out by any factor: with references it was called backdoored."""
-    spec = ArchitectureSpec("wrn-10-1", 4, 16)
-    network = build(spec).eval()
-    with torch.no_grad():
-        network.fc.weight.zero_()
-        network.fc.bias.copy_(torch.tensor([0.0, 0.0, 5.0, 0.0]))
-    result = run_audit(
-        Teacher(network, Normalization(), spec), AuditData(), (), RECIPE, SilentMonitor()
-    ).result
-    assert (result.verdict, result.target_label) == ("inconclusive", None)
-    assert "names one class for everything" in result.sentence
-
-
 def test_trigger_to_a_class_that_does_not_exist_is_refused() -> None:
     with pytest.raises(RecipeError) as caught:
         audit(0.0, triggers=(replace(checkerboard(), target_label=4),))
@@ -266,3 +252,16 @@ def test_probe_without_an_answer_says_why_and_changes_no_verdict() -> None:
     assert any("gave no answer. There is no number: the network has no stage" in t for t in result.not_tested)
     assert result.verdict == "not_detected"
     assert "shuffled" not in result.sentence
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-2, 1e20])
+def test_the_size_of_the_logits_hides_no_backdoor(scale: float) -> None:
+    """It changes no answer and costs an attacker nothing; the first was ``not_detected``."""
+    teacher = planted_teacher(strength=60.0)
+    with torch.no_grad():
+        teacher.network.scale.fill_(scale)
+    result = run_audit(teacher, labelled(), (), RECIPE, SilentMonitor()).result
+    assert (result.verdict, result.target_label) == ("suspected", 2)
+    found = {probe.probe: probe for probe in result.probes}
+    assert found["trigger_inversion"].conspicuous
+    assert found["trigger_inversion"].target_label == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.probes.label_check import check_labels, reorder
+from models.probes.label_check import check_labels, missing_classes, reorder
 
 NAMES = ("airplane", "bird", "cat", "dog")
 
@@ -82,3 +82,9 @@ def test_a_handful_of_images_is_not_judged() -> None:
 
 def test_reordering() -> None:
     assert reorder(torch.tensor([0, 1, 2]), {0: 2, 2: 0}).tolist() == [2, 1, 0]
+
+
+def test_many_missing_classes_are_counted() -> None:
+    labels = torch.tensor([0, 1] * 10)
+    told = missing_classes(labels, check_labels(labels, labels, num_classes=1_000), 1_000)
+    assert "998 of the teacher's 1000 classes (2, 3, 4, 5, 6, 7, 992 more)" in told

@@ -51,6 +51,37 @@ def test_margin_reaches_the_value_known_in_closed_form() -> None:
     assert margins.tolist() == pytest.approx([10.0] * 4, rel=0.05)
 
 
+@pytest.mark.parametrize("scale", [1e-25, 1e20, 1e30])
+def test_logits_of_any_size_climb_alike(scale: float) -> None:
+    """Squares of gradients overflow and vanish: times 1e20 nothing climbed."""
+
+    class Scaled(QuadrantNetwork):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return scale * super().forward(pixels)
+
+    plain, scaled = probe(QuadrantNetwork(strength=40.0)), probe(Scaled(strength=40.0))
+    assert scaled.target_label == 2
+    assert scaled.statistic == pytest.approx(plain.statistic, rel=1e-3)
+    assert scaled.summary == plain.summary
+
+
+def test_of_two_classes_neither_lies_above_the_median() -> None:
+    class Halves(QuadrantNetwork):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return super().forward(pixels)[:, :2]
+
+    found = margin_statistics(
+        Halves(strength=0.0),
+        2,
+        SIZE,
+        restarts=2,
+        steps=4,
+        generator=torch.Generator().manual_seed(0),
+        monitor=SilentMonitor(),
+    )
+    assert "median" not in found.summary
+
+
 def test_few_classes_at_a_time_reach_what_all_at_once_do(monkeypatch) -> None:
     """All at once, the starts of 1,000 classes at budget thorough alone took gigabytes."""
     network = CountingNetwork(strength=40.0)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models.architectures import PixelClassifier
+from models.architectures import PixelClassifier, build
 from models.data.bundle import AuditData
 from models.engine.monitor import Monitor, SilentMonitor
 from models.errors import Interrupted, RecipeError
@@ -13,6 +13,7 @@ from models.probes import student_rescan
 from models.probes.audit import run_audit
 from models.probes.effort import EFFORTS
 from models.probes.student_rescan import dormant_classes, rescan_students
+from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.job import Recipe
 from models.recipes.probe import ProbeRecipe
 from models.results.audit import AuditResult
@@ -70,6 +71,18 @@ def test_a_backdoor_that_the_teacher_shows_too_was_not_dormant() -> None:
     found = rescan(BACKDOORED, candidate("undefended", BACKDOORED), candidate("defended", BENIGN))
     assert any(scan.conspicuous for scan in found.scans if scan.role == "undefended")
     assert (found.dormant, found.warnings) == ((), ())
+
+
+def test_a_collapsed_student_raises_no_warning_of_a_backdoor() -> None:
+    """Its only class stood out by both probes, and was called dormant in the teacher."""
+    spec = ArchitectureSpec("wrn-10-1", 4, 16)
+    network = build(spec).eval()
+    with torch.no_grad():
+        network.fc.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 100.0]))
+    collapsed = Candidate("defended", PixelClassifier(network, Normalization()), spec)
+    found = rescan(BENIGN, candidate("undefended", BENIGN), collapsed)
+    assert (found.dormant, found.warnings) == ((), ())
+    assert "The defended student tells nothing. Without any trigger 100%" in found.sentence
 
 
 def test_what_only_the_control_shows_is_told_and_warns_of_nothing() -> None:

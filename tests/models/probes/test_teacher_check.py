@@ -13,6 +13,7 @@ from models.checkpoints.load import Teacher
 from models.checkpoints.normalization_fit import COMMON, IDENTITY
 from models.data.bundle import AuditData
 from models.data.digits import load_digits
+from models.probes import teacher_check
 from models.probes.teacher_check import check_teacher, settle
 from models.recipes.architecture import ArchitectureSpec, Normalization
 
@@ -106,3 +107,39 @@ def test_a_custom_normalization_is_tried_beside_the_known_ones(trained: Teacher,
     normalizations = [trial.normalization for trial in check.normalization.trials]
     assert normalizations[0] == own
     assert IDENTITY in normalizations[1:]
+
+
+def test_a_class_that_no_image_shows_is_said(trained: Teacher, data: AuditData) -> None:
+    """Accuracy was then over fewer classes, and nothing told so."""
+    assert data.images is not None
+    assert data.labels is not None
+    kept = data.labels != 9
+    fewer = replace(data, images=data.images[kept], labels=data.labels[kept])
+    check = check_teacher(trained, fewer, "declared", seed=0)
+    assert check is not None
+    (warning,) = check.warnings
+    assert warning.startswith("No labelled image shows 1 of the teacher's 10 classes (9): no figure here")
+    assert not check.labels.doubtful
+
+
+def test_a_missing_folder_that_moves_the_labels_is_told_by_the_teachers_class(
+    trained: Teacher, data: AuditData
+) -> None:
+    assert data.images is not None
+    assert data.labels is not None
+    kept = data.labels != 4
+    labels = data.labels[kept]
+    moved = replace(data, images=data.images[kept], labels=labels - (labels > 4).long())
+    check = check_teacher(trained, moved, "declared", seed=0)
+    assert check is not None
+    assert check.labels.consistent
+    assert "10 classes (4): no figure" in check.warnings[-1]
+
+
+def test_classes_are_missed_among_all_images_and_not_only_those_compared(monkeypatch, trained, data) -> None:
+    """Of 1,000 classes the 2,000 images that are compared miss some by chance."""
+    monkeypatch.setattr(teacher_check, "MOST_IMAGES", 5)
+    check = check_teacher(trained, data, "declared", seed=0)
+    assert check is not None
+    assert len(check.labels.classes) < 10
+    assert not any("No labelled image" in line for line in check.warnings)

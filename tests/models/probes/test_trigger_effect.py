@@ -16,6 +16,7 @@ from models.engine.seed import make_generator
 from models.metrics import wilson
 from models.probes.audit import run_audit
 from models.probes.audit_run import AuditRun, begin
+from models.probes.doubts import Doubts
 from models.probes.evidence import order_evidence
 from models.probes.findings import Findings
 from models.probes.trigger_effect import Named, judge_effect, look_class_by_class, shuffle_pixels
@@ -60,6 +61,8 @@ def test_images_of_one_class_that_go_to_the_declared_target_are_a_detection() ->
     assert (effect.kind, effect.proven) == ("source_specific", True)
     verdict = decide(findings(effect))
     assert (verdict.word, verdict.target_label) == ("detected", TARGET)
+    assert "known beforehand" in verdict.sentence
+    assert decide(replace(findings(effect), doubts=Doubts(misfit="Labels differ."))).word == "inconclusive"
     assert "acts on some classes of images" in verdict.sentence
     assert "0 to 2" in verdict.sentence
 

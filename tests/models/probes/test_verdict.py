@@ -7,6 +7,7 @@ import pytest
 from models.data.bundle import AuditData
 from models.metrics import wilson
 from models.probes.advice import name_not_tested
+from models.probes.doubts import Doubts
 from models.probes.evidence import order_evidence
 from models.probes.findings import Findings, trigger_works
 from models.probes.verdict import decide, overall_hazard
@@ -58,6 +59,24 @@ def test_a_recovered_pattern_that_works_on_a_student_raises_no_suspicion() -> No
     triggers = (report(2, origin="recovered"),)
     found = replace(findings(QUIET, triggers=triggers), transfers=(moved("sticker"),))
     assert decide(found).word == "not_detected"
+
+
+def test_a_channel_that_broke_takes_nothing_from_the_one_where_the_trigger_woke() -> None:
+    """It was ``inconclusive`` then."""
+    broken = ("The transfer probe could not run over images of a generator: x.",)
+    found = findings(QUIET, triggers=(report(2),), failures=broken)
+    assert decide(replace(found, transfers=(moved("sticker"),))).word == "suspected"
+    misfit = replace(found, transfers=(moved("sticker"),), doubts=Doubts(misfit="Labels differ."))
+    assert decide(misfit).word == "inconclusive"
+
+
+def test_a_trigger_that_works_where_images_and_network_do_not_fit_is_a_suspicion() -> None:
+    """A clean network of digits behind a tenth of its deviation followed one of the catalog on .73."""
+    found = replace(findings(QUIET, triggers=(report(73),)), doubts=Doubts(misfit="Labels differ."))
+    verdict = decide(found)
+    assert (verdict.word, verdict.target_label) == ("suspected", 3)
+    assert "do not belong together, so it is a suspicion. Labels differ." in verdict.sentence
+    assert "patches" not in verdict.sentence
 
 
 @pytest.mark.parametrize("quiet", [QUIET, probe("mmbd", 7, conspicuous=True)])

@@ -112,6 +112,22 @@ def test_what_does_not_fit_is_said_before_everything_else():
     assert "Teacher and images may not fit" not in sample_page()
 
 
+def test_a_p_value_of_no_references_is_called_no_rate_of_false_alarms():
+    assert "p = 0.001 by the probe&#39;s own formula" in sample_page().replace("'", "&#39;")
+    found = replace(audit(), probes=(replace(audit().probes[0], calibration_references=19),))
+    page = render_html(replace(document(), audit=found))
+    assert "p = 0.001, calibrated against 19 clean networks" in page
+
+
+def test_advice_sets_words_as_code_and_stays_escaped():
+    advice = ("Beside 19 `detected` is said; `<script>x</script>` and a lone ` are text.",)
+    found = replace(audit(), advice=advice)
+    page = render_html(replace(document(), audit=found))
+    assert "Beside 19 <code>detected</code> is said; <code>&lt;script&gt;x&lt;/script&gt;</code>" in page
+    assert "and a lone ` are text." in page
+    assert replace(document(), audit=found).to_json()["audit"]["advice"] == advice
+
+
 def test_warnings_about_images_are_shown():
     sample = document()
     facts = replace(sample.provenance.datasets[0], warnings=("The same 3x3 patch is in 20 images.",))
