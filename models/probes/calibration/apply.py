@@ -90,7 +90,7 @@ def calibrate(
     )
     judged = list(probes)
     for (place, column), p_value in zip(known.items(), combined.per_probe, strict=True):
-        judged[place] = _with_p_value(column, p_value, result)
+        judged[place] = _with_p_value(probes[place], column, p_value, result)
     return judged, result
 
 
@@ -166,13 +166,17 @@ def _title(probe: ProbeResult) -> str:
     return find_probe(probe.probe).title.lower()
 
 
-def _with_p_value(column: _Column, p_value: float, result: CalibrationResult) -> ProbeResult:
+def _with_p_value(
+    asked: ProbeResult, column: _Column, p_value: float, result: CalibrationResult
+) -> ProbeResult:
+    """Add what the comparison says; where it does not decide, mark and class stay those of the mark."""
     probe, n = column.probe, result.references
     if result.decides:
         assert result.p_value is not None  # noqa: S101 - what `decides` means
         conspicuous = result.p_value <= result.alpha and probe.probe in result.driving
+        label = probe.target_label
     else:
-        conspicuous = probe.conspicuous
+        conspicuous, label = asked.conspicuous, asked.target_label
     lines = [probe.summary]
     if column.by_class and probe.answered:
         lines.append(
@@ -182,6 +186,7 @@ def _with_p_value(column: _Column, p_value: float, result: CalibrationResult) ->
     lines.append(f"{_as_high(p_value, n)} at least as high (p = {p_value:.3f}).")
     return replace(
         probe,
+        target_label=label,
         summary=" ".join(lines),
         p_value=p_value,
         calibration_references=n,

@@ -162,3 +162,15 @@ def test_a_set_of_the_same_task_is_preferred_and_survives_its_file() -> None:
 def str_of(made: ReferenceSet) -> bytes:
 
     return json.dumps(made.document()).encode()
+
+
+@pytest.mark.parametrize(("n", "named"), [(19, 2), (5, 5)])
+def test_the_class_that_stands_out_is_named_only_where_the_references_decide(n: int, named: int) -> None:
+    """A mark at class 5 with five references was reported as `suspected`, class 2."""
+    random = np.random.default_rng(3)
+    found = made_set(random, n)
+    marked = replace(margins(random, backdoor=2), target_label=5, conspicuous=True)
+    (calibrated,), result = calibrate([marked], conditions(), [found], "digits")
+    assert result.decides is (n == 19)
+    assert (calibrated.target_label, calibrated.conspicuous) == (named, True)
+    assert "class 2 stands out most" in calibrated.summary
