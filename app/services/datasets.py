@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.core.errors import NotFound
 from app.core.ids import new_id
 from app.core.states import DatasetRole, UploadStatus
 from app.db.tables import Dataset
 from app.infra.blobs import StoredBlob
-from app.services import jobs, uploads
+from app.services import receipts, uploads
 from app.services.pages import Page, newest_first
 from app.services.principal import Principal
 
@@ -39,16 +35,9 @@ def receive(
         The dataset, and whether it is new. The same bytes in the same role are the tenant's existing
         dataset, unless that one was rejected: then it is replaced.
     """
-    existing = select(Dataset).where(
+    same = select(Dataset).where(
         Dataset.tenant == principal.tenant, Dataset.sha256 == stored.sha256, Dataset.role == role
     )
-    found = session.scalar(existing)
-    if found is not None and found.status == UploadStatus.REJECTED:
-        with suppress(NotFound):  # the same upload came twice at the same time
-            uploads.delete(session, found)
-        found = None
-    if found is not None:
-        return found, False
     dataset = Dataset(
         id=new_id("ds"),
         tenant=principal.tenant,
@@ -58,13 +47,7 @@ def receive(
         sha256=stored.sha256,
         size_bytes=stored.size_bytes,
     )
-    try:
-        with session.begin_nested():
-            session.add(dataset)
-    except IntegrityError:  # the same upload came twice at the same time; the other was first
-        return session.scalars(existing).one(), False
-    dataset.job_id = jobs.submit_inspection(session, dataset).id
-    return dataset, True
+    return receipts.take(session, dataset, same)
 
 
 def get(session: Session, tenant: str, dataset_id: str) -> Dataset:

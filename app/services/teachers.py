@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.core.errors import NotFound
 from app.core.ids import new_id
 from app.core.states import UploadStatus
 from app.db.tables import Teacher
 from app.infra.blobs import StoredBlob
-from app.services import jobs, uploads
+from app.services import receipts, uploads
 from app.services.pages import Page, newest_first
 from app.services.principal import Principal
 
@@ -45,18 +42,11 @@ def receive(
     """
     said = {name: value for name, value in declared.items() if value is not None}
     declared_sha256 = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-    existing = select(Teacher).where(
+    same = select(Teacher).where(
         Teacher.tenant == principal.tenant,
         Teacher.sha256 == stored.sha256,
         Teacher.declared_sha256 == declared_sha256,
     )
-    found = session.scalar(existing)
-    if found is not None and found.status == UploadStatus.REJECTED:
-        with suppress(NotFound):  # the same upload came twice at the same time
-            uploads.delete(session, found)
-        found = None
-    if found is not None:
-        return found, False
     teacher = Teacher(
         id=new_id("tch"),
         tenant=principal.tenant,
@@ -67,13 +57,7 @@ def receive(
         declared=said,
         declared_sha256=declared_sha256,
     )
-    try:
-        with session.begin_nested():
-            session.add(teacher)
-    except IntegrityError:  # the same upload came twice at the same time; the other was first
-        return session.scalars(existing).one(), False
-    teacher.job_id = jobs.submit_inspection(session, teacher).id
-    return teacher, True
+    return receipts.take(session, teacher, same)
 
 
 def get(session: Session, tenant: str, teacher_id: str) -> Teacher:

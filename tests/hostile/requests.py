@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 #: A refusal of the server or of the service; 0 stands for a connection that is closed without an answer.
 CLOSED = 0
-WAIT_S = 5.0
+#: An inspection takes seconds of a processor, and tests share theirs.
+WAIT_S = 60.0
 
 
 @dataclass(frozen=True)
