@@ -32,13 +32,14 @@ from models.lab.json_lines import append_line, read_lines
 from models.lab.recipe_digest import digest
 from models.lab.reproduction.page import put_section
 from models.lab.teachers import make_teacher
-from models.metrics import accuracy
+from models.metrics import accuracy, attack_success
 from models.probes.probe_images import probe_images
 from models.probes.undistillable.paired_students import STUDENT_EFFORTS
 from models.probes.undistillable.questions import ask_undistillable
 from models.recipes.lab import AttackRecipe, TeacherRecipe, digits_recipe
 from models.recipes.protect import ProtectRecipe
 from models.results.undistillable import UndistillableResult
+from models.triggers.catalog import make_trigger
 
 STORE = measure.STORE.with_name("nasty-digits.jsonl")
 ARCHITECTURE, TIER = "wrn-10-1", "tier 1"
@@ -117,7 +118,7 @@ def ask_both(name: str, kind: Kind, seed: int, data: LabData) -> dict[str, Any]:
         "kind": name.rpartition("-")[0],
         "made_of": made_of(kind, seed),
         "accuracy": accuracy(teacher.pixel_classifier(), test.images, test.labels).value,
-        "success": None,
+        "success": success_of(teacher, kind, data),
         "target": kind.recipe.attack.target_label,
         "word": found.word,
         "peaks": [measure.rounded(peak.peaks) for peak in found.peaks],
@@ -138,6 +139,16 @@ def make(kind: Kind, seed: int, data: LabData) -> Teacher:
     owned = ProtectionSplit(data.training.images, data.training.labels, data.test.images, data.test.labels)
     made = protect(teacher, owned, kind.protection, seed=seed, monitor=SilentMonitor())
     return replace(teacher, network=made.network)
+
+
+def success_of(teacher: Teacher, kind: Kind, data: LabData) -> float | None:
+    """Measure the backdoor where the images have one; protecting a network may wash it out."""
+    attack = kind.recipe.attack
+    if attack.kind == "none":
+        return None
+    trigger = make_trigger(attack.trigger, kind.recipe.input_size, attack.target_label)
+    test = data.test
+    return attack_success(teacher.pixel_classifier(), test.images, test.labels, trigger).value
 
 
 def ask_nasty(teacher: Teacher, data: LabData, seed: int) -> UndistillableResult:
@@ -161,8 +172,8 @@ def render(entries: Sequence[Entry], population: Sequence[Entry]) -> str:
         "intervals.",
         "",
         "| network | accuracy | nasty: `detected` | nasty: `inconclusive` | gain at 4, points | "
-        "N3 divergence | backdoor: `detected` |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "N3 divergence | attack success | backdoor: `detected` |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for kind in KINDS:
         own = [entry for entry in entries if entry["kind"] == kind]
@@ -182,6 +193,7 @@ def _row(kind: str, own: Sequence[Entry], backdoored: int) -> str:
         rate_text(words.count("inconclusive"), len(own)),
         _range(gains, 1),
         _range([entry["divergence"] for entry in own if entry["divergence"] is not None], 3),
+        _range([entry["success"] for entry in own if entry["success"] is not None], 3),
         rate_text(backdoored, len(own)),
     ]
     return f"| {' | '.join(cells)} |"

@@ -41,6 +41,8 @@ def test_both_questions_are_asked_of_every_network_once(room, monkeypatch, tmp_p
     nasty.main()
     plain, both = read_lines(store)
     assert (plain["kind"], both["kind"], both["target"]) == ("plain", "both", 1)
+    assert plain["success"] is None
+    assert 0.0 <= both["success"] <= 1.0
     assert plain["word"] in {"detected", "not_detected", "inconclusive"}
     assert [gain["temperature"] for gain in plain["gains"]] == [1.0, 4.0, 20.0]
     assert plain["tier 1"]["counted"][0] == "mmbd"
@@ -70,15 +72,15 @@ def test_the_table_counts_both_flags_by_kind(monkeypatch, tmp_path, capsys):
             asked.append(
                 {
                     **made, "kind": kind, "word": word, "accuracy": 0.9 + 0.05 * place, "target": 3,
-                    "divergence": 0.1, "gains": [{"temperature": 4.0, "mean": gain}],
+                    "success": 0.9 if kind == "backdoored" else None, "divergence": 0.1, "gains": [{"temperature": 4.0, "mean": gain}],
                 }
             )  # fmt: skip
     text = nasty.render(asked, references)
     assert "| plain | 0.900 to 0.950 | 0/2 = 0.00 [0.00, 0.66] |" in text
     assert "| nasty_04 | 0.900 to 0.950 | 2/2 = 1.00 [0.34, 1.00] | 0/2" in text
-    assert "| -30.0 to -30.0 | 0.100 to 0.100 | 0/2 = 0.00" in text
+    assert "| -30.0 to -30.0 | 0.100 to 0.100 | — | 0/2 = 0.00" in text
     (backdoored,) = (line for line in text.splitlines() if line.startswith("| backdoored |"))
-    assert backdoored.endswith("| 0.0 to 0.0 | 0.100 to 0.100 | 2/2 = 1.00 [0.34, 1.00] |")
+    assert backdoored.endswith("| 0.0 to 0.0 | 0.100 to 0.100 | 0.900 to 0.900 | 2/2 = 1.00 [0.34, 1.00] |")
     written, stores = tmp_path / "page.md", iter([asked, references])
     written.write_text("before\n")
     monkeypatch.setattr(nasty, "read_lines", lambda path: next(stores))
