@@ -72,7 +72,8 @@ def test_the_table_counts_both_flags_by_kind(monkeypatch, tmp_path, capsys):
             asked.append(
                 {
                     **made, "kind": kind, "word": word, "accuracy": 0.9 + 0.05 * place, "target": 3,
-                    "success": 0.9 if kind == "backdoored" else None, "divergence": 0.1, "gains": [{"temperature": 4.0, "mean": gain}],
+                    "success": 0.9 if kind == "backdoored" else None, "divergence": 0.1,
+                    "gains": [{"temperature": 4.0, "mean": gain}],
                 }
             )  # fmt: skip
     text = nasty.render(asked, references)
