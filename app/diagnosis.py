@@ -21,6 +21,7 @@ from kombu.utils.url import maybe_sanitize_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.errors import ServiceError
+from app.core.reference_folder import reference_files
 from app.core.settings import OTHER_VARIABLES, Settings
 from app.db import migrate
 from app.db.base import make_engine, make_session_factory, parse_url
@@ -198,8 +199,7 @@ def check_references(settings: Settings) -> tuple[State, str, str]:
     if folder is None:
         return "ok", "the sets that come with Proctor; PROCTOR_CALIBRATION_DIR is not set", ""
     taken = unusable = 0
-    # A Path's glob takes a folder that is missing or may not be read for empty.
-    for path in (folder / name for name in os.listdir(folder) if name.endswith(".json")):  # noqa: PTH208
+    for path in reference_files(folder):
         try:
             read_set(path.read_bytes())
             taken += 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
+
+from app.core.reference_folder import reference_files
 
 #: More is no folder of reference sets; each may have 1 MiB, and 39 references have 10 kB.
 MAX_FILES, MAX_BYTES = 64, 1024 * 1024
@@ -24,9 +25,7 @@ def read_texts(folder: Path | None) -> dict[str, str]:
     """
     if folder is None:
         return {}
-    # A Path's glob takes a folder that is missing or may not be read for empty.
-    names = sorted(name for name in os.listdir(folder) if name.endswith(".json"))  # noqa: PTH208
-    texts, paths = {}, [folder / name for name in names]
+    texts, paths = {}, reference_files(folder)
     for path in paths[MAX_FILES:]:
         logger.warning("The reference set %s is skipped: it comes after the first %d.", path, MAX_FILES)
     for path in paths[:MAX_FILES]:

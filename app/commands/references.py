@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from app.commands.outcome import CommandError
+from app.core.reference_folder import reference_files
 from app.core.settings import Settings
 
 
@@ -20,7 +19,7 @@ def require_references(settings: Settings) -> None:
     if folder is None:
         return
     try:
-        os.listdir(folder)  # noqa: PTH208 - a Path's glob takes what it may not read for empty
+        reference_files(folder)
     except OSError as error:
         raise CommandError(
             f"The folder of reference sets {folder} cannot be read: {error.strerror}.",
