@@ -53,6 +53,7 @@ class JobMonitor:
         self._said_at = -math.inf
         self._key = str(stage)
         self._place, self._places = 0, 1
+        self._done, self._total = 0, 1
 
     def part(self, name: str, place: int, places: int) -> JobMonitor:
         """Return the monitor of one of several runs within the stage.
@@ -67,16 +68,18 @@ class JobMonitor:
         )
         made._key = f"{self._stage}_{name}"
         made._place, made._places = place, places
+        made._done, made._total = place, places
         return made
 
     def progress(self, done: int, total: int, **scalars: float) -> None:
         """Pass progress on, but not more often than anyone looks; the last step always."""
+        done, total = self._place * total + done, self._places * total
+        self._done, self._total = done, total
         now = time.monotonic()
         if done < total and now - self._said_at < PROGRESS_INTERVAL_S:
             return
         self._said_at = now
         finite = {name: float(value) for name, value in scalars.items() if math.isfinite(value)}
-        done, total = self._place * total + done, self._places * total
         self._outbox.say("progress", stage=self._stage, done=done, total=total, scalars=finite)
 
     def metric(self, series: str, step: int, value: float) -> None:
@@ -93,9 +96,10 @@ class JobMonitor:
         return time.monotonic() - self._kept_at >= self._checkpoint_s
 
     def checkpoint(self, state: ResumeState) -> None:
-        """Keep a state."""
+        """Keep a state, and then tell how far one comes with it."""
         self._resume.keep(self._key, state)
         self._kept_at = time.monotonic()
+        self._outbox.say("kept", stage=self._stage, done=self._done, total=max(self._total, 1))
 
     def resume(self) -> ResumeState | None:
         """Return the newest state of this run that an earlier attempt left whole."""

@@ -15,7 +15,7 @@ from app.services import stages
 from app.services.stages import MetricPoint, Position
 from worker import publication
 from worker.lease_keeper import LeaseKeeper
-from worker.sandbox.protocol import Log, Message, MetricSaid, Progress, StageBegun, StageDone
+from worker.sandbox.protocol import Kept, Log, Message, MetricSaid, Progress, StageBegun, StageDone
 from worker.worker_context import WorkerContext
 
 #: At most one transaction a second for progress and curves, whatever the process says.
@@ -37,6 +37,7 @@ class Reporter:
         self._folder = folder
         self._stage: Stage | None = None
         self._progress: Progress | None = None
+        self._kept: Kept | None = None
         self._said: list[MetricPoint | str] = []
         self._taken = {Log: 0, MetricSaid: 0}
         self._first: tuple[float, int] | None = None
@@ -57,6 +58,8 @@ class Reporter:
             case Progress():
                 self._progress = message
                 self._first = self._first or (time.monotonic(), message.done)
+            case Kept():
+                self._kept = message
             case MetricSaid() if self._counted(MetricSaid, MAX_POINTS):
                 self._said.append(MetricPoint(message.stage, message.series, message.step, message.value))
             case Log() if self._counted(Log, MAX_LOG_LINES):
@@ -87,12 +90,12 @@ class Reporter:
 
     def flush(self, *, force: bool) -> None:
         """Write what was collected, if the last time is long enough ago or ``force`` says so."""
-        nothing = self._progress is None and not self._said
+        nothing = self._progress is None and self._kept is None and not self._said
         if nothing or (not force and time.monotonic() - self._flushed_at < FLUSH_S):
             return
         position = None if self._progress is None else self._position(self._progress)
         self._keeper.write(lambda session: self._write(session, position, self._said))
-        self._progress, self._said = None, []
+        self._progress, self._kept, self._said = None, None, []
         self._flushed_at = time.monotonic()
 
     def _write(self, session: Session, position: Position | None, said: Sequence[MetricPoint | str]) -> None:
@@ -105,6 +108,9 @@ class Reporter:
                 stages.log(session, self._keeper.lease, self._stage, line)
         if position is not None:
             stages.advance(session, self._keeper.lease, position)
+        if self._kept is not None:
+            share = min(1.0, self._kept.done / self._kept.total)
+            stages.keep(session, self._keeper.lease, self._kept.stage, share)
 
     def _position(self, progress: Progress) -> Position:
         """Estimate the rest from the pace since the stage's first message; a resumed stage starts late."""

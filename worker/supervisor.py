@@ -34,7 +34,7 @@ from worker.pipeline import Plan, make_plan
 from worker.reporter import Reporter
 from worker.sandbox.appetite import Appetite
 from worker.sandbox.launch import Child, ProgramMissing, launch
-from worker.sandbox.protocol import Done, Failed, ProtocolError, StageDone
+from worker.sandbox.protocol import Done, Failed, Kept, ProtocolError, StageDone
 from worker.worker_context import WorkerContext
 
 #: How often the loop turns when the process is silent.
@@ -203,6 +203,9 @@ class _Watch:
                 case StageDone():
                     self._expect(message.stage)
                     self._reporter.stage_done(message)
+                case Kept():
+                    self._expect(message.stage)
+                    self._reporter.take(message)
                 case _:
                     self._reporter.take(message)
         if self._child.messages.closed:

@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     rering_s: float = Field(default=30.0, gt=0)
     """A queued job nobody claimed for so long is rung again."""
     max_attempts: int = Field(default=3, ge=1)
-    """Of a job whose worker dies; then it fails with ``infrastructure``."""
+    """Workers that may die in a row on a job that gets no further; then it fails with ``infrastructure``."""
     checkpoint_s: float = Field(default=30.0, gt=0)
     """At most so much training is lost when a worker dies."""
     cancel_grace_s: float = Field(default=3.0, gt=0)

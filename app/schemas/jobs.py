@@ -143,7 +143,8 @@ class Job(Wire):
     timeout_s: float | None
     labels: dict[str, str]
     attempt: int
-    """Counts from 1 when a worker takes the job; a worker's death costs one of three."""
+    """Counts from 1 when a worker takes the job; the job fails when three workers in a
+    row died on it and it got no further in between."""
     retry_of: str | None
     """The job that this one repeats."""
     cancel_requested: bool

@@ -20,7 +20,7 @@ from app.core.states import EventKind, JobStatus, Outcome
 from app.db.tables import Attempt, Job
 from app.db.types import db_now
 from app.infra import queue
-from app.services import endings, events
+from app.services import endings, events, tries
 
 CANCELED = {"code": "canceled", "detail": "The job was canceled.", "hint": "Retry it to go on where it was."}
 
@@ -168,6 +168,8 @@ def times_released(session: Session, job_id: str, code: str) -> int:
 def reap(session: Session, *, max_attempts: int) -> Sequence[str]:
     """Take jobs from workers that fell silent: queue them again, or fail them after the last attempt.
 
+    Attempts are counted by ``tries.deaths``: those since the job last came further than ever before.
+
     The attempt of a job that goes on ended with its last heartbeat: a machine that was off for a night
     computed nothing, and none of that night counts against the job's time limit.
 
@@ -184,8 +186,8 @@ def reap(session: Session, *, max_attempts: int) -> Sequence[str]:
         lease = Lease(job_id, str(token), attempt)
         if canceled:
             end(session, lease, JobStatus.CANCELED, error=CANCELED)
-        elif attempt >= max_attempts:
-            end(session, lease, JobStatus.FAILED, error=_infrastructure(attempt))
+        elif (deaths := tries.deaths(session, job_id, lease.token)) >= max_attempts:
+            end(session, lease, JobStatus.FAILED, error=_infrastructure(deaths))
         else:
             columns = {"status": JobStatus.QUEUED, "lease_token": None, "lease_until": None}
             _compare_and_set(session, lease, columns)
@@ -258,6 +260,6 @@ def _queue_again(session: Session, job_id: str, *, ring: bool = True) -> None:
 def _infrastructure(attempts: int) -> dict[str, Any]:
     return {
         "code": "infrastructure",
-        "detail": f"The worker disappeared in each of {attempts} attempts.",
+        "detail": f"The worker disappeared in {attempts} attempts, and the job came no further in between.",
         "hint": "Retry the job; if it fails again, look at the worker's log and at the memory it had.",
     }

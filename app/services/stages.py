@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.core.states import EventKind, Stage
-from app.db.tables import Metric, StageOutput
-from app.services import events, leases
+from app.db.tables import Job, Metric, StageOutput
+from app.services import events, leases, tries
 from app.services.leases import Lease
 
 
@@ -88,6 +88,12 @@ def record(session: Session, lease: Lease, points: Sequence[MetricPoint]) -> Non
         events.append(session, lease.job_id, EventKind.METRIC, asdict(point))
 
 
+def keep(session: Session, lease: Lease, stage: Stage, share: float) -> None:
+    """Note that the job can be resumed with a share of a stage done, from 0 to 1."""
+    leases.hold(session, lease)
+    _reach(session, lease, stage, share)
+
+
 def finish(
     session: Session, lease: Lease, stage: Stage, result: Mapping[str, Any], files: Sequence[StageFile]
 ) -> None:
@@ -102,6 +108,7 @@ def finish(
             files=[asdict(file) for file in files],
         )
     )
+    _reach(session, lease, stage, 1.0)
 
 
 def write_points(session: Session, job_id: str, points: Sequence[MetricPoint]) -> None:
@@ -116,3 +123,8 @@ def write_points(session: Session, job_id: str, points: Sequence[MetricPoint]) -
         set_={"value": insert.excluded.value},
     )
     session.execute(upsert, [{"job_id": job_id, **asdict(point)} for point in rows.values()])
+
+
+def _reach(session: Session, lease: Lease, stage: Stage, share: float) -> None:
+    kind = session.scalars(select(Job.kind).where(Job.id == lease.job_id)).one()
+    tries.reach(session, lease.token, tries.place_of(kind, stage, share))

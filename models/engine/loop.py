@@ -62,7 +62,8 @@ def run_loop(
     Args:
         task: What to train.
         steps: Length of the whole run.
-        monitor: Asked before every step whether to stop; told of progress about 200 times.
+        monitor: Asked before every step whether to stop; told of progress about 200 times, and before each
+            state that it keeps.
         resume: A state that the monitor was offered by the same run.
         seed: Of the global generators.
 
@@ -97,10 +98,11 @@ class _Loop:
             reports = self.done % every == 0 or self.done == self.steps
             keeps = self.monitor.wants_checkpoint()
             self._check(scalars["loss"], now=reports or keeps)
-            if reports:
+            if reports or keeps:  # a state is kept with the place it is of
                 values = {name: float(value) for name, value in scalars.items()}
-                self.curve.append(CurvePoint(self.done, values))
                 self.monitor.progress(self.done, self.steps, **values)
+            if reports:
+                self.curve.append(CurvePoint(self.done, values))
             if keeps:
                 self.monitor.checkpoint(pack(self._state()))
         final = self.curve[-1].values if self.curve else {}

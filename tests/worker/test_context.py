@@ -70,6 +70,17 @@ def test_a_state_comes_back_as_it_was(listener: Listener) -> None:
     assert back.values == {"step": 5, "rng": [1, 2]}
 
 
+def test_a_kept_state_is_told_of_with_its_place(listener: Listener) -> None:
+    """Also where progress itself is not told of so often."""
+    part = listener.monitor.part("defended", 1, 2)
+    part.checkpoint(state(0.0))
+    for done in (1, 2):
+        part.progress(done, 10)
+    part.checkpoint(state(1.0))
+    places = [(said["done"], said["total"]) for said in listener.said if said["type"] == "kept"]
+    assert places == [(1, 2), (12, 20)]
+
+
 def test_nothing_kept_is_nothing_to_resume_from(listener: Listener) -> None:
     assert listener.monitor.resume() is None
 

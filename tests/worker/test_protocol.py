@@ -30,6 +30,7 @@ def test_a_message_is_read() -> None:
         b"{]",
         b"\xff",
         line(type="launch"),
+        json.dumps({"type": "kept", "stage": "probe", "done": 0, "total": 0}).encode(),
         line(extra=1),
         line(stage="elsewhere"),
         line(done=-1),

@@ -72,6 +72,15 @@ class Progress(_Message):
     scalars: Annotated[dict[Name, FiniteFloat], Field(max_length=64)]
 
 
+class Kept(_Message):
+    """A state to resume from is on the disk; with it, so many steps of a stage need not be done again."""
+
+    type: Literal["kept"]
+    stage: Stage
+    done: Count
+    total: Annotated[Count, Field(ge=1)]
+
+
 class MetricSaid(_Message):
     """One point of a curve."""
 
@@ -120,7 +129,7 @@ class Done(_Message):
     type: Literal["done"]
 
 
-Message = StageBegun | Progress | MetricSaid | Log | StageDone | Failed | Done
+Message = StageBegun | Progress | Kept | MetricSaid | Log | StageDone | Failed | Done
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 

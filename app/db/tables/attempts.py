@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import Float, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.states import Outcome
@@ -25,4 +25,6 @@ class Attempt(Base):
     started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=db_now())
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     outcome: Mapped[Outcome | None] = mapped_column(closed_set(Outcome))
+    reached: Mapped[float | None] = mapped_column(Float(53))
+    """How far the job durably was, as of ``app.services.tries.place_of``; None where nothing was kept."""
     error: Mapped[dict[str, Any] | None] = mapped_column(FreeForm)

@@ -61,6 +61,7 @@ WRITES = {
     "advance": lambda session, lease: stages.advance(session, lease, Position(Stage.PROBE, 1, 2, None, {})),
     "log": lambda session, lease: stages.log(session, lease, None, "text"),
     "record": lambda session, lease: stages.record(session, lease, [MetricPoint(Stage.PROBE, "x", 1, 1.0)]),
+    "keep": lambda session, lease: stages.keep(session, lease, Stage.PROBE, 0.5),
     "finish": lambda session, lease: stages.finish(session, lease, Stage.PROBE, {}, []),
     "publish": publication.publish,
     "end": lambda session, lease: leases.end(session, lease, JobStatus.FAILED, error={"code": "x"}),

@@ -83,6 +83,14 @@ def test_a_long_run_reports_about_as_often_as_a_short_one_and_once_at_its_end() 
     assert monitor.reports[-1] == 1001
 
 
+def test_whoever_keeps_a_state_has_just_heard_which_step_it_is_of() -> None:
+    """Of 401 steps every third is reported; a state was kept with the place of a report before it."""
+    monitor = Recorder()
+    result = run_loop(Counter(), steps=401, monitor=monitor)
+    assert monitor.reports == list(range(1, 402)) and len(monitor.states) == 401
+    assert [point.step for point in result.curve] == [*range(3, 402, 3), 401]
+
+
 def test_a_task_may_finish_before_its_end() -> None:
     assert run_loop(Counter(ends_at=2), steps=5, monitor=SilentMonitor()).steps == 2
 
