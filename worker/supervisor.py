@@ -5,6 +5,7 @@ This side holds the database and the blobs and never loads torch; the process co
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import time
@@ -76,9 +77,13 @@ def _attempt(context: WorkerContext, keeper: LeaseKeeper) -> Ending:
                 return _not_begun(context, keeper, error)
             if watch is None:
                 return Ending("done")
-            ending = watch.until_ended()
+            try:
+                ending = watch.until_ended()
+            except ProgramMissing as error:
+                logger.error("%s: this host's installation does not work: %s", job_id, error.strerror)
+                ending = _not_begun(context, keeper, error)
         complaint = tail(watch.log, 4000)
-        if ending.how == "failed" and complaint:
+        if ending.how in {"failed", "postponed"} and complaint:
             logger.warning("%s: the process said:\n%s", job_id, _quoted(complaint))
     except LeaseLost:
         raise
@@ -165,6 +170,7 @@ class _Watch:
 
         Raises:
             LeaseLost: Somebody else has the job; the caller kills the process. So it does for the next.
+            ProgramMissing: It ended without a word: no line of the job has run.
             Halted: The job was to end while a stage's files were stored, which took too long.
         """
         while True:
@@ -209,9 +215,16 @@ class _Watch:
                 case _:
                     self._reporter.take(message)
         if self._child.messages.closed:
-            status = self._child.wait(EXIT_S)
-            return Ending("stopped") if status == -signal.SIGTERM else crashed(status)
+            return self._gone(self._child.wait(EXIT_S))
         return None
+
+    def _gone(self, status: int) -> Ending:
+        if status == -signal.SIGTERM:
+            return Ending("stopped")
+        if self._child.messages.silent:
+            how = f"by signal {-status}" if status < 0 else f"with status {status}"
+            raise ProgramMissing(errno.ENOEXEC, f"it ended {how} before it said a word")
+        return crashed(status)
 
     def _expect(self, stage: Stage) -> None:
         """Refuse a stage that is not the next one."""

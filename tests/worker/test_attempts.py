@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,18 +12,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
-from app.core.states import JobKind, JobStatus, Outcome, UploadStatus
+from app.core.states import JobStatus, Outcome, UploadStatus
 from app.db.tables import Attempt, Job
-from app.db.types import db_now
 from app.infra.blobs import StoreUnreachable
 from app.services import leases, teachers
 from tests.service_room import PRINCIPAL, ServiceRoom
-from tests.worker.test_supervisor import context, database_url, upload, wait_until
+from tests.worker.test_supervisor import context, database_url, upload
 from worker import scratch, supervisor
-from worker.endings import MAX_PROGRAM_MISSING
 from worker.lease_keeper import LeaseKeeper
 from worker.supervisor import run_job
 from worker.worker_context import WorkerContext
@@ -80,44 +77,6 @@ def test_a_host_that_cannot_begin_a_job_leaves_it_to_others(
     assert (outcome, error["code"]) == (Outcome.RELEASED, "not_launched")
     run_job(context, job.id)
     assert room.job(job.id).status == JobStatus.SUCCEEDED
-
-
-def times_put_off(context: WorkerContext, job_id: str, code: str, times: int) -> None:
-    with context.sessions.begin() as session:
-        for _ in range(times):
-            lease = leases.claim(session, job_id, worker="w", lease_s=60)
-            assert lease is not None
-            leases.release(session, lease, error={"code": code, "launched": False})
-
-
-@pytest.mark.parametrize("mode", [None, 0o600], ids=["missing", "not executable"])
-def test_a_job_that_no_worker_has_a_program_for_fails_at_last(
-    mode: int | None, room: ServiceRoom, context: WorkerContext, tmp_path: Path
-) -> None:
-    """An interpreter that an update has removed made a job wait for ever."""
-    program = tmp_path / "python"
-    if mode is not None:
-        program.touch(mode)
-    broken = replace(context, child=(str(program),))
-    job = room.submit()
-    run_job(broken, job.id)
-    waiting = room.job(job.id)
-    assert (waiting.status, waiting.attempt) == (JobStatus.QUEUED, 0)
-    times_put_off(context, job.id, "program_missing", MAX_PROGRAM_MISSING - 2)
-    run_job(broken, job.id)
-    failed = room.job(job.id)
-    assert failed.status == JobStatus.FAILED
-    assert failed.error is not None and failed.error["code"] == "program_missing"
-    assert str(tmp_path) not in str(failed.error)
-
-
-def test_a_job_that_waited_long_for_other_things_is_not_failed(
-    room: ServiceRoom, context: WorkerContext, tmp_path: Path
-) -> None:
-    job = room.submit()
-    times_put_off(context, job.id, "blob_store_unreachable", MAX_PROGRAM_MISSING)
-    run_job(replace(context, child=(str(tmp_path / "python"),)), job.id)
-    assert room.job(job.id).status == JobStatus.QUEUED
 
 
 @pytest.mark.parametrize("read", ["scratch.delete_ended", "make_plan", "leases.spent_s"])
@@ -250,47 +209,3 @@ def test_what_a_process_said_cannot_pass_for_a_line_of_the_log(
     logged = next(record.getMessage() for record in caplog.records if "process said" in record.getMessage())
     assert logged.splitlines()[1:] == ["  | ends", "  | INFO: job_1: done WARNING:  [2J"]
     assert "\x1b" not in logged
-
-
-SAYS = """
-import json, time
-for message in {messages}:
-    print(json.dumps(message), flush=True)
-time.sleep(600)
-"""
-
-
-def test_what_a_process_kept_gives_its_job_the_tries_back(room: ServiceRoom, context: WorkerContext) -> None:
-    """Two workers died on it, a third one lost its lease after it had kept more."""
-    job = room.submit(JobKind.DISTILL)
-    with context.sessions.begin() as session:
-        for _ in range(2):
-            leases.claim(session, job.id, worker="w", lease_s=-1)
-            leases.reap(session, max_attempts=3)
-    messages = [{"type": "kept", "stage": "distill", "done": done, "total": 4} for done in (1, 5)]
-    child = (sys.executable, "-c", SAYS.format(messages=messages))
-    worker = threading.Thread(target=run_job, args=(replace(context, child=child), job.id))
-    worker.start()
-
-    def reached() -> float | None:
-        with room.readers() as session:
-            return session.scalar(select(func.max(Attempt.reached)))
-
-    try:
-        wait_until(lambda: reached() == 1.0)
-    finally:
-        with room.sessions.begin() as session:
-            session.execute(update(Job).values(lease_until=db_now(-1)))
-            leases.reap(session, max_attempts=3)
-        worker.join()
-    assert room.job(job.id).status == JobStatus.QUEUED
-
-
-def test_a_process_cannot_keep_what_is_not_its_jobs_next_stage(
-    room: ServiceRoom, context: WorkerContext
-) -> None:
-    job = room.submit(JobKind.DISTILL)
-    messages = [{"type": "kept", "stage": "probe", "done": 1, "total": 1}]
-    run_job(replace(context, child=(sys.executable, "-c", SAYS.format(messages=messages))), job.id)
-    failed = room.job(job.id)
-    assert failed.error is not None and failed.error["code"] == "child_protocol"

@@ -88,12 +88,19 @@ def run(
     function_of: FunctionOf,
     enter: Callable[[ChildJob, FunctionOf], ChildJob] = stay_outside,
 ) -> int:
-    """Run the stages that are left and return the exit status."""
+    """Run the stages that are left and return the exit status; say nothing if their code cannot be loaded."""
     outbox = _take_standard_output()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
-        _run_stages(enter(ChildJob.read(folder), function_of), function_of, outbox, stop)
+        try:
+            job = enter(ChildJob.read(folder), function_of)
+            for stage in job.stages:  # an inspection's, which no sandbox has had loaded
+                function_of(stage)
+        except ImportError:  # the installation's fault: in silence, the supervisor leaves the job to others
+            traceback.print_exc()
+            return 1
+        _run_stages(job, function_of, outbox, stop)
     except ProctorError as error:
         outbox.say("failed", code=error.code, detail=error.detail[:4096], hint=error.hint[:4096])
         return 0

@@ -30,7 +30,10 @@ _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENOEXEC}
 
 
 class ProgramMissing(OSError):
-    """This host has no such program, or may not run it: an installation that is broken, or being updated."""
+    """This host has no such program, may not run it, or it ends before it says a word.
+
+    An installation that is broken, or being updated: none of the job's own code has run.
+    """
 
 
 class Child:

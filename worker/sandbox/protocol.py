@@ -163,6 +163,11 @@ class MessageStream:
         self._said_bytes = 0
         self.closed = False
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing was said until now."""
+        return self._said_bytes == 0
+
     def poll(self, timeout_s: float) -> Iterator[Message]:
         """Yield what was said, waiting at most ``timeout_s`` for the first byte.
 
