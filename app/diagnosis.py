@@ -143,7 +143,7 @@ def check_broker(settings: Settings) -> tuple[State, str, str]:
 
 
 def check_blobs(settings: Settings) -> tuple[State, str, str]:
-    """Write a small blob, read it back, delete it."""
+    """Write a small blob, read it back, delete it, and look for room."""
     content = secrets.token_bytes(16)  # nobody else's: the blob may go at once
     store = make_blob_store(settings.blob_url)
     writer = store.open_for_write(limit_bytes=len(content))
@@ -154,6 +154,10 @@ def check_blobs(settings: Settings) -> tuple[State, str, str]:
     store.delete_if_stored_before(blob.sha256, math.inf)
     if not intact:
         return "failed", f"{settings.blob_url}: reads back other bytes", "Check the disk."
+    free_bytes = store.free_bytes()
+    if free_bytes is not None and free_bytes < settings.min_free_bytes:
+        detail = f"{settings.blob_url}: {free_bytes:,} bytes free, less than {settings.min_free_bytes:,}"
+        return "failed", detail, "Make room: /readyz says no for it (PROCTOR_MIN_FREE_BYTES)."
     return "ok", settings.blob_url, ""
 
 

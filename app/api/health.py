@@ -30,7 +30,9 @@ async def get_livez() -> Alive:
     responses=problems("service_unavailable", "internal_error"),
 )
 def get_readyz(edge: EdgeDep) -> Ready:
-    """Ask the database and the blob store: the folder is written to, a bucket must exist. Needs no key.
+    """Ask the database and the blob store: a folder is written to and must have room, a bucket must exist.
+
+    Needs no key.
 
     The sandbox is that of the machine which answers; workers elsewhere check their own before they start.
     The broker is not asked: a job posted while it is away is kept in the database and runs when it is back.
@@ -42,8 +44,16 @@ def get_readyz(edge: EdgeDep) -> Ready:
         raise Unavailable("service_unavailable", "The database does not answer.") from None
     try:
         edge.blobs.check()
+        free_bytes = edge.blobs.free_bytes()
     except (OSError, Unavailable):
         raise Unavailable("service_unavailable", "The blob store cannot be used.") from None
+    if free_bytes is not None and free_bytes < edge.settings.min_free_bytes:
+        least = f"{edge.settings.min_free_bytes:,} bytes"
+        raise Unavailable(
+            "service_unavailable",
+            f"The disk that uploads and results go to is nearly full: it has less than {least} left.",
+            "Its operator makes room or gives it another disk; PROCTOR_MIN_FREE_BYTES is the limit.",
+        )
     found = sandbox_level()
     sandbox = SandboxState(level=found.level, missing=list(found.missing), mode=edge.settings.sandbox)
     return Ready(sandbox=sandbox)

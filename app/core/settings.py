@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     max_artifact_bytes: int = Field(default=1024 * MIB, ge=1)
     """Largest single file a job may publish."""
 
+    min_free_bytes: int = Field(default=512 * MIB, ge=0)
+    """Where a folder of blobs has less room, /readyz says no: one of the largest uploads and what is made of
+    it. Nothing is refused for it; an upload that does not fit is."""
+
     lease_s: float = Field(default=60.0, gt=0)
     """A running job whose worker was silent for so long is given to another attempt."""
     heartbeat_s: float = Field(default=10.0, gt=0, validate_default=True)

@@ -61,6 +61,13 @@ class BlobStore(Protocol):
             OSError: They cannot.
         """
 
+    def free_bytes(self) -> int | None:
+        """Say how much room there is; None where nobody can tell, as of a bucket.
+
+        Raises:
+            OSError: The store is away.
+        """
+
     def open_for_write(self, *, limit_bytes: int, go_on: GoOn = to_the_end) -> BlobWriter:
         """Begin a blob of at most ``limit_bytes``."""
 

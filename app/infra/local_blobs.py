@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,10 @@ class LocalBlobStore(BlobStore):
     def check(self) -> None:
         """Make a file and remove it."""
         self.open_for_write(limit_bytes=1).discard()
+
+    def free_bytes(self) -> int | None:
+        """Ask the file system, which keeps some for its administrator."""
+        return shutil.disk_usage(self._folder).free
 
     def open_for_write(self, *, limit_bytes: int, go_on: GoOn = to_the_end) -> LocalBlobWriter:
         """Begin a blob of at most ``limit_bytes``."""

@@ -108,6 +108,10 @@ class S3BlobStore(BlobStore):
         """Ask for the bucket."""
         self._bucket_headers()
 
+    def free_bytes(self) -> int | None:
+        """Tell nothing: a bucket does not fill up."""
+        return None
+
     def now_s(self) -> float:
         """Read the time off an answer."""
         return parsedate_to_datetime(self._bucket_headers()["date"]).timestamp()

@@ -53,6 +53,13 @@ def test_a_check_leaves_no_blob_behind(settings: Settings) -> None:
     assert [path.name for path in (settings.home / "blobs").rglob("*") if path.is_file()] == ["lock"]
 
 
+def test_a_disk_of_blobs_that_is_nearly_full_is_a_fault(settings: Settings) -> None:
+    full = settings.model_copy(update={"min_free_bytes": 1 << 62})
+    state, detail, hint = check_blobs(full)
+    assert (state, f"less than {1 << 62:,}" in detail) == ("failed", True)
+    assert "PROCTOR_MIN_FREE_BYTES" in hint
+
+
 def test_a_database_that_is_away_is_a_finding_without_its_password(tmp_path: Path, free_port: int) -> None:
     url = f"postgresql://proctor:secret@127.0.0.1:{free_port}/proctor"
     finding = examine(("database", check_database), Settings(home=tmp_path, database_url=url))

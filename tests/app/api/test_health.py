@@ -46,6 +46,19 @@ def test_it_is_not_ready_when_its_blob_store_is_full(api, monkeypatch):
     assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
 
 
+def test_it_is_not_ready_when_its_disk_is_nearly_full(api, monkeypatch):
+    """A file of no bytes could be made until the last inode, long after uploads had begun to fail."""
+    least = api.edge.settings.min_free_bytes
+    for free_bytes, status in ((least - 1, 503), (least, 200), (None, 200)):
+        monkeypatch.setattr(api.edge.blobs, "free_bytes", lambda free_bytes=free_bytes: free_bytes)
+        answer = api("GET", "/readyz", key=None)
+        assert answer.status_code == status
+    monkeypatch.setattr(api.edge.blobs, "free_bytes", lambda: 0)
+    problem = api("GET", "/readyz", key=None).json()
+    assert (problem["code"], "nearly full" in problem["detail"]) == ("service_unavailable", True)
+    assert "PROCTOR_MIN_FREE_BYTES" in problem["hint"]
+
+
 def test_no_connection_is_held_while_the_blob_store_is_asked(api, monkeypatch):
     """Fifteen requests that wait for a store once left no connection for all others."""
     job_id = api.job("audit")

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
@@ -16,6 +17,7 @@ import pytest
 
 from app.core.errors import NotFound, TooLarge
 from app.infra.blobs import BlobStore, BlobWriter, StoredBlob, make_blob_store
+from app.infra.s3_blobs import S3BlobStore
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -187,3 +189,9 @@ def test_young_blobs_stay(store: BlobStore) -> None:
 def test_a_working_store_passes_its_check(store: BlobStore) -> None:
     store.check()
     assert everything(store) == []
+
+
+def test_a_folder_knows_how_much_room_it_has_and_a_bucket_does_not(store: BlobStore, tmp_path: Path) -> None:
+    room = store.free_bytes()
+    assert room is None or 0 < room <= shutil.disk_usage(tmp_path).total
+    assert (room is None) == isinstance(store, S3BlobStore)
