@@ -18,19 +18,21 @@ from typing import Literal
 from alembic.runtime.migration import MigrationContext
 from kombu.exceptions import OperationalError
 from kombu.utils.url import maybe_sanitize_url
+from sqlalchemy import inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.errors import ServiceError
 from app.core.reference_folder import reference_files
-from app.core.settings import OTHER_VARIABLES, Settings
+from app.core.settings import OTHER_VARIABLES, Settings, embedded_urls
 from app.db import migrate
 from app.db.base import make_engine, make_session_factory, parse_url
 from app.db.faults import explain_newer
+from app.db.tables import UpkeepPass
 from app.embedded import compute_threads, usable_cores
 from app.home import read_key, read_server
 from app.infra.blobs import make_blob_store
 from app.infra.queue import make_celery
-from app.services import keys
+from app.services import keys, upkeep_passes
 from models.errors import DataRejected
 from models.probes.calibration.read_set import read_set
 from models.sandbox.level import sandbox_level
@@ -66,6 +68,7 @@ _HINTS = {
     "queue": "Start the broker, or correct BROKER_URL; unset, it is a folder in the home.",
     "blobs": "See that the folder or bucket is there and may be written to, or correct BLOB_URL.",
     "key": "Put the database right first: the key is looked up there.",
+    "upkeep": "Put the database right first: upkeep is noted there.",
     "sandbox": "See docs/threat-model.md for what the sandbox needs.",
     "references": "Correct PROCTOR_CALIBRATION_DIR, or let this user read the folder.",
 }
@@ -188,6 +191,26 @@ def check_sandbox(settings: Settings) -> tuple[State, str, str]:
     return state, detail, SandboxUnavailable(found.missing).hint
 
 
+def check_upkeep(settings: Settings) -> tuple[State, str, str]:
+    """See how long ago lost jobs were last looked for, which takes scheduler, broker and a worker."""
+    own_database = settings.database_url == embedded_urls(settings.home)["database_url"]
+    if own_database and read_server(settings.home) is None:
+        return "ok", "no server running, so nothing is due", ""
+    engine = make_engine(settings.database_url)
+    try:
+        if not inspect(engine).has_table(UpkeepPass.__tablename__):
+            return "warning", "no tables yet", "`proctor serve` or `proctor migrate` makes them."
+        with make_session_factory(engine, read_only=True)() as session:
+            age_s = upkeep_passes.age_s(session)
+    finally:
+        engine.dispose()
+    hint = "See that `proctor scheduler` and a worker for the queue upkeep run, and their logs."
+    if age_s is None:
+        return "warning", "it was never done", hint
+    detail = f"last done {age_s:.0f} s ago"
+    return ("failed", detail, hint) if age_s > upkeep_passes.late_after_s(settings) else ("ok", detail, "")
+
+
 def check_threads(settings: Settings) -> tuple[State, str, str]:
     """Tell how many cores there are to compute with."""
     del settings
@@ -239,5 +262,6 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("key", check_key),
     ("sandbox", check_sandbox),
     ("references", check_references),
+    ("upkeep", check_upkeep),
     ("threads", check_threads),
 )

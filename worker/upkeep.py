@@ -7,7 +7,7 @@ import math
 import time
 from pathlib import Path
 
-from app.services import blob_references, idempotency, leases
+from app.services import blob_references, idempotency, leases, upkeep_passes
 from worker import scratch
 from worker.worker_context import WorkerContext
 
@@ -51,6 +51,7 @@ def tick(context: WorkerContext) -> None:
         reaped = leases.reap(session, max_attempts=settings.max_attempts)
         rung = leases.ring_again(session, older_than_s=settings.rering_s, at_most=RINGS_AT_ONCE)
         idempotency.expire(session)
+        upkeep_passes.note(session)
     if reaped or rung:
         logger.info("took back %s; rang again for %s", list(reaped), list(rung))
     scratch.delete_ended(context)

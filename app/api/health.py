@@ -5,13 +5,13 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from fastapi import APIRouter
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.api.deps import EdgeDep
 from app.api.openapi import problems
 from app.core.errors import Unavailable
 from app.schemas.health import Alive, Ready, SandboxState, Version
+from app.services import upkeep_passes
 from models.sandbox.level import sandbox_level
 
 router = APIRouter(tags=["health"])
@@ -35,13 +35,14 @@ def get_readyz(edge: EdgeDep) -> Ready:
     Needs no key.
 
     The sandbox is that of the machine which answers; workers elsewhere check their own before they start.
-    The broker is not asked: a job posted while it is away is kept in the database and runs when it is back.
+    Neither broker nor scheduler is asked: a job posted while they are away is kept in the database and runs
+    when they are back. How long ago lost jobs were last looked for is told.
     """
     try:
         with edge.reading() as session:
-            session.execute(text("SELECT 1"))
+            age_s = upkeep_passes.age_s(session)
     except DBAPIError:
-        raise Unavailable("service_unavailable", "The database does not answer.") from None
+        raise Unavailable("service_unavailable", "The database does not answer, or lacks tables.") from None
     try:
         edge.blobs.check()
         free_bytes = edge.blobs.free_bytes()
@@ -56,7 +57,7 @@ def get_readyz(edge: EdgeDep) -> Ready:
         )
     found = sandbox_level()
     sandbox = SandboxState(level=found.level, missing=list(found.missing), mode=edge.settings.sandbox)
-    return Ready(sandbox=sandbox)
+    return Ready(sandbox=sandbox, upkeep_age_s=age_s)
 
 
 @router.get("/version", operation_id="get_version", summary="What is running?")

@@ -11,6 +11,7 @@ from app.api.deps import EdgeDep, ReadingSession
 from app.api.openapi import problems
 from app.core.states import JobKind, JobStatus
 from app.db.tables import Job
+from app.services import upkeep_passes
 
 router = APIRouter(tags=["health"])
 
@@ -31,6 +32,9 @@ router = APIRouter(tags=["health"])
 def get_metrics(edge: EdgeDep, session: ReadingSession) -> Response:
     """Count requests by route and status, and jobs by kind and status, over all tenants. Needs no key.
 
+    ``proctor_upkeep_age_seconds`` is missing until upkeep was done once; after that, an age of minutes means
+    that nobody looks for lost jobs.
+
     Nothing here names a tenant, a file or an id. Keep the route inside your network all the same.
     """
     counts = {
@@ -44,5 +48,8 @@ def get_metrics(edge: EdgeDep, session: ReadingSession) -> Response:
     for kind in JobKind:
         for status in JobStatus:
             gauge.labels(kind=kind, status=status).set(counts.get((kind, status), 0))
+    age_s = upkeep_passes.age_s(session)
+    if age_s is not None:
+        Gauge("proctor_upkeep_age_seconds", "Since upkeep was last done.", registry=registry).set(age_s)
     body = generate_latest(registry) + generate_latest(edge.metrics.registry)
     return Response(body, headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"})

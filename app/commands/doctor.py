@@ -16,7 +16,7 @@ _MARKS = {"ok": "[green]ok", "warning": "[yellow]warning", "failed": "[red]faile
 @proctor_command("doctor")
 @home_option
 def command(*, output: Output, home: Path | None) -> int:
-    """Check Python, torch, settings, database, queue, blobs, key, sandbox, references and threads.
+    """Check Python, torch, settings, database, queue, blobs, key, sandbox, references, upkeep, threads.
 
     Says what to do about faults.
     """

@@ -29,6 +29,9 @@ class Ready(Wire):
     database: Literal["ok"] = "ok"
     blobs: Literal["ok"] = "ok"
     sandbox: SandboxState
+    upkeep_age_s: float | None
+    """Seconds since lost jobs were last looked for; null before the first time. Many minutes mean that the
+    scheduler, the broker or the worker for ``upkeep`` is down; requests are served all the same."""
 
 
 class Version(Wire):

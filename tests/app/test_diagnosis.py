@@ -3,8 +3,12 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from sqlalchemy import update
 
 from app.core.settings import Settings
+from app.db.base import make_engine, make_session_factory
+from app.db.tables import UpkeepPass
+from app.db.types import db_now
 from app.diagnosis import (
     CHECKS,
     Finding,
@@ -15,10 +19,12 @@ from app.diagnosis import (
     check_references,
     check_sandbox,
     check_settings,
+    check_upkeep,
     examine,
 )
 from app.home import write_private
 from app.preparation import ensure_key, prepare_database
+from app.services import upkeep_passes
 from models.sandbox.level import level_of
 
 SHIPPED = Path(__file__).parents[2] / "models/probes/calibration/sets/digits-wrn-10-2-quick-patches.json"
@@ -147,6 +153,26 @@ def test_findings_are_plain_documents() -> None:
         "detail": "3.11",
         "hint": "",
     }
+
+
+def test_upkeep_that_is_not_done_any_more_is_a_fault(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check_upkeep(settings)[0] == "ok", "nothing runs that could do it"
+    monkeypatch.setattr("app.diagnosis.read_server", lambda home: home)
+    assert check_upkeep(settings)[:2] == ("warning", "no tables yet")
+    prepare_database(settings)
+    assert check_upkeep(settings)[:2] == ("warning", "it was never done")
+    engine = make_engine(settings.database_url)
+    states = []
+    for ago_s in (850, 870):
+        with make_session_factory(engine).begin() as session:
+            upkeep_passes.note(session)
+            session.execute(update(UpkeepPass).values(done_at=db_now(-ago_s)))
+        states.append(check_upkeep(settings)[0])
+    engine.dispose()
+    assert states == ["ok", "failed"]
+    assert "scheduler" in check_upkeep(settings)[2]
 
 
 def test_every_check_has_a_name_of_its_own() -> None:

@@ -42,7 +42,7 @@ def test_an_upgraded_database_has_the_tables_of_the_code(empty_database: str) ->
 
 def test_migrations_can_be_taken_back_one_by_one(empty_database: str) -> None:
     migrate.upgrade(empty_database)
-    for _ in range(2):
+    for _ in range(3):
         migrate.downgrade(empty_database, "-1")
         assert "artifacts" in tables_of(empty_database)
     migrate.downgrade(empty_database, "-1")

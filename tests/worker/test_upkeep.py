@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.core.states import DatasetRole, JobStatus, Stage
 from app.db.tables import Artifact, StageOutput
 from app.infra.queue import UPKEEP, make_celery
-from app.services import datasets, leases
+from app.services import datasets, leases, upkeep_passes
 from tests.service_room import PRINCIPAL, ServiceRoom
 from worker import scratch, tasks, upkeep
 from worker.celery_app import create_scheduler
@@ -39,6 +39,15 @@ def test_a_silent_workers_job_is_queued_and_rung_for(room: ServiceRoom, context:
     upkeep.tick(context)
     assert room.job(job.id).status == JobStatus.QUEUED
     assert set(room.rung) == {(job.id, "cpu")}
+
+
+def test_each_round_is_noted(room: ServiceRoom, context: WorkerContext) -> None:
+    with room.readers() as session:
+        assert upkeep_passes.age_s(session) is None
+    upkeep.tick(context)
+    with room.readers() as session:
+        age_s = upkeep_passes.age_s(session)
+    assert age_s is not None and age_s < 60
 
 
 def test_a_job_whose_message_was_lost_is_rung_for(room: ServiceRoom, context: WorkerContext) -> None:

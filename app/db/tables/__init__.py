@@ -12,6 +12,7 @@ from app.db.tables.probe_results import ProbeResultRow
 from app.db.tables.stage_outputs import StageOutput
 from app.db.tables.students import Student
 from app.db.tables.teachers import Teacher
+from app.db.tables.upkeep_passes import UpkeepPass
 
 __all__ = [
     "ApiKey",
@@ -26,4 +27,5 @@ __all__ = [
     "StageOutput",
     "Student",
     "Teacher",
+    "UpkeepPass",
 ]

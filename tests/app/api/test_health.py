@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 
 from app.core.errors import Unavailable
 from app.core.states import JobKind
+from app.db.tables import UpkeepPass
+from app.db.types import db_now
+from app.services import upkeep_passes
 from models.sandbox.level import level_of
 
 
@@ -19,7 +23,7 @@ def test_being_ready_needs_no_key_and_tells_how_good_the_sandbox_is(api, monkeyp
     monkeypatch.setattr("app.api.health.sandbox_level", lambda: level_of(missing))
     answer = api("GET", "/readyz", key=None)
     sandbox = {"level": level, "missing": list(missing), "mode": "degraded"}
-    expected = {"status": "ok", "database": "ok", "blobs": "ok", "sandbox": sandbox}
+    expected = {"status": "ok", "database": "ok", "blobs": "ok", "sandbox": sandbox, "upkeep_age_s": None}
     assert (answer.status_code, answer.json()) == (200, expected)
 
 
@@ -100,6 +104,22 @@ def test_metrics_hold_one_series_for_all_unknown_routes(api):
 def test_every_kind_of_job_has_a_series_from_the_start(api):
     text = api("GET", "/metrics", key=None).text
     assert all(f'kind="{kind}"' in text for kind in JobKind)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+def test_a_scheduler_that_died_is_seen_by_the_age_of_its_last_round(api):
+    assert "proctor_upkeep_age_seconds" not in api("GET", "/metrics", key=None).text
+    for _ in range(2):
+        with api.edge.sessions.begin() as session:
+            upkeep_passes.note(session)
+    assert 0 <= api("GET", "/readyz", key=None).json()["upkeep_age_s"] < 60
+    with api.edge.sessions.begin() as session:
+        session.execute(update(UpkeepPass).values(done_at=db_now(-3600)))
+    ready = api("GET", "/readyz", key=None)
+    assert (ready.status_code, 3600 <= ready.json()["upkeep_age_s"] < 3660) == (200, True)
+    lines = api("GET", "/metrics", key=None).text.splitlines()
+    age = next(line for line in lines if line.startswith("proctor_upkeep_age_seconds "))
+    assert 3600 <= float(age.split()[1]) < 3660
 
 
 def test_the_version_is_the_packages(api):
