@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from app.api import openapi, problems
 from app.api.deps import Edge
+from app.api.event_streams import StreamPlaces
 from app.api.http_metrics import HttpMetrics
 from app.api.request_context import RequestContext
 from app.api.router import UPLOAD_PREFIXES, router
@@ -48,6 +49,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 reading=make_session_factory(engine, read_only=True),
                 blobs=make_blob_store(chosen.blob_url),
                 metrics=metrics,
+                streams=StreamPlaces(chosen.max_event_streams),
             )
             yield
         finally:

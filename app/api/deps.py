@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from app.api.event_streams import StreamPlaces
 from app.api.http_metrics import HttpMetrics
 from app.core.errors import ServiceError, Unauthenticated
 from app.core.settings import Settings
@@ -34,6 +35,7 @@ class Edge:
     """Sessions that refuse to write, and on SQLite wait for no writer."""
     blobs: BlobStore
     metrics: HttpMetrics
+    streams: StreamPlaces
 
 
 def get_edge(request: Request) -> Edge:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
-from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import Field
 from sqlalchemy.exc import OperationalError
 from starlette.concurrency import run_in_threadpool
@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from app.api import wire
 from app.api.deps import Edge, EdgeDep, Reader
+from app.api.event_streams import EventStream
 from app.api.jobs import Id
 from app.api.negotiation import choose
 from app.api.openapi import COMMON, problems
@@ -104,7 +105,7 @@ def _frame(event: Event) -> bytes:
     response_model=Page[Event],
     responses={
         **COMMON,
-        **problems("not_found", "not_acceptable"),
+        **problems("not_found", "not_acceptable", "too_many_streams"),
         200: {
             "description": "A page of events, or a stream of them",
             "content": {
@@ -129,7 +130,7 @@ async def list_job_events(
     """Return events, oldest first: as JSON, or as they happen with ``Accept: text/event-stream``.
 
     The stream ends with the event ``done``, or with its key. After a break, send the last ``id`` as
-    ``Last-Event-ID``: none is lost and none comes twice.
+    ``Last-Event-ID``: none is lost and none comes twice. A tenant may have so many open, 64 by default.
     """
     media_type = choose(request.headers.get("accept"), [_JSON, _STREAM])
     after = last_event_id if last_event_id is not None else query.after or 0
@@ -146,4 +147,7 @@ async def list_job_events(
     if finished and not found:
         return Response(status_code=204, headers=headers)
     # Proxies hold streams back without the last header, nginx for one.
-    return EventSourceResponse(source.stream(after), headers={**headers, "X-Accel-Buffering": "no"})
+    headers["X-Accel-Buffering"] = "no"
+    return EventStream(
+        source.stream(after), request=request, places=edge.streams, tenant=caller.tenant, headers=headers
+    )

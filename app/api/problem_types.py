@@ -111,6 +111,13 @@ _OWN = {
     "data_missing": ProblemType(
         422, "The method needs images that were not given", "Upload a dataset, or choose another method."
     ),
+    # More than one tenant's share.
+    "too_many_streams": ProblemType(
+        429,
+        "Too many streams of events are open",
+        "Close one, such as a `proctor watch`, or ask for pages of events as JSON.",
+        retry_after_s=15,
+    ),
     # Our side.
     "internal_error": ProblemType(
         500, "Something went wrong on our side", "Try again; if it stays, report the request_id."

@@ -92,6 +92,10 @@ class Settings(BaseSettings):
     """Where a folder of blobs has less room, /readyz says no: one of the largest uploads and what is made of
     it. Nothing is refused for it; an upload that does not fit is."""
 
+    max_event_streams: int = Field(default=64, ge=1)
+    """Streams of events that a tenant may have open at one process of the API: each asks the database four
+    times a second."""
+
     lease_s: float = Field(default=60.0, gt=0)
     """A running job whose worker was silent for so long is given to another attempt."""
     heartbeat_s: float = Field(default=10.0, gt=0, validate_default=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 
@@ -115,6 +116,57 @@ def test_the_stream_ends_when_its_job_is_deleted(api):
     answer = api("GET", f"/v1/jobs/{job_id}/events", headers=STREAM)
     deleting.join()
     assert len(frames(answer.text)) == 1
+
+
+def test_a_tenant_cannot_hold_all_connections(api):
+    """Streams are open for hours, and nothing counted them."""
+    api.edge.streams.per_tenant = 2
+    job_id = api.job()
+    theirs = api.make_key(Scope.SUBMIT, Scope.READ, tenant="theirs")
+    asked = {"kind": "audit", "teacher": api.teacher(key=theirs)}
+    their_job = api("POST", "/v1/jobs", json=asked, key=theirs).json()["id"]
+
+    async def follow(job, secret):
+        headers = {**STREAM, "Authorization": f"Bearer {secret}"}
+        return await api.http.get(f"/v1/jobs/{job}/events", headers=headers)
+
+    async def follow_at_once():
+        ours = [asyncio.create_task(follow(job_id, api.secret)) for _ in range(3)]
+        await asyncio.wait(ours, return_when=asyncio.FIRST_COMPLETED)  # one is refused, two stay open
+        other = asyncio.create_task(follow(their_job, theirs))
+        while "theirs" not in api.edge.streams._open:
+            await asyncio.sleep(0.01)
+        for job in (job_id, their_job):
+            await asyncio.to_thread(api.finish, job)
+        return await asyncio.gather(*ours, other)
+
+    *ours, other = api.runner.run(follow_at_once())
+    assert sorted(answer.status_code for answer in ours) == [200, 200, 429]
+    assert other.status_code == 200
+    refused = next(answer for answer in ours if answer.status_code == 429)
+    problem = refused.json()
+    assert (problem["code"], problem["request_id"]) == ("too_many_streams", refused.headers["X-Request-Id"])
+    assert "proctor watch" in problem["hint"] and refused.headers["Retry-After"]
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert api("GET", f"/v1/jobs/{job_id}/events", headers=STREAM).status_code == 200
+
+
+def test_a_stream_that_its_client_left_makes_room(api):
+    job_id = api.job()
+
+    async def leave():
+        following = asyncio.create_task(
+            api.http.get(
+                f"/v1/jobs/{job_id}/events", headers={**STREAM, "Authorization": f"Bearer {api.secret}"}
+            )
+        )
+        while not api.edge.streams._open:
+            await asyncio.sleep(0.01)
+        following.cancel()
+        await asyncio.wait([following])
+
+    api.runner.run(leave())
+    assert not api.edge.streams._open
 
 
 def test_the_stream_ends_with_its_key(api):
