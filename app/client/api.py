@@ -95,6 +95,14 @@ class ProctorClient:
         """Upload an archive or image as ``clean_labelled``, ``clean_unlabelled`` or ``surrogate``."""
         return self._upload(f"/v1/datasets/{quote(path.name, safe='')}", path, {"role": role}, on_bytes)
 
+    def teacher(self, teacher_id: str) -> Document:
+        """Get an uploaded teacher."""
+        return document_of(self._send("GET", f"/v1/teachers/{quote(teacher_id, safe='')}"), "id", "status")
+
+    def dataset(self, dataset_id: str) -> Document:
+        """Get an uploaded dataset."""
+        return document_of(self._send("GET", f"/v1/datasets/{quote(dataset_id, safe='')}"), "id", "status")
+
     def _upload(self, url: str, path: Path, params: Mapping[str, str], on_bytes: OnBytes) -> Document:
         size_bytes = path.stat().st_size
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size_bytes)}

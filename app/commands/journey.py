@@ -13,6 +13,7 @@ from app.client.errors import ClientError, ProblemError
 from app.client.events import Event
 from app.client.progress import make_display, transfer_bar
 from app.client.transfer import OnBytes
+from app.commands.named_uploads import Uploads, check_named
 from app.commands.options import DATA_ROLES, JobOptions
 from app.commands.outcome import CommandError, ExitCode, Output, exit_code_of, sentence_of
 from app.commands.output_folder import make_usable, plain_name, set_aside
@@ -35,7 +36,7 @@ class UnsavedError(CommandError):
         )
 
 
-class JobService(Protocol):
+class JobService(Uploads, Protocol):
     """What the steps need: a server over HTTP, or the same services in this very process."""
 
     def upload_teacher(self, path: Path, options: Mapping[str, str], on_bytes: OnBytes = ...) -> Document:
@@ -71,13 +72,14 @@ def submit(service: JobService, output: Output, teacher: Path | str, options: Jo
 
     Raises:
         click.UsageError: If something is said about a teacher uploaded before, or a file cannot be named.
-        CommandError: With exit code 3, if a file is refused.
+        CommandError: With exit code 3, if a file is refused; as of ``check_named``.
     """
 
     def send_teacher(path: Path, moved: OnBytes) -> Document:
         return service.upload_teacher(path, options.teacher, moved)
 
     _check_files(teacher, options)
+    check_named(service, teacher, options)
     teacher_id = teacher if isinstance(teacher, str) else _upload(output, teacher, send_teacher)
     data = {use: _dataset_id(service, output, use, given) for use, given in options.data.items()}
     return service.submit({**options.request, "teacher": teacher_id, "data": data})

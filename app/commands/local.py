@@ -101,6 +101,16 @@ class LocalService:
             row = self._until_inspected(lambda session: datasets.get(session, TENANT, row.id))
             return wire.dataset(row).model_dump(mode="json")
 
+    def teacher(self, teacher_id: str) -> Document:
+        """Get an uploaded teacher."""
+        with _problems(), self._reading() as session:
+            return wire.teacher(teachers.get(session, TENANT, teacher_id)).model_dump(mode="json")
+
+    def dataset(self, dataset_id: str) -> Document:
+        """Get an uploaded dataset."""
+        with _problems(), self._reading() as session:
+            return wire.dataset(datasets.get(session, TENANT, dataset_id)).model_dump(mode="json")
+
     def submit(self, request: Mapping[str, Any]) -> Document:
         """Queue a job.
 

@@ -36,6 +36,7 @@ class FakeService:
         self.names = ["student.safetensors", "report.html"]
         self.refusal: ProblemError | None = None
         self.interrupt = False
+        self.uploads: dict[str, dict[str, Any]] = {}
 
     def upload_teacher(
         self, path: Path, options: Mapping[str, str], on_bytes: OnBytes = ignore_bytes
@@ -48,6 +49,12 @@ class FakeService:
     def upload_dataset(self, path: Path, role: str, on_bytes: OnBytes = ignore_bytes) -> dict:
         self.asked.append(("dataset", path.name, role))
         return {"id": f"ds_{role}"}
+
+    def teacher(self, teacher_id: str) -> dict:
+        return self.uploads.get(teacher_id, {"id": teacher_id, "status": "ready"})
+
+    def dataset(self, dataset_id: str) -> dict:
+        return self.uploads.get(dataset_id, {"id": dataset_id, "status": "ready", "role": "surrogate"})
 
     def submit(self, request: Mapping[str, Any]) -> dict:
         self.asked.append(("job", dict(request)))
