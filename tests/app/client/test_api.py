@@ -57,6 +57,14 @@ def test_every_request_carries_the_key() -> None:
     assert seen[0].headers["Authorization"] == "Bearer prk_x"
 
 
+def test_uploads_are_looked_up_by_their_ids() -> None:
+    ready = {"id": "x", "status": "ready"}
+    handler, seen = in_turn(httpx.Response(200, json=ready), httpx.Response(200, json=ready))
+    client = client_of(handler)
+    assert client.teacher("tch_1") == client.dataset("ds_1/..") == ready
+    assert [request.url.raw_path for request in seen] == [b"/v1/teachers/tch_1", b"/v1/datasets/ds_1%2F.."]
+
+
 def test_an_upload_sends_the_bytes_with_their_length(teacher_file: Path) -> None:
     handler, seen = in_turn(httpx.Response(201, json={"id": "tch_1", "status": "ready"}))
     moved: list[int] = []

@@ -8,14 +8,14 @@ from typing import IO
 import pytest
 
 from app.client.errors import ProblemError
-from app.commands.local import TENANT, LocalService, open_engine
+from app.commands.local import OWNER, TENANT, LocalService, open_engine
 from app.core.settings import Settings
-from app.core.states import EventKind, JobStatus, Stage, UploadStatus
+from app.core.states import DatasetRole, EventKind, JobStatus, Stage, UploadStatus
 from app.db import tables
 from app.db.base import make_session_factory
-from app.infra.blobs import make_blob_store
+from app.infra.blobs import StoredBlob, make_blob_store
 from app.preparation import prepare_database
-from app.services import endings, events
+from app.services import datasets, endings, events
 
 INSPECTION = {
     "format": "safetensors",
@@ -108,6 +108,19 @@ def test_an_upload_returns_when_it_is_inspected(service: LocalService, teacher: 
     document = service.upload_teacher(teacher, {"mean": "0.1,0.2,0.3", "std": "1,1,1"}, moved.append)
     assert (document["status"], document["declared"]["mean"]) == ("ready", [0.1, 0.2, 0.3])
     assert sum(moved) == len(b"weights")
+
+
+def test_what_is_in_the_home_can_be_looked_up(service: LocalService, workers: Workers, teacher: Path) -> None:
+    uploaded = service.upload_teacher(teacher, {})
+    assert service.teacher(uploaded["id"])["status"] == "ready"
+    with workers.sessions.begin() as session:
+        stored, role = StoredBlob("0" * 64, 1), DatasetRole.SURROGATE
+        images, _ = datasets.receive(session, OWNER, stored, filename="x.zip", role=role)
+    assert service.dataset(images.id)["role"] == "surrogate"
+    for look in (service.teacher, service.dataset):
+        with pytest.raises(ProblemError) as caught:
+            look("x_0")
+        assert caught.value.code == "not_found"
 
 
 def test_a_refused_upload_raises_what_http_would(
