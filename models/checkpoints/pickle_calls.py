@@ -149,6 +149,19 @@ def _check_scalar(arguments: list[Value]) -> None:
     raise rejection("pickle_malformed", "A NumPy scalar is made of other than bytes.")
 
 
+def take_arguments(made: Opaque, arguments: Sequence) -> None:
+    """Keep the arguments of an inert object that may hold weights, and count the bytes of all others."""
+    if arguments.any_weights:
+        made.closed = True
+        made.unnamed.append(arguments)
+        return
+    for argument in arguments.items[:1] if made.name in BYTES else arguments.items:
+        if isinstance(argument, Opaque):
+            made.held_bytes += argument.held_bytes
+        elif isinstance(argument, bytes) or (isinstance(argument, str) and made.name in BYTES):
+            made.held_bytes += len(argument)
+
+
 def require_open(target: Opaque) -> None:
     """Refuse to change what may be another name for weights: an array of a tensor is the tensor's memory.
 

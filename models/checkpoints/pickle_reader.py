@@ -24,6 +24,7 @@ from models.checkpoints.pickle_calls import (
     require_open,
     set_entries,
     set_state,
+    take_arguments,
 )
 from models.checkpoints.pickle_globals import resolve_global
 from models.checkpoints.pickle_values import Global, Mapping, Opaque, Sequence, Value
@@ -226,9 +227,8 @@ class PickleReader(PickleBytes):
         # A list of pairs may be named again and again, and every time a mapping is made of it.
         self._count(sum(len(one.items) for one in arguments.items if isinstance(one, Sequence)))
         made = make(function, arguments.items)
-        if isinstance(made, Opaque) and arguments.any_weights:
-            made.closed = True
-            made.unnamed.append(arguments)
+        if isinstance(made, Opaque):
+            take_arguments(made, arguments)
         self._push(made)
 
     def _build(self) -> None:
