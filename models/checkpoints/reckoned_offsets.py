@@ -49,8 +49,8 @@ def require_reckoned_offsets(
         if member.start != expected:
             raise rejection(
                 "zip_malformed",
-                f"Storage {storage.key} does not lie where torch.save puts it; torch.load reads other weights, "
-                "if it is told to calculate offsets.",
+                f"Storage {storage.key} does not lie where torch.save puts it; torch.load reads other "
+                "weights if it is told to calculate offsets.",
             )
         expected += storage.size_bytes + (_DESCRIPTOR if storage.size_bytes else 0)
 

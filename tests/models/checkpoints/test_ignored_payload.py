@@ -51,11 +51,11 @@ def test_a_network_of_another_kind_is_told(beside: dict, place: str, zipped: boo
     assert f"{OTHER_BYTES:,}" in warning and place in warning
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_numpy_arrays_are_told(protocol: int, write) -> None:
     content = saved({"model": MODEL.state_dict(), "arrays": ARRAYS}, pickle_protocol=protocol)
     (warning,) = scan_checkpoint(write(content)).warnings
-    each_names_a_type = len(ARRAYS)
+    each_names_a_type = len(ARRAYS) if protocol < 5 else 0
     assert f"'arrays' ({OTHER_BYTES + each_names_a_type:,})" in warning
 
 
