@@ -103,14 +103,20 @@ def _optimizer_tensors(root: Value, weights: list[TensorSpec]) -> Iterator[Tenso
     A few of each shape, as an optimizer keeps them: what goes beyond is another network's.
     """
     left = Counter({shape: _OPTIMIZER_TENSORS * n for shape, n in Counter(w.shape for w in weights).items()})
+    seen: set[int] = set()
     for _, node in containers(root):
         if not isinstance(node, Mapping) or node.entries.keys() != _OPTIMIZER_KEYS:
             continue
-        state = node.entries["state"]
-        if not isinstance(state, Mapping):
-            continue
-        for kept in _values(state):
-            for value in _values(kept) if isinstance(kept, Mapping) else ():
+        for kept in _values_once(node.entries["state"], seen):
+            for value in _values_once(kept, seen):
                 if isinstance(value, TensorSpec) and left[value.shape] > 0:
                     left[value.shape] -= 1
                     yield value
+
+
+def _values_once(node: Value, seen: set[int]) -> Iterator[Value]:
+    """Return a mapping's values the first time only: thousands of optimizers may share one state."""
+    if not isinstance(node, Mapping) or id(node) in seen:
+        return iter(())
+    seen.add(id(node))
+    return _values(node)
