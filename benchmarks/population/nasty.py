@@ -4,7 +4,8 @@
     python -m benchmarks.population.nasty --write docs/evaluation.md        # prints the table, asks nothing
 
 WRN-10-1 on digits at 16x16. The backdoor's verdict is that of tier 1, with the references of the population
-(``measure``); the nasty one is that of budget ``thorough``, whose students learn from the training images.
+(``measure``); the nasty one is that of budget ``thorough``, whose students learn from the training images,
+but for the temperatures that are only shown.
 """
 
 from __future__ import annotations
@@ -34,17 +35,19 @@ from models.lab.reproduction.page import put_section
 from models.lab.teachers import make_teacher
 from models.metrics import accuracy, attack_success
 from models.probes.probe_images import probe_images
-from models.probes.undistillable.paired_students import STUDENT_EFFORTS
+from models.probes.undistillable.paired_students import STUDENT_EFFORTS, paired_students
 from models.probes.undistillable.questions import ask_undistillable
+from models.probes.undistillable.weigh_students import by_students, harms_students
 from models.recipes.lab import AttackRecipe, TeacherRecipe, digits_recipe
 from models.recipes.protect import ProtectRecipe
-from models.results.undistillable import UndistillableResult
+from models.results.undistillable import PairedStudents, UndistillableResult
 from models.triggers.catalog import make_trigger
 
 STORE = measure.STORE.with_name("nasty-digits.jsonl")
 ARCHITECTURE, TIER = "wrn-10-1", "tier 1"
-BUDGET: Any = "thorough"
-SEEDS = range(1_000, 1_008)
+#: As budget ``thorough`` has it, at the judged temperature alone: the students are the same.
+EFFORT = replace(STUDENT_EFFORTS["thorough"], temperatures=(STUDENT_EFFORTS["thorough"].judged,))
+SEEDS = range(3_000, 3_008)
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ KINDS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="only networks in whose name this occurs")
+    parser.add_argument("--only", default="", help="only networks in whose name, behind a space, this occurs")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--store", type=Path, default=STORE)
     parser.add_argument("--references", type=Path, default=measure.STORE)
@@ -87,7 +90,7 @@ def main() -> None:
     data = load_lab_data("digits", None, size=measure.SIDE)
     done = {(entry["name"], entry["made_of"]) for entry in read_lines(options.store)}
     for name, kind, seed in networks():
-        if options.only in name and (name, made_of(kind, seed)) not in done:
+        if options.only in f" {name}" and (name, made_of(kind, seed)) not in done:
             entry = ask_both(name, kind, seed, data)
             append_line(options.store, entry)
             print(f"{name}  {entry['accuracy']:.3f}  {entry['word']}  {entry['seconds']:.0f} s", flush=True)
@@ -102,7 +105,7 @@ def networks() -> Iterator[tuple[str, Kind, int]]:
 
 def made_of(kind: Kind, seed: int) -> str:
     """Return the digest of how the network is made and asked."""
-    asked = [measure.RECIPE, measure.CLEAN_IMAGES, measure.SCORING_VERSION, STUDENT_EFFORTS[BUDGET]]
+    asked = [measure.RECIPE, measure.CLEAN_IMAGES, measure.SCORING_VERSION, EFFORT]
     return digest([kind, seed, asked])
 
 
@@ -110,8 +113,7 @@ def ask_both(name: str, kind: Kind, seed: int, data: LabData) -> dict[str, Any]:
     """Make one network and ask both questions."""
     started = time.monotonic()
     teacher = make(kind, seed, data)
-    found = ask_nasty(teacher, data, seed)
-    assert found.students is not None, found.not_tested
+    outputs, students = ask_outputs(teacher, data, seed), ask_students(teacher, data, seed)
     test = data.test
     return {
         "name": name,
@@ -120,11 +122,13 @@ def ask_both(name: str, kind: Kind, seed: int, data: LabData) -> dict[str, Any]:
         "accuracy": accuracy(teacher.pixel_classifier(), test.images, test.labels).value,
         "success": success_of(teacher, kind, data),
         "target": kind.recipe.attack.target_label,
-        "word": found.word,
-        "peaks": [measure.rounded(peak.peaks) for peak in found.peaks],
-        "rho": None if found.consistency is None else measure.rounded(found.consistency.rho),
-        "divergence": None if found.refit is None else measure.rounded(found.refit.divergence),
-        "gains": [asdict(gain) for gain in found.students.gains],
+        "word": by_students(students)[0],
+        "harms_students": harms_students(students),
+        "peaks": [measure.rounded(peak.peaks) for peak in outputs.peaks],
+        "rho": None if outputs.consistency is None else measure.rounded(outputs.consistency.rho),
+        "divergence": None if outputs.refit is None else measure.rounded(outputs.refit.divergence),
+        "gain": asdict(students.judged),
+        "against_honest": asdict(students.against_honest),
         TIER: measure.ask(teacher, measure.given(test.images)[TIER], seed),
         "seconds": round(time.monotonic() - started, 2),
     }
@@ -151,12 +155,18 @@ def success_of(teacher: Teacher, kind: Kind, data: LabData) -> float | None:
     return attack_success(teacher.pixel_classifier(), test.images, test.labels, trigger).value
 
 
-def ask_nasty(teacher: Teacher, data: LabData, seed: int) -> UndistillableResult:
-    """Ask as an audit of tier 2 does, with the images that the network was trained on."""
-    known = AuditData(data.training.images, data.training.labels)
+def ask_outputs(teacher: Teacher, data: LabData, seed: int) -> UndistillableResult:
+    """Ask N1 to N3 of the images that the network was trained on, without their labels."""
+    known = AuditData(data.training.images)
     images = probe_images(known, size=measure.SIDE, patches=0, style="strokes", seed=seed)
     with frozen(teacher.pixel_classifier()):
-        return ask_undistillable(teacher, known, images, BUDGET, seed=seed, monitor=SilentMonitor())
+        return ask_undistillable(teacher, known, images, "standard", seed=seed, monitor=SilentMonitor())
+
+
+def ask_students(teacher: Teacher, data: LabData, seed: int) -> PairedStudents:
+    """Train the students that decide, on the images that the network was trained on."""
+    with frozen(teacher.pixel_classifier()):
+        return paired_students(teacher, data.training, EFFORT, seed=seed, monitor=SilentMonitor())
 
 
 def render(entries: Sequence[Entry], population: Sequence[Entry]) -> str:
@@ -169,32 +179,36 @@ def render(entries: Sequence[Entry], population: Sequence[Entry]) -> str:
     found = reference_sets(references, TIER)[ARCHITECTURE]
     lines = [
         f"{ARCHITECTURE}, {len(entries)} networks, seeds {SEEDS[0]} to {SEEDS[-1]}; rates with 95 % Wilson "
-        "intervals.",
+        f"intervals; gains at temperature {EFFORT.judged:g} in points, means of {EFFORT.seeds} pairs.",
         "",
-        "| network | accuracy | nasty: `detected` | nasty: `inconclusive` | gain at 4, points | "
-        "N3 divergence | attack success | backdoor: `detected` |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| network | accuracy | nasty: `detected` | nasty: `inconclusive` | gain against the labels | "
+        "gain against an honest last layer | N3 divergence | attack success | "
+        "backdoor: p ≤ .05, a class named | backdoor: `detected` |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for kind in KINDS:
         own = [entry for entry in entries if entry["kind"] == kind]
         if own:
             judged = [judge(entry, TIER, found, references, by_class=True) for entry in own]
-            lines.append(_row(kind, own, sum(each.word == "detected" for each in judged)))
+            lines.append(_row(kind, own, [each.word == "detected" for each in judged]))
     return "\n".join(lines) + "\n"
 
 
-def _row(kind: str, own: Sequence[Entry], backdoored: int) -> str:
-    gains = [100 * gain["mean"] for entry in own for gain in entry["gains"] if gain["temperature"] == 4.0]
+def _row(kind: str, own: Sequence[Entry], unusual: Sequence[bool]) -> str:
+    """Write a row; what is unusual is ``suspected`` at most where students end up worse (``verdict``)."""
     words = [entry["word"] for entry in own]
+    called = sum(each and not entry["harms_students"] for each, entry in zip(unusual, own, strict=True))
     cells = [
         kind,
         _range([entry["accuracy"] for entry in own], 3),
         rate_text(words.count("detected"), len(own)),
         rate_text(words.count("inconclusive"), len(own)),
-        _range(gains, 1),
+        _range([100 * entry["gain"]["mean"] for entry in own], 1),
+        _range([100 * entry["against_honest"]["mean"] for entry in own], 1),
         _range([entry["divergence"] for entry in own if entry["divergence"] is not None], 3),
         _range([entry["success"] for entry in own if entry["success"] is not None], 3),
-        rate_text(backdoored, len(own)),
+        rate_text(sum(unusual), len(own)),
+        rate_text(called, len(own)),
     ]
     return f"| {' | '.join(cells)} |"
 

@@ -28,6 +28,7 @@ from models.probes.trigger_effect import look_class_by_class
 from models.probes.trigger_inversion import Compared, Kind, choose_classes, compare_classes, invert_trigger
 from models.probes.trigger_measuring import hides_image, measure_trigger
 from models.probes.undistillable.questions import ask_undistillable
+from models.probes.undistillable.weigh_students import harms_students
 from models.probes.verdict import decide, overall_hazard
 from models.recipes.job import Recipe
 from models.results.audit import AuditResult, ProbeResult
@@ -117,6 +118,7 @@ def _conclude(audit: AuditRun, started: float, doubts: Doubts) -> Audited:
         channels=audit.channels,
         effects=tuple(audit.effects),
         doubts=replace(doubts, misfit=doubts.misfit or audit.crowded),
+        harms_students=_harms_students(audit),
     )
     verdict = decide(findings)
     data, hazard = audit.data, overall_hazard(audit.transfers)
@@ -145,6 +147,11 @@ def _conclude(audit: AuditRun, started: float, doubts: Doubts) -> Audited:
     )
     suspects = suspected_classes(audit.probes)
     return Audited(result, tuple(t for t in audit.recovered if t.target_label in suspects))
+
+
+def _harms_students(audit: AuditRun) -> bool:
+    learning = audit.undistillable
+    return learning is not None and learning.students is not None and harms_students(learning.students)
 
 
 def _hiding(audit: AuditRun) -> frozenset[str]:
@@ -264,7 +271,7 @@ def _follow(audit: AuditRun) -> None:
 
 
 def _learn_from(audit: AuditRun) -> None:
-    """Ask whether the teacher is nasty: a flag of its own, which no other finding moves or is moved by."""
+    """Ask whether the teacher is nasty: a flag of its own, which no other finding moves."""
     if audit.recipe.probe.nasty:
         audit.undistillable = ask_undistillable(
             audit.teacher,

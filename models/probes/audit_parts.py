@@ -58,4 +58,4 @@ def _nasty(effort: Effort, recipe: ProbeRecipe, *, labelled: bool) -> float:
     students = STUDENT_EFFORTS.get(recipe.budget)
     if students is None or not labelled:
         return _ANSWER * effort.described_images
-    return students.seeds * students.images * (_ANSWER + _STUDENT * (1 + len(students.temperatures)))
+    return students.seeds * students.images * (_ANSWER + _STUDENT * len(students.sources))

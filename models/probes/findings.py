@@ -35,6 +35,8 @@ class Findings:
     """What given triggers that do not work do class by class."""
     doubts: Doubts = NO_DOUBT
     """Why the answers may be another network's."""
+    harms_students: bool = False
+    """Whether students that learned from the network ended more than a point worse."""
 
     @property
     def moving(self) -> tuple[TriggerEffect, ...]:

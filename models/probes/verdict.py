@@ -8,7 +8,8 @@ held-out clean images to a class, and perturbations of a true trigger's size and
 classes, reached .90 where it reached 1.00. So the sentence says for which triggers it holds. On patches,
 where clean networks are moved yet more easily, a trigger that works is ``suspected``. And scores that are
 rare among enough clean reference networks (a combined p-value of at most alpha), where the probes that carry
-it name one class. Without enough references no false-positive rate is known for the statistical probes
+it name one class; of a network that harms students they are ``suspected``, because the references were not
+made to. Without enough references no false-positive rate is known for the statistical probes
 (published marks raise a false alarm on 15 to 33 % of benign networks), so alone they can say at most
 ``suspected``, and so is a given trigger that works on a student of the network only. ``inconclusive`` means
 that the probes contradict each other or could not run, or that a given trigger moves whole classes of images,
@@ -157,7 +158,7 @@ def _by_references(findings: Findings, calibration: CalibrationResult, evidence:
     classes = suspected_classes([p for p in findings.probes if p.probe in calibration.driving])
     others = suspected_classes([p for p in findings.probes if p.probe not in calibration.probes])
     if calibration.p_value <= calibration.alpha:
-        return _unusual(calibration, classes, evidence)
+        return _unusual(findings, calibration, classes, evidence)
     if others:
         sentence = (
             "Where clean networks were scored too, nothing is unusual enough for a detection. "
@@ -177,8 +178,14 @@ def _by_references(findings: Findings, calibration: CalibrationResult, evidence:
     return Verdict("not_detected", None, sentence, evidence)
 
 
-def _unusual(calibration: CalibrationResult, classes: tuple[int, ...], evidence: tuple[str, ...]) -> Verdict:
-    """Say what a p-value of at most alpha means, by how many classes the probes that carry it name."""
+def _unusual(
+    findings: Findings, calibration: CalibrationResult, classes: tuple[int, ...], evidence: tuple[str, ...]
+) -> Verdict:
+    """Say what a p-value of at most alpha means, by how many classes the probes that carry it name.
+
+    References are ordinary networks, and the p-value holds for networks that were made as they were. Of eight
+    nasty ones of digits two had the least p-value that there is, without any backdoor (docs/evaluation.md).
+    """
     if len(classes) > 1:
         sentence = (
             f"The network is unusual among clean ones, but the probes contradict each other: they point at "
@@ -189,6 +196,14 @@ def _unusual(calibration: CalibrationResult, classes: tuple[int, ...], evidence:
         sentence = f"The network is unusual among clean ones; no probe names a class. {calibration.sentence}"
         return Verdict("suspected", None, sentence, evidence)
     titles = listed([find_probe(name).title.lower() for name in calibration.driving])
+    if findings.harms_students:
+        sentence = (
+            f"This network behaves as if a backdoor led to class {classes[0]} ({titles}). "
+            f"{calibration.sentence} But small students that learned from it ended worse, as they do with "
+            "networks that were made to mislead students. Those are unlike the references without any "
+            "backdoor, so it is a suspicion: a trigger would prove it."
+        )
+        return Verdict("suspected", classes[0], sentence, evidence)
     sentence = (
         f"This network behaves as if a backdoor led to class {classes[0]}, and as clean networks hardly ever "
         f"do ({titles}). {calibration.sentence} Of clean networks like the references at most "

@@ -187,16 +187,20 @@ NASTY_PROBES: tuple[ProbeFacts, ...] = (
     ProbeFacts(
         name="student_gain",
         title="Paired students",
-        question="Do small students that learn from the network end up worse than twins that never saw it?",
+        question=(
+            "Do small students that learn from the network end up worse than twins that never saw it, and "
+            "than twins that learned from its features through an honest last layer?"
+        ),
         needs="labelled images",
         uses=(),
-        gives="the accuracy that learning from the network gains or costs, over three pairs or more",
+        gives="the accuracy that learning from the network gains or costs, over five pairs of each kind",
         blind_to=(
-            "harm to strong students, other temperatures and longer training; a network less accurate than "
-            "its students harms them without being nasty"
+            "harm that lies in the features and not in the last layer, harm to strong students, other "
+            "temperatures and longer training; a network less accurate than its students harms them without "
+            "being nasty"
         ),
         cost=(
-            "budget thorough alone; estimated: 3 minutes of one core from a WRN-10-2 at 16x16 (54,000 images "
+            "budget thorough alone; estimated: 4 minutes of one core from a WRN-10-2 at 16x16 (54,000 images "
             "to students took 25 s), four times that at 32x32"
         ),
         source="Ma et al., Nasty Teacher, ICLR 2021, section 4",

@@ -51,7 +51,7 @@ class HeadRefit:
 
 @dataclass(frozen=True)
 class StudentGain:
-    """What learning from the teacher brings at one temperature, against learning from the labels alone."""
+    """What learning from the teacher brings at one temperature, against learning from something else."""
 
     temperature: float
     gains: tuple[float, ...]
@@ -60,6 +60,8 @@ class StudentGain:
     standard_error: float
     """The larger of two: from the spread over the seeds, whose divisions overlap (Nadeau and Bengio, 2003),
     and from the images on which the students differ."""
+    image_error: float
+    """The second of these by itself."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,14 @@ class PairedStudents:
     """Accuracy on the different held-out images; flattered if the teacher was trained on them."""
     labels: Rate
     """Accuracy of the students of the labels alone."""
+    honest: Rate
+    """Accuracy of those that learned from the teacher's features through an honest last layer."""
     gains: tuple[StudentGain, ...]
-    """N4, by temperature."""
+    """N4, by temperature, against the labels alone."""
     judged_temperature: float
-    """Of the gain that the verdict looks at, fixed beforehand."""
+    """Of the gains that the verdict looks at, fixed beforehand."""
+    against_honest: StudentGain
+    """N4 at that temperature, against the honest last layer."""
     slope: float
     """N5: gain at the lowest temperature minus gain at the highest, mean over the seeds."""
     slope_error: float
@@ -92,7 +98,7 @@ class PairedStudents:
 
     @property
     def judged(self) -> StudentGain:
-        """The gain that the verdict looks at."""
+        """The gain against the labels that the verdict looks at."""
         return next(gain for gain in self.gains if gain.temperature == self.judged_temperature)
 
 

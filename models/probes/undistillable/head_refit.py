@@ -54,7 +54,8 @@ def head_refit(
     if len(classes) < FEWEST_CLASSES:
         return None
     weight, bias = fit_head(fitted.features, fitted.logits.argmax(1), original.shape[1], monitor)
-    refitted = _at_spread_of(original, measured.features @ weight + bias)
+    refitted = measured.features @ weight + bias
+    refitted *= spread(original) / spread(refitted)
     affinities = [
         off_diagonal(affinity(logits, named, classes, temperature)) for logits in (refitted, original)
     ]
@@ -103,8 +104,10 @@ def fit_head(features: Tensor, labels: Tensor, num_classes: int, monitor: Monito
     return (basis @ weight.detach()) / length, bias.detach()
 
 
-def _at_spread_of(original: Tensor, refitted: Tensor) -> Tensor:
-    spreads = [
-        (logits - logits.mean(1, keepdim=True)).square().mean().sqrt() for logits in (original, refitted)
-    ]
-    return refitted * (spreads[0] / spreads[1].clamp_min(1e-12))
+def spread(logits: Tensor) -> Tensor:
+    """Return how far answers lie from their own mean, as a root of mean squares; a scalar, never zero.
+
+    Args:
+        logits: (N, K).
+    """
+    return (logits - logits.mean(1, keepdim=True)).square().mean().sqrt().clamp_min(1e-12)

@@ -1,18 +1,12 @@
 """From statistics and students to one of three words.
 
-``detected`` is kept for what was measured: students that learned from the teacher ended worse than their
-twins that did not, by more than one point and, over three pairs or more, beyond chance (N4; algorithms.md
-6.4). That file wants two standard errors. From three pairs they are worth little: a harmless network of
-digits passed both marks (docs/results.md). So the mean must lie beyond Student's 97.5 % quantile for that
-many pairs. ``not_detected`` asks as much: by the same quantile the students lost no more than that point. A
-teacher that is less accurate than the students themselves drags them down without any intent,
-so what it lacks against them, twice, must be exceeded too (ours).
+Where students were trained they decide (``weigh_students``).
 
 N1 to N3 mean little without clean networks of the same kind beside them, and there are none here: alone they
 say at most that a network looks unusual, which is ``inconclusive``, and one of them is enough for that
 (algorithms.md 6.4 wants two of three, with references). On surrogate patches no mark applies: there a
 harmless network of digits had the divergence of a nasty one (docs/results.md). Nothing here looks at the
-backdoor's verdict, and nothing there looks here.
+backdoor's verdict; of what is found here that one asks only whether students lost (``harms_students``).
 """
 
 from __future__ import annotations
@@ -21,6 +15,7 @@ from dataclasses import dataclass
 
 from models.probes.findings import listed
 from models.probes.undistillable.output_statistics import paper_temperature
+from models.probes.undistillable.weigh_students import by_students, student_lines
 from models.recipes.probe_catalog import find_probe
 from models.results.undistillable import (
     FeatureConsistency,
@@ -30,10 +25,6 @@ from models.results.undistillable import (
     Undistillable,
     UndistillableResult,
 )
-
-#: N4's marks: a mean loss of more than a point, and of so many standard errors by the number of pairs.
-LEAST_LOSS, FEWEST_PAIRS = 0.01, 3
-STANDARD_ERRORS = {3: 4.30, 4: 3.18, 5: 2.78}
 
 #: Marks of "looks unusual", uncalibrated: two peaks where a certain network has one; an order of classes that
 #: explains little of the answers; nats between the last layer and the refitted one. The last was set by
@@ -87,7 +78,7 @@ class NastyFindings:
 
 def judge(found: NastyFindings, *, seconds: float) -> UndistillableResult:
     """Weigh the findings."""
-    word, sentence = _by_outputs(found) if found.students is None else _by_students(found.students)
+    word, sentence = _by_outputs(found) if found.students is None else by_students(found.students)
     return UndistillableResult(
         word=word,
         sentence=sentence,
@@ -101,46 +92,6 @@ def judge(found: NastyFindings, *, seconds: float) -> UndistillableResult:
         refit=found.refit,
         students=found.students,
         seconds=seconds,
-    )
-
-
-def teacher_explains(students: PairedStudents) -> bool:
-    """Whether the students' loss is within twice what the teacher lacks against students of the labels."""
-    lacking = max(0.0, students.labels.value - students.teacher.value)
-    return lacking > 0 and -students.judged.mean <= 2 * lacking
-
-
-def _by_students(students: PairedStudents) -> tuple[Undistillable, str]:
-    gain = students.judged
-    error = f"(standard error {100 * gain.standard_error:.1f}, {len(gain.gains)} pairs)"
-    change = f"{points(gain.mean)} {error}"
-    # More pairs than the table has need fewer errors; the strictest will do.
-    needed = STANDARD_ERRORS.get(len(gain.gains), STANDARD_ERRORS[FEWEST_PAIRS]) * gain.standard_error
-    if gain.mean - needed > -LEAST_LOSS:
-        return "not_detected", (
-            f"Learning from this network did small students no harm beyond a point: {change} of accuracy "
-            "against students that never saw it. Other students, images or temperatures may still suffer."
-        )
-    if gain.mean >= -LEAST_LOSS:
-        return "inconclusive", (
-            f"Students that learned from this network ended at most a point worse ({change} of accuracy), "
-            "but so few images and pairs cannot rule out a loss of more than a point."
-        )
-    if -gain.mean <= needed or len(gain.gains) < FEWEST_PAIRS:
-        return "inconclusive", (
-            f"Students that learned from this network ended worse ({change} of accuracy), but so few images "
-            "and pairs could show that by chance."
-        )
-    if teacher_explains(students):
-        return "inconclusive", (
-            f"Students that learned from this network ended worse ({change} of accuracy), but it is itself "
-            f"right on only {students.teacher.value:.1%} of the images, students of the labels on "
-            f"{students.labels.value:.1%}: that alone may be the reason."
-        )
-    return "detected", (
-        f"This network is bad to learn from: small students that did ended {-100 * gain.mean:.1f} points "
-        f"less accurate {error} than students that never saw it, although it is itself right on "
-        f"{students.teacher.value:.1%} of the images."
     )
 
 
@@ -171,7 +122,7 @@ def _by_outputs(found: NastyFindings) -> tuple[Undistillable, str]:
 
 
 def _evidence(found: NastyFindings) -> tuple[str, ...]:
-    lines = [] if found.students is None else _student_lines(found.students)
+    lines = [] if found.students is None else student_lines(found.students)
     unusual = found.unusual
     outputs = [
         (name, line)
@@ -187,24 +138,6 @@ def _evidence(found: NastyFindings) -> tuple[str, ...]:
         mark = looks if found.on_clean_images else "No mark applies to patches."
         lines.append(f"{find_probe(name).title}: {line} {mark}")
     return tuple(lines)
-
-
-def _student_lines(students: PairedStudents) -> list[str]:
-    gains = "; ".join(
-        f"at temperature {gain.temperature:g} {points(gain.mean)} (standard error "
-        f"{100 * gain.standard_error:.1f}; pairs {', '.join(f'{100 * value:+.1f}' for value in gain.gains)})"
-        for gain in students.gains
-    )
-    first, last = students.gains[0].temperature, students.gains[-1].temperature
-    return [
-        f"{find_probe('student_gain').title}: against students of the labels alone "
-        f"({students.labels.value:.1%} right), those that learned from this network changed by {gains}.",
-        f"{find_probe('temperature_slope').title}: the gain at temperature {first:g} minus that at "
-        f"{last:g} is {points(students.slope)} (standard error {100 * students.slope_error:.1f}); "
-        "that is larger with networks made to mislead, but positive with some harmless ones.",
-        f"This network itself is right on {students.teacher.value:.1%} of the same images. One that is less "
-        "accurate than its students harms them without any intent; the loss is weighed against that.",
-    ]
 
 
 def _peak_line(peaks: tuple[PeakStatistics, ...]) -> str:
@@ -268,8 +201,3 @@ def _advice(word: Undistillable, found: NastyFindings) -> tuple[str, ...]:
     elif found.missing and word == "inconclusive":
         lines.append(f"To tell harm from chance, {listed(found.missing)}.")
     return tuple(lines)
-
-
-def points(share: float) -> str:
-    """Write a difference of accuracies in points."""
-    return f"{100 * share:+.1f} points"

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import models.probes.audit as audit_module
 from models.architectures import build
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
@@ -17,12 +18,14 @@ from models.probes.audit_run import begin
 from models.probes.calibration.conditions import conditions_of
 from models.probes.calibration.reference_set import Reference, ReferenceSet
 from models.probes.calibration.score import score_teacher
+from models.probes.undistillable.judgment import judge
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.job import Recipe
 from models.recipes.probe import ProbeRecipe
 from models.recipes.probe_catalog import REPORTED_ONLY
 from models.triggers import Trigger
 from tests.models.probes.planted import checkerboard, planted_teacher, quadrant_images
+from tests.models.probes.undistillable.test_judgment import USUAL, paired
 
 RECIPE = Recipe(probe=ProbeRecipe(budget="quick", transfer=False))
 
@@ -65,7 +68,7 @@ def test_recovered_triggers_of_a_suspect_are_handed_on() -> None:
 
 
 def test_whether_it_is_nasty_is_a_flag_of_its_own() -> None:
-    """Asked or not, the backdoor's verdict is the same to the letter, and neither speaks of the other."""
+    """Asked or not, where no student ended worse the backdoor's verdict is the same to the letter."""
     teacher = planted_teacher(strength=60.0)
     silent = replace(RECIPE, probe=replace(RECIPE.probe, nasty=False))
     asked = run_audit(teacher, labelled(), (checkerboard(2),), RECIPE, SilentMonitor()).result
@@ -189,6 +192,18 @@ def test_clean_references_decide_about_a_teacher_that_marks_make_suspect(score: 
     compared = {probe.probe: probe.calibration_references for probe in audited.result.probes}
     assert compared == {"mmbd": 19, "trigger_inversion": 19, **dict.fromkeys(REPORTED_ONLY, 0)}
     assert bool(audited.recovered) == (word == "detected")
+
+
+def test_references_alone_detect_no_network_whose_students_end_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A nasty network is never called backdoored because of it; a trigger that works still is."""
+    nasty = judge(replace(USUAL, students=paired(*[-0.1] * 5)), seconds=1.0)
+    monkeypatch.setattr(audit_module, "ask_undistillable", lambda *_, **__: nasty)
+    teacher, sets = planted_teacher(strength=60.0), [references(19, 0.0)]
+    result = run_audit(teacher, AuditData(), (), RECIPE, SilentMonitor(), sets=sets).result
+    assert result.undistillable is nasty
+    assert (result.verdict, result.target_label) == ("suspected", 2)
+    proven = run_audit(teacher, labelled(), (checkerboard(2),), RECIPE, SilentMonitor(), sets=sets).result
+    assert proven.verdict == "detected"
 
 
 def test_a_teacher_that_is_among_its_references_is_left_out_of_them() -> None:

@@ -42,6 +42,14 @@ def test_rare_among_nineteen_clean_networks_is_detected_without_a_trigger() -> N
     assert "at most 5%" in verdict.sentence
 
 
+def test_a_network_that_harms_students_is_suspected_where_others_are_detected() -> None:
+    """Nasty networks are unlike ordinary references without any backdoor, so the p-value does not hold."""
+    verdict = judged(LOUD, harms_students=True)
+    assert (verdict.word, verdict.target_label) == ("suspected", 3)
+    assert "made to mislead students" in verdict.sentence
+    assert judged(QUIET, harms_students=True).word == "not_detected"
+
+
 def test_eighteen_references_are_a_suspicion_at_most_and_it_is_said() -> None:
     verdict = judged(probe("mmbd", 2.0, conspicuous=True), n=18)
     assert (verdict.word, verdict.target_label) == ("suspected", 3)
@@ -109,6 +117,8 @@ def test_a_given_trigger_that_works_needs_no_references(source: str, word: str) 
     assert "sticker" in verdict.sentence
     # What references show stands on its own.
     assert judged(LOUD, triggers=(report,)).word == "detected"
+    # And students that end worse take nothing from what the trigger does.
+    assert judged(QUIET, triggers=(report,), harms_students=True).word == word
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,13 @@ from models.results.undistillable import (
 from tests.models.report.sample import audit, document
 
 STUDENTS = PairedStudents(
-    "plain-cnn-w16", (1, 2, 3), 0.9, 93, 5_952, 1_006, 1_293, wilson(1_280, 1_293), wilson(1_250, 1_293),
+    "plain-cnn-w16", (1, 2, 3, 4, 5), 0.9, 93, 5_952, 1_006, 1_293,
+    wilson(1_280, 1_293), wilson(1_250, 1_293), wilson(1_240, 1_293),
     (
-        StudentGain(1.0, (-0.01, -0.02, 0.0), -0.01, 0.006),
-        StudentGain(20.0, (-0.11, -0.09, -0.1), -0.1, 0.008),
+        StudentGain(1.0, (-0.01, -0.02, 0.0, -0.01, -0.01), -0.01, 0.006, 0.005),
+        StudentGain(20.0, (-0.11, -0.09, -0.1, -0.12, -0.08), -0.1, 0.008, 0.007),
     ),
-    20.0, 0.09, 0.006, 31.0,
+    20.0, StudentGain(20.0, (-0.10, -0.08, -0.09, -0.11, -0.07), -0.09, 0.008, 0.007), 0.09, 0.006, 31.0,
 )  # fmt: skip
 FOUND = NastyFindings(
     10,
@@ -42,8 +43,10 @@ def page(result: UndistillableResult | None) -> str:
 def test_the_sentence_and_the_numbers_are_shown():
     html = page(judge(FOUND, seconds=33.0))
     assert "Bad to learn from" in html
-    assert "ended 10.0 points less accurate (standard error 0.8, 3 pairs) than students that never" in html
-    assert "-11.0, -9.0, -10.0" in html
+    assert "ended 10.0 points less accurate (standard error 0.8, 5 pairs) than students that never" in html
+    assert "an honest last layer</td><td>20 (judged)" in html
+    assert "-10.0, -8.0, -9.0, -11.0, -7.0" in html
+    assert "-11.0, -9.0, -10.0, -12.0, -8.0" in html
     assert "20 (judged)" in html
     assert "rank correlation 0.12 over 10 classes" in html
     assert "divergence 0.410 nats" in html

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from models.metrics import wilson
-from models.probes.undistillable.judgment import NastyFindings, judge, teacher_explains
+from models.probes.undistillable.judgment import NastyFindings, judge
+from models.probes.undistillable.weigh_students import harms_students, teacher_explains
 from models.results.undistillable import (
     FeatureConsistency,
     HeadRefit,
@@ -28,9 +29,17 @@ UNUSUAL = replace(
 )
 
 
-def paired(*gains: float, error: float = 0.005, teacher: int = 990, labels: int = 980) -> PairedStudents:
-    mean = sum(gains) / len(gains)
-    judged = StudentGain(20.0, gains, mean, error)
+def paired(
+    *gains: float,
+    honest: tuple[float, ...] | None = None,
+    error: float = 0.005,
+    images: float = 0.005,
+    teacher: int = 990,
+    labels: int = 980,
+) -> PairedStudents:
+    """``gains`` are against the labels; those against the honest last layer are the same if not given."""
+    own = gains if honest is None else honest
+    judged = StudentGain(20.0, gains, sum(gains) / len(gains), error, images)
     return PairedStudents(
         architecture="plain-cnn-w16",
         seeds=tuple(range(len(gains))),
@@ -41,9 +50,11 @@ def paired(*gains: float, error: float = 0.005, teacher: int = 990, labels: int 
         held_out_images=1_000,
         teacher=wilson(teacher, 1_000),
         labels=wilson(labels, 1_000),
-        gains=(StudentGain(1.0, (0.0,) * len(gains), 0.0, error), judged),
+        honest=wilson(labels, 1_000),
+        gains=(StudentGain(1.0, (0.0,) * len(gains), 0.0, error, images), judged),
         judged_temperature=20.0,
-        slope=-mean,
+        against_honest=StudentGain(20.0, own, sum(own) / len(own), error, images),
+        slope=-judged.mean,
         slope_error=error,
         seconds=1.0,
     )
@@ -54,16 +65,30 @@ def judged(found: NastyFindings, students: PairedStudents | None = None) -> Undi
 
 
 def test_students_that_lose_are_detected_and_the_confounder_is_named() -> None:
-    result = judged(USUAL, paired(-0.08, -0.10, -0.09))
+    result = judged(USUAL, paired(-0.08, -0.10, -0.09, -0.07, -0.11))
     assert result.word == "detected"
     assert "9.0 points less accurate" in result.sentence
     assert any("less accurate than its students" in line for line in result.evidence)
     assert any("softened answers" in line for line in result.advice)
 
 
+def test_what_twins_of_an_honest_last_layer_lose_too_is_not_the_networks_doing() -> None:
+    """A clean public ResNet-20 on CIFAR-10: short runs cost 13 points, whoever the student learns from."""
+    result = judged(USUAL, paired(-0.14, -0.12, -0.10, -0.16, -0.12, honest=(0.001,) * 5, error=0.003))
+    assert result.word == "not_detected"
+    assert "Short runs cost that by themselves" in result.sentence
+    assert "Features that mislead" in result.sentence
+
+
+def test_twins_that_gain_more_do_not_make_a_network_nasty_that_harms_nobody() -> None:
+    better = paired(0.01, 0.01, 0.01, 0.01, 0.01, honest=(-0.02,) * 5, error=0.012)
+    assert judged(USUAL, better).word == "inconclusive"
+    assert not harms_students(better)
+
+
 def test_students_that_gain_are_not_detected_even_if_the_answers_look_unusual() -> None:
     """Label smoothing makes answers unusual and harms nobody; students were asked, so they decide."""
-    result = judged(UNUSUAL, paired(0.01, 0.0, 0.005, error=0.003))
+    result = judged(UNUSUAL, paired(0.01, 0.0, 0.005, 0.01, 0.0, error=0.003))
     assert result.word == "not_detected"
     assert "safe" not in result.sentence
 
@@ -71,40 +96,53 @@ def test_students_that_gain_are_not_detected_even_if_the_answers_look_unusual() 
 @pytest.mark.parametrize(
     "students",
     [
-        paired(-0.02, -0.02, -0.02, error=0.02),
-        paired(-0.018, -0.018, -0.018, error=0.0085),  # two errors: a harmless network of digits gave this
-        paired(-0.08, -0.10),  # two pairs only
+        paired(-0.02, -0.02, -0.02, -0.02, -0.02, images=0.011),  # within two errors of the images
+        paired(-0.09, -0.02, -0.03, -0.05, -0.01),  # one of the pairs lost a point only
+        paired(-0.08, -0.10, -0.08, -0.09, error=0.001, images=0.001),  # four pairs: one chance in sixteen
     ],
 )
 def test_a_loss_that_may_be_chance_is_inconclusive(students: PairedStudents) -> None:
     assert judged(USUAL, students).word == "inconclusive"
 
 
+def test_pairs_that_lose_very_unequally_are_detected_if_all_of_them_do() -> None:
+    """As with nasty networks of digits: the spread of five pairs alone would hide 9 points."""
+    assert judged(USUAL, paired(-0.02, -0.22, -0.02, -0.16, -0.03, error=0.06)).word == "detected"
+
+
+def test_harm_is_a_loss_that_the_teacher_does_not_explain() -> None:
+    assert harms_students(paired(-0.09, -0.02, -0.03, -0.05, 0.0))
+    assert not harms_students(paired(*[-0.009] * 5))
+    assert not harms_students(paired(*[-0.10] * 5, honest=(0.0,) * 5))
+    assert not harms_students(paired(*[-0.10] * 5, teacher=900, labels=980))
+
+
 def test_a_loss_that_is_below_a_point_for_certain_is_not_detected() -> None:
-    assert judged(USUAL, paired(-0.009, -0.009, -0.009, error=0.0002)).word == "not_detected"
-    assert judged(USUAL, paired(0.001, 0.001, 0.001, error=0.03)).word == "inconclusive"  # perhaps 13 points
+    assert judged(USUAL, paired(*[-0.009] * 5, error=0.0002)).word == "not_detected"
+    assert judged(USUAL, paired(*[0.001] * 5, error=0.03)).word == "inconclusive"  # perhaps 8 points
+    assert judged(USUAL, paired(*[0.001] * 4, error=0.0002)).word == "inconclusive"  # four pairs only
 
 
-@pytest.mark.parametrize("error", [0.0003, 0.03])
+@pytest.mark.parametrize("error", [0.0004, 0.03])
 def test_a_loss_below_a_point_that_may_be_more_is_inconclusive(error: float) -> None:
-    result = judged(USUAL, paired(-0.009, -0.009, -0.009, error=error))
+    result = judged(USUAL, paired(*[-0.009] * 5, error=error))
     assert result.word == "inconclusive"
-    assert "cannot rule out a loss of more than a point" in result.sentence
+    assert "cannot rule out more" in result.sentence
 
 
 def test_a_teacher_less_accurate_than_its_students_explains_their_loss() -> None:
-    weak = paired(-0.10, -0.10, -0.10, teacher=900, labels=980)
+    weak = paired(*[-0.10] * 5, teacher=900, labels=980)
     assert teacher_explains(weak)
     result = judged(USUAL, weak)
     assert result.word == "inconclusive"
     assert "90.0%" in result.sentence
     # Far more than it lacks.
-    assert judged(USUAL, paired(-0.30, -0.30, -0.30, teacher=950, labels=980)).word == "detected"
+    assert judged(USUAL, paired(*[-0.30] * 5, teacher=950, labels=980)).word == "detected"
 
 
 def test_labels_in_another_order_never_detect() -> None:
     """The teacher is then wrong on all of them, and its students learn to be."""
-    assert judged(USUAL, paired(-0.9, -0.9, -0.9, teacher=10, labels=950)).word == "inconclusive"
+    assert judged(USUAL, paired(*[-0.9] * 5, teacher=10, labels=950)).word == "inconclusive"
 
 
 def test_answers_alone_never_detect() -> None:
@@ -114,7 +152,7 @@ def test_answers_alone_never_detect() -> None:
     assert "look unusual" in result.sentence
 
 
-@pytest.mark.parametrize("students", [None, paired(-0.02, -0.02, -0.02, error=0.02)])
+@pytest.mark.parametrize("students", [None, paired(*[-0.02] * 5, images=0.02)])
 def test_advice_names_what_is_missing_and_nothing_else(students: PairedStudents | None) -> None:
     missing = ("give at least 200 labelled clean images", "take budget thorough")
     (line,) = judged(replace(USUAL, missing=missing), students).advice
