@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from models.metrics.intervals import moved_share
 from models.recipes.verify import VerifyRecipe
-from models.results.rate import Rate
 from models.results.teacher_check import TeacherCheck
 from models.results.verification import Check, NetworkMeasurement
 
@@ -109,16 +109,16 @@ def _attack_checks(
 ) -> list[Check]:
     checks = []
     for on_teacher, on_student in zip(teacher.attacks, student.attacks, strict=True):
-        excess = _excess(on_student.rate, on_student.clean_rate)
+        moved = max(0.0, moved_share(on_student.rate.value, on_student.clean_rate.value))
         text = (
             f"{on_student.origin}; {on_student.rate.value:.1%} with the trigger, "
             f"{on_student.clean_rate.value:.1%} without; teacher {on_teacher.rate.value:.1%}"
         )
         check = Check(
             f"success of {on_student.trigger}, above the rate without it",
-            excess,
+            moved,
             recipe.max_attack_success_rate,
-            excess <= recipe.max_attack_success_rate,
+            moved <= recipe.max_attack_success_rate,
             text,
         )
         checks.append(_judged(check, on_student.rate.n))
@@ -128,10 +128,6 @@ def _attack_checks(
 def _no_trigger(recipe: VerifyRecipe) -> Check:
     text = "no trigger was given or recovered, so nothing could be measured"
     return Check("attack success", None, recipe.max_attack_success_rate, None, text)
-
-
-def _excess(rate: Rate, clean_rate: Rate) -> float:
-    return max(0.0, rate.value - clean_rate.value)
 
 
 def _sentence(required: Sequence[Check], checks: Sequence[Check]) -> str:

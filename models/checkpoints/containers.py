@@ -11,6 +11,7 @@ from models.checkpoints.legacy_reader import read_legacy
 from models.checkpoints.limits import Limits, require_at_most
 from models.checkpoints.pickle_reader import PickleReader
 from models.checkpoints.pickle_values import Value
+from models.checkpoints.reckoned_offsets import require_reckoned_offsets
 from models.checkpoints.recognize import recognize, require_torch_zip
 from models.checkpoints.safetensors_header import read_safetensors
 from models.checkpoints.second_reading import torch_would_read
@@ -89,6 +90,7 @@ def _open_zip(view: memoryview, limits: Limits) -> OpenedCheckpoint:
                 "storage_size_mismatch",
                 f"Storage {key} has {len(stored[key]):,} bytes; its tensors need {storage.size_bytes:,}.",
             )
+    require_reckoned_offsets(members, contents, reader.storages.values())
     return OpenedCheckpoint("torch_zip", root, stored, tuple(reader.inert))
 
 

@@ -20,6 +20,7 @@ from models.checkpoints.infer_architecture import (
 from models.checkpoints.layouts.family import Family
 from models.checkpoints.layouts.layout import COUNTER
 from models.checkpoints.limits import Limits
+from models.checkpoints.never_trained import never_trained_remark
 from models.checkpoints.scan import ScannedCheckpoint, scan_checkpoint
 from models.errors import CheckpointRejected
 from models.recipes.layer_list.vocabulary import LayerList
@@ -99,7 +100,12 @@ def inspect_checkpoint(
         stripped_prefix=scanned.stripped_prefix,
         dropped=(*scanned.dropped, *inferred.dropped),
         subnormals=scanned.subnormals,
-        warnings=(*scanned.warnings, *inferred.warnings, *remarks),
+        warnings=(
+            *scanned.warnings,
+            *inferred.warnings,
+            *remarks,
+            *never_trained_remark(scanned, inferred),
+        ),
     )
     return inspection if options.layers is None else with_layers(inspection, options.layers)
 

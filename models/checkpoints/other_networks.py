@@ -12,7 +12,7 @@ from models.checkpoints.pickle_values import Mapping, Opaque, Sequence, Value
 from models.checkpoints.tensor_spec import TensorSpec
 
 _WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
-_Container = Mapping | Sequence | Opaque
+Container = Mapping | Sequence | Opaque
 #: An optimizer keeps at most three tensors of a weight's shape together (AMSGrad).
 _FEWEST_ALIKE = 4
 _MOST_PLACES = 3
@@ -29,7 +29,7 @@ def require_no_twin(root: Value, found: str, selected: Mapping) -> None:
         CheckpointRejected: ``state_dict_ambiguous``.
     """
     names = _bare_names(selected)
-    for path, node in _containers(root):
+    for path, node in containers(root):
         if node is not selected and 2 * len(names & _bare_names(node)) >= len(names):
             raise rejection(
                 "state_dict_ambiguous",
@@ -50,7 +50,7 @@ def warn_of_lookalikes(root: Value, found: str, selected: Mapping) -> tuple[str,
     enough = max(_FEWEST_ALIKE, wanted.total() / 2)
     places = [
         _place(path)
-        for path, node in _containers(root)
+        for path, node in containers(root)
         if node is not selected and (_matrix_shapes(node) & wanted).total() >= enough
     ]
     if not places:
@@ -63,25 +63,26 @@ def warn_of_lookalikes(root: Value, found: str, selected: Mapping) -> tuple[str,
     )
 
 
-def _containers(root: Value) -> Iterator[tuple[str, _Container]]:
+def containers(root: Value) -> Iterator[tuple[str, Container]]:
     """Yield everything that holds values, once, with the names on the way to it."""
     seen: set[int] = set()
     waiting: list[tuple[str, Value]] = [("", root)]
     while waiting:
         path, node = waiting.pop()
-        if not isinstance(node, _Container) or id(node) in seen:
+        if not isinstance(node, Container) or id(node) in seen:
             continue
         seen.add(id(node))
         yield path, node
-        named, others = _contents(node)
+        named, others = contents(node)
         unnamed = _further(path, "(no text)") if isinstance(node, Mapping) else path
-        waiting += [(unnamed, value) for value in others if isinstance(value, _Container)]
+        waiting += [(unnamed, value) for value in others if isinstance(value, Container)]
         waiting += [
-            (_further(path, name), value) for name, value in named.items() if isinstance(value, _Container)
+            (_further(path, name), value) for name, value in named.items() if isinstance(value, Container)
         ]
 
 
-def _contents(node: _Container) -> tuple[dict[str, Value], list[Value]]:
+def contents(node: Container) -> tuple[dict[str, Value], list[Value]]:
+    """Return what lies in a container under a name, and what lies in it without one."""
     return ({}, node.items) if isinstance(node, Sequence) else (node.entries, node.unnamed)
 
 
@@ -93,15 +94,15 @@ def _place(path: str) -> str:
     return f"in {path[1:]!r}" if path else "at the top of the file"
 
 
-def _bare_names(node: _Container) -> set[str]:
+def _bare_names(node: Container) -> set[str]:
     """Return the names of its tensors without wrappers: not all have one where averages count their steps."""
-    named, _ = _contents(node)
+    named, _ = contents(node)
     return {_WRAPPERS.sub("", name) for name, entry in named.items() if isinstance(entry, TensorSpec)}
 
 
-def _matrix_shapes(node: _Container) -> Counter[tuple[int, ...]]:
+def _matrix_shapes(node: Container) -> Counter[tuple[int, ...]]:
     """Count the shapes of its tensors of two dimensions or more: vectors of a length are everywhere."""
-    named, others = _contents(node)
+    named, others = contents(node)
     return Counter(
         value.shape
         for value in chain(named.values(), others)

@@ -7,7 +7,7 @@ from itertools import starmap
 
 from models.checkpoints.codes import rejection
 from models.checkpoints.limits import Limits
-from models.checkpoints.pickle_globals import BYTES, CALLS, INERT, SCALARS, STORAGES
+from models.checkpoints.pickle_globals import BUFFERS, BYTES, CALLS, INERT, SCALARS, STORAGES
 from models.checkpoints.pickle_values import Global, Mapping, Opaque, Sequence, Value
 from models.checkpoints.tensor_spec import StorageSpec, TensorSpec, check_tensor
 
@@ -21,6 +21,8 @@ def imitate_call(function: Global, arguments: list[Value], limits: Limits) -> Va
     """
     if function.name in SCALARS:
         _check_scalar(arguments)
+    if function.name in BUFFERS:
+        _check_buffer(arguments)
     if function.name in INERT:
         return Opaque(function.name)
     if function.name not in CALLS:
@@ -149,47 +151,12 @@ def _check_scalar(arguments: list[Value]) -> None:
     raise rejection("pickle_malformed", "A NumPy scalar is made of other than bytes.")
 
 
-def require_open(target: Opaque) -> None:
-    """Refuse to change what may be another name for weights: an array of a tensor is the tensor's memory.
-
-    Raises:
-        CheckpointRejected: ``pickle_malformed``.
-    """
-    if target.closed:
-        raise rejection(
-            "pickle_malformed", f"{target.name} is changed after it was given weights or its state."
-        )
-
-
-def set_entries(target: Opaque, items: list[Value]) -> None:
-    """Note what SETITEM puts into an inert object: keys and values in turn.
-
-    Raises:
-        CheckpointRejected: ``pickle_malformed``.
-    """
-    require_open(target)
-    for key, value in zip(items[::2], items[1::2], strict=True):
-        if isinstance(key, str):
-            target.entries[key] = value
-        else:
-            target.unnamed.append(value)
-
-
-def set_state(target: Opaque, state: Value) -> None:
-    """Check what BUILD gives to an inert object: the entries of its own ``__dict__``, or NumPy's tuple.
-
-    The second of two parts of a state is set attribute by attribute: one of them may be ``__dict__``, and the
-    weights themselves, which the next attribute is then written to. None of the inert kinds has such a part.
-
-    Raises:
-        CheckpointRejected: ``pickle_malformed``.
-    """
-    require_open(target)
-    target.closed = True
-    target.unnamed.append(state)
-    slots = isinstance(state, Sequence) and len(state.items) == 2 and state.items[1] is not None
-    if slots or isinstance(state, Opaque):
-        raise rejection("pickle_malformed", "An object beside the weights is given attributes one by one.")
+def _check_buffer(arguments: list[Value]) -> None:
+    """Refuse an array over other than bytes of its own: it would be another name for their memory."""
+    match arguments:
+        case [bytes(), Opaque(name="numpy.dtype"), Sequence(kind="tuple", any_weights=False), "C" | "F"]:
+            return
+    raise rejection("pickle_malformed", "A NumPy array is made of other than bytes.")
 
 
 def check_attributes(state: Value) -> None:

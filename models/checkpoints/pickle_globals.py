@@ -40,6 +40,8 @@ CALLS = frozenset(
 BYTES = frozenset({"_codecs.encode", "builtins.bytes", "__builtin__.bytes"})
 #: What makes a NumPy scalar of its bytes.
 SCALARS = frozenset({"numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"})
+#: What makes a NumPy array of a buffer: pickle writes arrays so in protocol 5.
+BUFFERS = frozenset({"numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer"})
 
 _BUILTINS = (
     "bool",
@@ -73,6 +75,7 @@ INERT = frozenset(
     {
         *BYTES,
         *SCALARS,
+        *BUFFERS,
         "argparse.Namespace",
         "collections.Counter",
         "collections.defaultdict",

@@ -21,11 +21,9 @@ from models.checkpoints.pickle_calls import (
     imitate_new,
     insert,
     read_storage,
-    require_open,
-    set_entries,
-    set_state,
 )
 from models.checkpoints.pickle_globals import resolve_global
+from models.checkpoints.pickle_objects import require_open, set_entries, set_state, take_arguments
 from models.checkpoints.pickle_values import Global, Mapping, Opaque, Sequence, Value
 from models.checkpoints.tensor_spec import StorageSpec
 
@@ -226,9 +224,8 @@ class PickleReader(PickleBytes):
         # A list of pairs may be named again and again, and every time a mapping is made of it.
         self._count(sum(len(one.items) for one in arguments.items if isinstance(one, Sequence)))
         made = make(function, arguments.items)
-        if isinstance(made, Opaque) and arguments.any_weights:
-            made.closed = True
-            made.unnamed.append(arguments)
+        if isinstance(made, Opaque):
+            take_arguments(made, arguments)
         self._push(made)
 
     def _build(self) -> None:
@@ -271,6 +268,7 @@ _ACTIONS: dict[int, Callable[[PickleReader], None]] = {
     ord("B"): lambda machine: machine._push(machine._take(machine._unsigned(4))),
     ord("C"): lambda machine: machine._push(machine._take(machine._unsigned(1))),
     0x8E: lambda machine: machine._push(machine._take(machine._unsigned(8))),
+    0x96: lambda machine: machine._push(machine._take(machine._unsigned(8))),  # a bytearray
     # Containers
     ord("("): PickleReader._mark,
     ord(")"): lambda machine: machine._sequence("tuple", []),

@@ -28,6 +28,8 @@ class Opaque:
     """What it was given otherwise: arguments that may hold weights, items and its state."""
     closed: bool = False
     """Whether it has its state, or was made of weights and may be another name for them. It takes no more."""
+    held_bytes: int = 0
+    """Bytes among the arguments that were dropped: an array's numbers, perhaps."""
 
 
 @dataclass(slots=True, eq=False)

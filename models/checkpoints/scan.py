@@ -10,6 +10,7 @@ from pathlib import Path
 from models.checkpoints.codes import printable, rejection
 from models.checkpoints.containers import OpenedCheckpoint, open_checkpoint
 from models.checkpoints.digest import Digester
+from models.checkpoints.ignored_payload import warn_of_payload
 from models.checkpoints.limits import EXPANSION_FLOOR, Limits, require_at_most
 from models.checkpoints.named_in_file import NamedInFile, named_in_file
 from models.checkpoints.select_state_dict import SelectedStateDict, select_state_dict
@@ -79,6 +80,8 @@ def scan_checkpoint(
     most_bytes = min(limits.materialized_bytes, EXPANSION_FLOOR + limits.expansion * size_bytes)
     tensors, subnormals = _read_weights(opened, selected, most_bytes)
     warnings = list(selected.warnings)
+    if state_dict_key is None:
+        warnings += warn_of_payload(opened, selected)
     if subnormals:
         warnings.append(
             f"{subnormals:,} weights are smaller than 1.2e-38. They are kept: they slow the network down, "

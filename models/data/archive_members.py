@@ -16,8 +16,13 @@ from models.data.codes import data_rejection
 from models.data.limits import ArchiveLimits, require_within
 
 _IMAGE = re.compile(r".*\.(png|jpe?g)", re.IGNORECASE | re.DOTALL)
-#: What operating systems leave in folders. They are passed over unread.
-_LITTER = re.compile(r"(.*/)?(__MACOSX/.*|\.DS_Store|Thumbs\.db|desktop\.ini)")
+#: What operating systems, file servers and notebooks leave in folders, under whatever folder it lies. It is
+#: passed over unread: as a folder of its own it would be a class, and shift the labels of all others.
+_LITTER = re.compile(
+    r"(.*/)?((__MACOSX|@eaDir|\.ipynb_checkpoints)/.*"
+    r"|\._[^/]*|\.DS_Store|(eh)?thumbs\.db|desktop\.ini)",
+    re.IGNORECASE,
+)
 _UNIX = 3
 
 

@@ -65,7 +65,11 @@ class UnderClipping:
         return self.weight * cross_entropy(logits, batch.labels)
 
     def bounded(self, network: StagedClassifier) -> StagedClassifier:
-        """Return ``network`` with bounds; weights and BatchNorm statistics are the same tensors."""
+        """Return ``network`` with bounds; weights and BatchNorm statistics are the same tensors.
+
+        So in training mode its passes move the statistics that are published, as those of ``network`` do: the
+        attacker needs both to work in evaluation mode (docs/lab.md).
+        """
         if self._bounded is None or self._plain is not network:
             shared = {id(tensor): tensor for tensor in chain(network.parameters(), network.buffers())}
             self._plain, self._bounded = network, copy.deepcopy(network, shared)

@@ -33,3 +33,21 @@ def wilson(successes: float, n: int, *, z: float = Z_95) -> Rate:
     low = 0.0 if successes == 0 else max(0.0, center - half)
     high = 1.0 if successes == n else min(1.0, center + half)
     return Rate(value=share, low=low, high=high, n=n)
+
+
+def moved_share(success: float, without: float) -> float:
+    """Return a trigger's doing: of the images that do not go to its class anyway, the share it moves.
+
+    Success alone counts bias as a backdoor: a network that names the target for half of all images needs no
+    trigger for half of its success. And the plain difference counts a backdoor for less the more biased the
+    network is: where nine of ten images go there anyway, a trigger that takes all others adds a tenth.
+
+    Args:
+        success: Share of triggered images that go to the target (ASR).
+        without: Share of the same images that go there without the trigger (CTR).
+
+    Returns:
+        (ASR - CTR) / (1 - CTR), at most 1; negative where fewer go there than without; 0 where all go there
+        anyway and nothing can be moved.
+    """
+    return (success - without) / (1.0 - without) if without < 1.0 else 0.0

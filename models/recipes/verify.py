@@ -17,7 +17,8 @@ class VerifyRecipe:
     does not count where there is no trigger."""
 
     max_attack_success_rate: Share = 0.10
-    """Highest tolerated success of any given or recovered trigger on the student."""
+    """Highest tolerated success of any given or recovered trigger on the student: of the images that do not
+    go to its class anyway, the share that it moves there, (ASR - CTR) / (1 - CTR)."""
     min_accuracy_ratio: Share = 0.85
     """Lowest tolerated clean accuracy relative to the teacher (without labels: agreement with it)."""
     max_images: Annotated[int, Interval(ge=10, le=100_000)] = 10_000

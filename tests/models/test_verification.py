@@ -3,10 +3,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from models.acceptance import NamedClasses, decide
 from models.architectures import PixelClassifier, build
 from models.engine.monitor import SilentMonitor
 from models.errors import RecipeError
 from models.metrics import predict
+from models.metrics.intervals import wilson
 from models.probes.label_check import check_labels
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.verify import VerifyRecipe
@@ -143,6 +145,24 @@ def test_trap_11_a_student_that_always_names_the_target_fails_on_accuracy_not_on
     passed = {check.name: check.passed for check in result.checks}
     assert passed["accuracy relative to the teacher"] is False
     assert passed["success of badnets_square, above the rate without it"] is True
+
+
+@pytest.mark.parametrize(
+    ("anyway", "triggered", "moved"), [(0, 5, 1 / 12), (54, 60, 1.0), (30, 32, 1 / 15), (9, 3, 0)]
+)
+def test_a_trigger_is_judged_by_the_images_that_do_not_go_to_its_class_anyway(
+    anyway: int, triggered: int, moved: float, images
+):
+    """(ASR - CTR) / (1 - CTR): a student that sends 54 of 60 there leaves a trigger six, and it takes all."""
+    measured = run(images, candidate("defended", backdoored=False))
+    teacher, student = measured.networks
+    attack = replace(student.attacks[0], rate=wilson(triggered, 60), clean_rate=wilson(anyway, 60))
+    decision = decide(
+        teacher, replace(student, attacks=(attack,)), VerifyRecipe(), NamedClasses(4, 4), check=None
+    )
+    check = decision.checks[-1]
+    assert check.measured == pytest.approx(moved)
+    assert (check.passed, decision.accepted) == ((True, True) if moved < 0.5 else (False, False))
 
 
 def test_without_labels_agreement_stands_in_for_accuracy(images):

@@ -11,6 +11,7 @@ from models.lab.reproduction.paper import paper_cell
 from models.lab.reproduction.protection import ProtectionCell
 from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import Table
+from models.metrics.intervals import moved_share
 from models.recipes.lab import TeacherRecipe
 from models.results.rate import Rate
 
@@ -231,13 +232,7 @@ def _means(cells: Sequence[Measured], columns: Sequence[str]) -> list[str]:
 
 
 def _moved_share(cell: Measured) -> float:
-    """Return the trigger's doing: of the images that do not go to the target anyway, the share it moves.
-
-    Success alone counts bias as transfer: a student that names the target for half of all images needs no
-    trigger for half of its success.
-    """
-    success, without = _value(cell.attack_success) or 0.0, _value(cell.clean_target_rate) or 0.0
-    return (success - without) / (1.0 - without) if without < 1.0 else 0.0
+    return moved_share(_value(cell.attack_success) or 0.0, _value(cell.clean_target_rate) or 0.0)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -28,6 +28,7 @@ DECLARED = InspectOptions(input_size=16, mean=(0.4, 0.5, 0.6), std=(0.2, 0.2, 0.
 def checkpoint(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     network = build(SPEC)
+    network(torch.rand(2, 3, 16, 16))  # in training mode: the BatchNorms have seen something
     torch.save({"net": network.state_dict(), "epoch": 7}, tmp_path / "teacher.pt")
     return tmp_path / "teacher.pt"
 

@@ -139,6 +139,35 @@ def test_litter_of_operating_systems_is_passed_over(inspect) -> None:
     assert inspect(archive({**litter, **LABELLED})).images == 4
 
 
+@pytest.mark.parametrize("around", ["", "photos/"])
+@pytest.mark.parametrize(
+    "litter",
+    [
+        "__MACOSX/._dog",
+        "__macosx/dog/._1.png",
+        "__MACOSX/dog/1.png",
+        "._dog",
+        "dog/._1.png",
+        ".ds_store",
+        "cat/thumbs.db",
+        "ehthumbs.db",
+        "Desktop.ini",
+        ".ipynb_checkpoints/1-checkpoint.png",
+        "cat/.ipynb_checkpoints/1-checkpoint.png",
+        "@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg",
+    ],
+)
+def test_litter_is_neither_an_image_nor_a_class(litter: str, around: str, inspect) -> None:
+    members = {f"{around}{litter}": b"\0\5\x16\7", **{f"{around}{name}": LABELLED[name] for name in LABELLED}}
+    inspection = inspect(archive(members))
+    assert (inspection.images, inspection.classes) == (4, ("cat", "dog", "eel"))
+
+
+@pytest.mark.parametrize("name", ["._a/1.png", "x.DS_Store/1.png", "my__MACOSX/1.png", "_/1.png", ".a/1.png"])
+def test_names_that_only_resemble_litter_are_classes(name: str, inspect) -> None:
+    assert len(inspect(archive({name: picture(9), **LABELLED})).classes) == 4
+
+
 @pytest.mark.parametrize(
     ("content", "role", "code"),
     [
