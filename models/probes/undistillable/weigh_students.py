@@ -72,8 +72,9 @@ def by_students(students: PairedStudents) -> tuple[Undistillable, str]:
         )
     return "detected", (
         f"This network is bad to learn from: small students that did ended {-100 * gain.mean:.1f} points "
-        f"less accurate {_error(gain)} than students that never saw it, and changed by {beside}; it is "
-        f"itself right on {students.teacher.value:.1%} of the images."
+        f"less accurate {_error(gain)} than students that never saw it, and {-100 * own.mean:.1f} points "
+        f"less {_error(own)} than twins that learned through an honest last layer, although it is itself "
+        f"right on {students.teacher.value:.1%} of the images."
     )
 
 
@@ -89,15 +90,15 @@ def _error(gain: StudentGain) -> str:
 
 def student_lines(students: PairedStudents) -> list[str]:
     """Say what was measured, a sentence each."""
-    gains = "; ".join(f"at temperature {gain.temperature:g} {_gain_text(gain)}" for gain in students.gains)
+    gains = "; ".join(_gain_text(gain) for gain in students.gains)
     first, last = students.gains[0].temperature, students.gains[-1].temperature
     own = students.against_honest
     return [
         f"{find_probe('student_gain').title}: against students of the labels alone "
         f"({students.labels.value:.1%} right), those that learned from this network changed by {gains}.",
-        f"At temperature {own.temperature:g} twins learned from the same features through a last layer that "
-        f"was fitted anew to the classes this network names ({students.honest.value:.1%} right). Against "
-        f"them they changed by {_gain_text(own)}: that much is its own last layer's doing.",
+        "Other twins learned from the same features through a last layer that was fitted anew to the classes "
+        f"this network names ({students.honest.value:.1%} right). Against them they changed by "
+        f"{_gain_text(own)}: that much is its own last layer's doing.",
         f"{find_probe('temperature_slope').title}: the gain at temperature {first:g} minus that at "
         f"{last:g} is {points(students.slope)} (standard error {100 * students.slope_error:.1f}); "
         "that is larger with networks made to mislead, but positive with some harmless ones.",
@@ -108,7 +109,8 @@ def student_lines(students: PairedStudents) -> list[str]:
 
 def _gain_text(gain: StudentGain) -> str:
     pairs = ", ".join(f"{100 * value:+.1f}" for value in gain.gains)
-    return f"{points(gain.mean)} (standard error {100 * gain.standard_error:.1f}; pairs {pairs})"
+    error = f"standard error {100 * gain.standard_error:.1f}; pairs {pairs}"
+    return f"{points(gain.mean)} at temperature {gain.temperature:g} ({error})"
 
 
 def points(share: float) -> str:
