@@ -55,7 +55,7 @@ def test_every_set_is_large_enough_and_holds_hard_cases() -> None:
         ("resnet-20", "resnet-20"),
         ("resnet-56", "resnet-20"),
         ("wrn-16-1", "wrn-16-1"),
-        ("wrn-16-2", "wrn-16-1"),
+        ("wrn-16-2", "wrn-16-2"),
     ],
 )
 def test_audits_of_small_networks_on_cifar_find_references(audited: str, of: str) -> None:
