@@ -29,8 +29,7 @@ def room(monkeypatch):
     monkeypatch.setattr(nasty, "SEEDS", range(2))
     backdoored = replace(BRIEF, attack=BACKDOOR)
     monkeypatch.setattr(nasty, "KINDS", {"plain": nasty.Kind(BRIEF), "both": nasty.Kind(backdoored, BRIEFLY)})
-    effort = StudentEffort((1.0, 4.0, 20.0), 4.0, 3, 64)
-    monkeypatch.setitem(STUDENT_EFFORTS, "thorough", effort)
+    monkeypatch.setattr(nasty, "EFFORT", StudentEffort((20.0,), 20.0, 3, 64))
     return found
 
 
@@ -44,10 +43,16 @@ def test_both_questions_are_asked_of_every_network_once(room, monkeypatch, tmp_p
     assert plain["success"] is None
     assert 0.0 <= both["success"] <= 1.0
     assert plain["word"] in {"detected", "not_detected", "inconclusive"}
-    assert [gain["temperature"] for gain in plain["gains"]] == [1.0, 4.0, 20.0]
+    assert plain["gain"]["temperature"] == plain["against_honest"]["temperature"] == 20.0
+    assert isinstance(plain["harms_students"], bool)
     assert plain["tier 1"]["counted"][0] == "mmbd"
     assert plain["made_of"] != both["made_of"]
     assert capsys.readouterr().out.count(" s\n") == 2
+
+
+def test_the_students_are_those_of_an_audit():
+    thorough = STUDENT_EFFORTS["thorough"]
+    assert replace(nasty.EFFORT, temperatures=thorough.temperatures) == thorough
 
 
 def test_the_nasty_twin_is_another_network_and_its_original_stays(room):
@@ -64,7 +69,7 @@ def test_the_table_counts_both_flags_by_kind(monkeypatch, tmp_path, capsys):
     asked = []
     for kind, word, gain, shift in (
         ("plain", "not_detected", 0.01, 0.0),
-        ("nasty_04", "detected", -0.3, 0.0),
+        ("nasty_04", "detected", -0.3, 9.0),
         ("backdoored", "not_detected", 0.0, 9.0),
     ):
         for place in range(2):
@@ -73,15 +78,19 @@ def test_the_table_counts_both_flags_by_kind(monkeypatch, tmp_path, capsys):
                 {
                     **made, "kind": kind, "word": word, "accuracy": 0.9 + 0.05 * place, "target": 3,
                     "success": 0.9 if kind == "backdoored" else None, "divergence": 0.1,
-                    "gains": [{"temperature": 4.0, "mean": gain}],
+                    "gain": {"mean": gain}, "against_honest": {"mean": gain / 2}, "harms_students": gain < 0,
                 }
             )  # fmt: skip
     text = nasty.render(asked, references)
     assert "| plain | 0.900 to 0.950 | 0/2 = 0.00 [0.00, 0.66] |" in text
     assert "| nasty_04 | 0.900 to 0.950 | 2/2 = 1.00 [0.34, 1.00] | 0/2" in text
-    assert "| -30.0 to -30.0 | 0.100 to 0.100 | — | 0/2 = 0.00" in text
+    # Both are unlike the references, and neither is called backdoored for it.
+    assert (
+        "| -30.0 to -30.0 | -15.0 to -15.0 | 0.100 to 0.100 | — | 2/2 = 1.00 [0.34, 1.00] | 0/2 = 0.00"
+        in text
+    )
     (backdoored,) = (line for line in text.splitlines() if line.startswith("| backdoored |"))
-    assert backdoored.endswith("| 0.0 to 0.0 | 0.100 to 0.100 | 0.900 to 0.900 | 2/2 = 1.00 [0.34, 1.00] |")
+    assert backdoored.endswith("| 0.900 to 0.900 | 2/2 = 1.00 [0.34, 1.00] | 2/2 = 1.00 [0.34, 1.00] |")
     written, stores = tmp_path / "page.md", iter([asked, references])
     written.write_text("before\n")
     monkeypatch.setattr(nasty, "read_lines", lambda path: next(stores))
