@@ -126,11 +126,11 @@ def test_objects_in_objects_without_end_cost_little(write) -> None:
     scanned = scan_checkpoint(write(torch_zip(b"\x80\x02}(" + model + A.text("x") + opened + deep + b"su.")))
     assert scanned.state_dict_key == "model"
     del scanned
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 20  # 1 s; coverage's tracing takes five times that on a slow machine
 
 
 def test_many_shapes_and_many_containers_cost_little(write) -> None:
-    """Each of 90,000 containers was once compared with each of 4,000 shapes, which took 45 s."""
+    """Each of 90,000 containers was once compared with each of 4,000 shapes: 45 s, now 3, traced 11 to 17."""
     make = b"ctorch._utils\n_rebuild_tensor_v2\nq\x01" + A.storage() + b"q\x02"
     weights = b"".join(
         A.text(f"w{rows}") + b"h\x01(h\x02K\x00" + A.number(rows) + b"K\x01\x86K\x00K\x00\x86\x89}tR"
@@ -140,4 +140,4 @@ def test_many_shapes_and_many_containers_cost_little(write) -> None:
     content = torch_zip(b"\x80\x02}(" + model + A.text("x") + b"(" + b"}" * 90_000 + b"tu.")
     began = time.process_time()
     assert len(scan_checkpoint(write(content)).tensors) == 3999
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 40

@@ -135,7 +135,7 @@ def test_learning_from_the_teacher_is_a_finding_of_its_own(
     last = run(report(undistillable=found))["results"][-1]
     assert (last["ruleId"], last["kind"], last["level"]) == (rule, kind, level)
     assert last["message"]["text"] == found.sentence
-    assert last["properties"]["seeds"] == [7, 1, 2, 3]
+    assert last["properties"]["seeds"] == [7, 1, 2, 3, 4, 5]
 
 
 def test_two_questions_without_an_answer_are_two_findings() -> None:
