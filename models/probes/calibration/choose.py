@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 
+from models.architectures import build
+from models.architectures.cost import count_parameters
+from models.architectures.empty_weights import build_empty
 from models.errors import RecipeError
 from models.probes.calibration.conformal import fewest_references
 from models.probes.calibration.reference_set import Conditions, ReferenceSet
+from models.recipes.architecture import ArchitectureSpec
 from models.recipes.architecture_catalog import validate_name
 
 _WORDS = {
@@ -44,7 +50,8 @@ def choose_set(conditions: Conditions, sets: Sequence[ReferenceSet], task: str |
     All conditions must be the same, and the task, if both the audit and the set name one: networks of other
     classes are no references. Of the architecture, the family may do, because a larger sibling is still
     nearer than nothing. Sets with enough references for a detection come before others, those of the same
-    architecture before relatives, those of the same task before others, then the larger.
+    architecture before relatives, those of the same task before others, then relatives of a size nearer to
+    the network's (by the ratio of their numbers of weights), then the larger set.
 
     Args:
         conditions: Of the audit.
@@ -71,10 +78,19 @@ def choose_set(conditions: Conditions, sets: Sequence[ReferenceSet], task: str |
     )
 
 
-def _worth(conditions: Conditions, found: ReferenceSet, task: str | None) -> tuple[bool, bool, bool, int]:
+def _worth(
+    conditions: Conditions, found: ReferenceSet, task: str | None
+) -> tuple[bool, bool, bool, float, int]:
     count = len(found.references)
     same = found.conditions.architecture == conditions.architecture
-    return count >= fewest_references(), same, task is not None and found.task == task, count
+    unlike = 0.0 if same else abs(math.log(_weights(conditions) / _weights(found.conditions)))
+    return count >= fewest_references(), same, task is not None and found.task == task, -unlike, count
+
+
+def _weights(conditions: Conditions) -> int:
+    """Count the parameters of the architecture, which the catalog knows: it has relatives."""
+    spec = ArchitectureSpec(conditions.architecture, conditions.num_classes, conditions.input_size)
+    return count_parameters(build_empty(partial(build, spec)))
 
 
 def _differences(wanted: Conditions, found: ReferenceSet, task: str | None) -> list[str]:

@@ -73,6 +73,12 @@ def test_the_same_architecture_comes_before_more_relatives() -> None:
     assert choose_set(conditions(), [made_set(99, architecture="wrn-16-2"), same]).found == same
 
 
+def test_of_two_relatives_the_one_nearer_in_size_is_taken() -> None:
+    small, large = made_set(99, architecture="wrn-16-1"), made_set(19, architecture="wrn-16-2")
+    assert choose_set(conditions(architecture="wrn-28-4"), [small, large]).found == large
+    assert choose_set(conditions(architecture="wrn-10-1"), [large, small]).found == small
+
+
 def test_relatives_that_allow_a_detection_come_before_a_few_of_the_same() -> None:
     relatives = made_set(19, architecture="wrn-16-2")
     assert choose_set(conditions(), [made_set(5), relatives]).found == relatives
