@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.hostile import CLASSES, HostileClass
 from tests.hostile.archives import good_archive
 from tests.hostile.craft import described, good_legacy, good_zip, safetensors, with_zip64
 from tests.hostile.pickles import MARKER
+from tests.untraced import untraced
 
 SEEDS = range(10)
 #: A test process with torch loaded has a large heap to collect; the parser process takes a fraction of it.
@@ -58,9 +60,12 @@ def test_refused_with_its_code(hostile: HostileClass, tmp_path: Path) -> None:
     for seed in SEEDS:
         content = hostile.seeded(seed)
         assert content == hostile.seeded(seed)
-        began = time.process_time()
-        assert refusal(hostile, content, tmp_path).code == hostile.code, f"seed {seed}"
-        assert time.process_time() - began < LONGEST_S
+        # One seed shows coverage which lines refuse it; the others are timed, and so run as they do in use.
+        with nullcontext() if seed == SEEDS[-1] else untraced():
+            began = time.process_time()
+            assert refusal(hostile, content, tmp_path).code == hostile.code, f"seed {seed}"
+            spent = time.process_time() - began
+        assert seed == SEEDS[-1] or spent < LONGEST_S
     assert not Path(MARKER).exists()
 
 

@@ -53,7 +53,7 @@ def test_clean_digits_have_none(size: int, seed: int) -> None:
     assert find_repeated_patches(load_digits(size, seed=seed).train_images.numpy()) == ()
 
 
-@pytest.mark.parametrize("side", [2, 3, 4, 7, 8])
+@pytest.mark.parametrize("side", [2, 3, *(pytest.param(side, marks=pytest.mark.slow) for side in (4, 7)), 8])
 @pytest.mark.parametrize("shape", [solid, checkered])
 def test_a_patch_in_a_corner_is_found_with_its_place(shape, side: int, clean: np.ndarray) -> None:
     (found,) = find_repeated_patches(stamped(clean, shape(side), 24))

@@ -59,7 +59,7 @@ def defended() -> Distilled:
     return distill(ABD)
 
 
-@pytest.mark.parametrize("stop_after", [3, 7, 9])
+@pytest.mark.parametrize("stop_after", [pytest.param(3, marks=pytest.mark.slow), 7, 9])
 def test_an_interrupted_abd_run_ends_in_the_same_student(stop_after: int) -> None:
     # 8 steps, then the last 2 again: 3 lies in the main run, 7 after the late checkpoint, 9 in retrospection.
     whole, monitor = defended(), StoppingMonitor(stop_after)

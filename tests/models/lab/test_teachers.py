@@ -97,7 +97,7 @@ def whole(kind):
 
 
 @pytest.mark.parametrize("kind", ["clean_label", *sorted(FINE_TUNED)])
-@pytest.mark.parametrize("stop_after", [2, 6, 9])
+@pytest.mark.parametrize("stop_after", [2, pytest.param(6, marks=pytest.mark.slow), 9])
 def test_a_teacher_that_was_stopped_anywhere_ends_the_same(kind, stop_after):
     monitor = StoppingMonitor(stop_after)
     with pytest.raises(Interrupted):
