@@ -25,7 +25,7 @@ _STUDENT = 0.25
 
 
 def part_spans(
-    effort: Effort, recipe: ProbeRecipe, num_classes: int, *, labelled: bool
+    effort: Effort, recipe: ProbeRecipe, num_classes: int, *, clean: bool
 ) -> dict[Part, tuple[float, float]]:
     """Return where each part begins and ends, as shares of the audit, the first at 0, the last at 1.
 
@@ -33,7 +33,7 @@ def part_spans(
         effort: Of the budget.
         recipe: Whether triggers are followed, over how many channels, and whether students are trained.
         num_classes: K.
-        labelled: Whether there are labels for students to learn from.
+        clean: Whether there are clean images for students to learn from.
     """
     scanned = min(num_classes, effort.scanned_classes)
     answered = num_classes * effort.noises + (1 + effort.shuffles) * effort.described_images
@@ -45,17 +45,17 @@ def part_spans(
         # Three kinds, most often for one class.
         "inversion": 3 * effort.refine_steps * effort.refine_batch,
         "transfer": (1 + _ANSWER) * followed if recipe.transfer else 0,
-        "nasty": _nasty(effort, recipe, labelled=labelled),
+        "nasty": _nasty(effort, recipe, clean=clean),
     }
     ends = list(accumulate(work.values(), initial=0.0))
     shares = [end / ends[-1] for end in ends]
     return dict(zip(work, pairwise(shares), strict=True))
 
 
-def _nasty(effort: Effort, recipe: ProbeRecipe, *, labelled: bool) -> float:
+def _nasty(effort: Effort, recipe: ProbeRecipe, *, clean: bool) -> float:
     if not recipe.nasty:
         return 0
     students = STUDENT_EFFORTS.get(recipe.budget)
-    if students is None or not labelled:
+    if students is None or not clean:
         return _ANSWER * effort.described_images
     return students.seeds * students.images * (_ANSWER + _STUDENT * len(students.sources))

@@ -59,8 +59,8 @@ class AuditRun:
 
     def portion(self, part: Part) -> Portion:
         """Return the monitor of one part, which knows its place in the whole."""
-        labelled = self.data.labels is not None
-        spans = part_spans(self.effort, self.recipe.probe, self.teacher.spec.num_classes, labelled=labelled)
+        clean = self.data.images is not None
+        spans = part_spans(self.effort, self.recipe.probe, self.teacher.spec.num_classes, clean=clean)
         return Portion(self.monitor, *spans[part])
 
     @property

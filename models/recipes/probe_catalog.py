@@ -7,7 +7,7 @@ from typing import Literal
 
 from models.errors import RecipeError
 
-Requirement = Literal["nothing", "surrogate images", "a trigger", "labelled images"]
+Requirement = Literal["nothing", "surrogate images", "clean images", "a trigger"]
 
 
 @dataclass(frozen=True)
@@ -191,13 +191,13 @@ NASTY_PROBES: tuple[ProbeFacts, ...] = (
             "Do small students that learn from the network end up worse than twins that never saw it, and "
             "than twins that learned from its features through an honest last layer?"
         ),
-        needs="labelled images",
+        needs="clean images",
         uses=(),
         gives="the accuracy that learning from the network gains or costs, over five pairs of each kind",
         blind_to=(
             "harm that lies in the features and not in the last layer, harm to strong students, other "
             "temperatures and longer training; a network less accurate than its students harms them without "
-            "being nasty"
+            "being nasty, which only images with labels tell"
         ),
         cost=(
             "budget thorough alone; estimated: 4 minutes of one core from a WRN-10-2 at 16x16 (54,000 images "
@@ -209,7 +209,7 @@ NASTY_PROBES: tuple[ProbeFacts, ...] = (
         name="temperature_slope",
         title="Rising temperature",
         question="Does learning from the network cost more the softer its answers are?",
-        needs="labelled images",
+        needs="clean images",
         uses=(),
         gives="the gain at temperature 1 minus that at 4, with budget thorough at 20",
         blind_to=(

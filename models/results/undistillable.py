@@ -8,6 +8,7 @@ from typing import Literal
 from models.results.rate import Rate
 
 Undistillable = Literal["detected", "not_detected", "inconclusive"]
+LabelsOf = Literal["data", "network"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,9 @@ class PairedStudents:
     """N4 and N5: small students in pairs that differ in nothing but whom they learned from."""
 
     architecture: str
+    labels_of: LabelsOf
+    """``network`` where the images have no labels of its classes: those that it names stand in, and every
+    accuracy is agreement with it."""
     seeds: tuple[int, ...]
     distillation_weight: float
     steps: int
@@ -79,7 +83,8 @@ class PairedStudents:
     held_out_images: int
     """In all seeds together, each with a division of its own."""
     teacher: Rate
-    """Accuracy on the different held-out images; flattered if the teacher was trained on them."""
+    """Accuracy on the different held-out images; flattered if the teacher was trained on them, and 1 where
+    the labels are its own."""
     labels: Rate
     """Accuracy of the students of the labels alone."""
     honest: Rate

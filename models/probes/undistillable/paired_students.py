@@ -21,7 +21,7 @@ import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -49,7 +49,7 @@ from models.probes.undistillable.gains import (
 from models.probes.undistillable.honest_head import HonestHead, honest_head
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.probe import Budget
-from models.results.undistillable import PairedStudents
+from models.results.undistillable import LabelsOf, PairedStudents
 
 ARCHITECTURE = "plain-cnn-w16"
 DISTILLATION_WEIGHT = 0.9
@@ -88,7 +88,13 @@ STUDENT_EFFORTS: Mapping[Budget, StudentEffort] = {
 
 
 def paired_students(
-    teacher: Teacher, data: LabelledImages, effort: StudentEffort, *, seed: int, monitor: Monitor
+    teacher: Teacher,
+    data: LabelledImages,
+    effort: StudentEffort,
+    *,
+    labels_of: LabelsOf = "data",
+    seed: int,
+    monitor: Monitor,
 ) -> PairedStudents:
     """Train the students and compare them.
 
@@ -96,6 +102,7 @@ def paired_students(
         teacher: Frozen by the caller for as long as this lasts.
         data: Labelled images of the teacher's classes.
         effort: How many students.
+        labels_of: ``network`` if the labels are what the teacher names (``named_by``).
         seed: Of divisions, first weights, order and augmentation.
         monitor: Asked before every step.
 
@@ -132,7 +139,21 @@ def paired_students(
         )
         answers.append(_answers(teacher, students, data, held_out))
     assert batches is not None, "an effort has seeds"  # noqa: S101
-    return sum_up(answers, effort, seeds, batches, steps=steps, seconds=time.monotonic() - started)
+    found = sum_up(answers, effort, seeds, batches, steps=steps, seconds=time.monotonic() - started)
+    return replace(found, labels_of=labels_of)
+
+
+def named_by(teacher: Teacher, images: Tensor) -> LabelledImages:
+    """Let the classes that the teacher names stand in for labels.
+
+    Who learns those alone never sees the softened answers, which are what a nasty teacher misleads with.
+
+    Args:
+        teacher: Frozen by the caller.
+        images: uint8 (N, 3, S, S), of the kind that it was made for. On patches of photographs, and on images
+            inverted from it for two minutes, students of a nasty network lost nothing (docs/evaluation.md).
+    """
+    return LabelledImages(images, predict(teacher.pixel_classifier(), images).cpu())
 
 
 def train_in_step(
@@ -223,6 +244,7 @@ def sum_up(
     held_out = sum(len(answer.teacher) for answer in answers)
     return PairedStudents(
         architecture=ARCHITECTURE,
+        labels_of="data",
         seeds=seeds,
         distillation_weight=DISTILLATION_WEIGHT,
         steps=steps,

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
@@ -23,17 +24,17 @@ from models.probes.undistillable.output_statistics import (
     peak_statistics,
 )
 from models.probes.undistillable.outputs import teacher_outputs
-from models.probes.undistillable.paired_students import STUDENT_EFFORTS, paired_students
+from models.probes.undistillable.paired_students import STUDENT_EFFORTS, named_by, paired_students
 from models.recipes.probe import Budget
-from models.results.undistillable import UndistillableResult
+from models.results.undistillable import LabelsOf, UndistillableResult
 
 #: N1's temperatures (algorithms.md 6.4).
 PEAK_TEMPERATURES = (4.0, 20.0)
 
 #: With fewer, a point of accuracy is less than an image of a pair.
-FEWEST_LABELLED = 200
+FEWEST_IMAGES = 200
 #: More only make measuring longer.
-MOST_LABELLED = 5_000
+MOST_IMAGES = 5_000
 #: Students of larger inputs would take hours on two cores.
 LARGEST_INPUT = 64
 
@@ -44,13 +45,14 @@ _OUTPUTS_END = 0.1
 def ask_undistillable(
     teacher: Teacher, data: AuditData, images: ProbeImages, budget: Budget, *, seed: int, monitor: Monitor
 ) -> UndistillableResult:
-    """Ask N1 to N3, and N4 and N5 where labels and budget allow.
+    """Ask N1 to N3, and N4 and N5 where images and budget allow.
 
     A part that cannot run is reported and ends nothing.
 
     Args:
         teacher: The suspect, frozen by the caller.
-        data: Its labelled images are the students'.
+        data: Its clean images are the students'. Without labels of the network's classes, those that it names
+            stand in.
         images: Of N1 to N3.
         budget: ``thorough`` alone trains students.
         seed: Of the students and of the choice of their images.
@@ -110,32 +112,45 @@ def _with_students(
 ) -> NastyFindings:
     """Add N4 and N5, or why they did not run."""
     obstacle = _obstacle(teacher, data, budget)
-    if obstacle or data.images is None or data.labels is None:
-        reason = f"No student was trained (N4, N5): {obstacle}."
-        missing = _missing(teacher, data, budget)
-        return replace(found, failures=(*found.failures, reason), missing=missing)
+    if obstacle or data.images is None:
+        return _untrained(found, obstacle, _missing(teacher, data, budget))
     order = torch.randperm(len(data.images), generator=make_generator(seed, "images of paired students"))
-    chosen = order[:MOST_LABELLED]
-    labelled = LabelledImages(data.images[chosen], data.labels[chosen])
+    chosen = order[:MOST_IMAGES]
+    labelled, labels_of = _labelled(teacher, data.images[chosen], data.labels, chosen)
+    if len(set(labelled.labels.tolist())) < 2:
+        return _untrained(found, "all images are of one class, so there is nothing to learn")
+    effort = STUDENT_EFFORTS[budget]
     try:
-        students = paired_students(teacher, labelled, STUDENT_EFFORTS[budget], seed=seed, monitor=monitor)
+        students = paired_students(teacher, labelled, effort, labels_of=labels_of, seed=seed, monitor=monitor)
     except TrainingFailed as problem:
         reason = f"The students broke off (N4, N5): {problem.detail}"
         return replace(found, failures=(*found.failures, reason), broken=problem.detail)
-    more = ("give more labelled clean images",) if len(data.images) < MOST_LABELLED else ()
+    more = ("give more clean images",) if len(data.images) < MOST_IMAGES else ()
     return replace(found, students=students, missing=more)
+
+
+def _untrained(found: NastyFindings, why: str, missing: tuple[str, ...] = ()) -> NastyFindings:
+    reason = f"No student was trained (N4, N5): {why}."
+    return replace(found, failures=(*found.failures, reason), missing=missing)
+
+
+def _labelled(
+    teacher: Teacher, images: Tensor, labels: Tensor | None, chosen: Tensor
+) -> tuple[LabelledImages, LabelsOf]:
+    """Give the images their labels, or what the network names if those are none of its classes."""
+    if labels is None or int(labels.max()) >= teacher.spec.num_classes:
+        return named_by(teacher, images), "network"
+    return LabelledImages(images, labels[chosen]), "data"
 
 
 def _obstacle(teacher: Teacher, data: AuditData, budget: Budget) -> str:
     """Say why no students can learn, as the end of a sentence; empty if they can."""
-    if data.images is None or data.labels is None:
-        return "that takes labelled clean images"
+    if data.images is None:
+        return "that takes clean images"
     if budget not in STUDENT_EFFORTS:
         return f"budget {budget} has no time for it"
-    if len(data.images) < FEWEST_LABELLED:
-        return f"{len(data.images)} labelled images were given, {FEWEST_LABELLED} are needed"
-    if int(data.labels.max()) >= teacher.spec.num_classes:
-        return "some labels are none of the network's classes"
+    if len(data.images) < FEWEST_IMAGES:
+        return f"{len(data.images)} clean images were given, {FEWEST_IMAGES} are needed"
     if teacher.spec.input_size > LARGEST_INPUT:
         return f"inputs of more than {LARGEST_INPUT} pixels take too long"
     return ""
@@ -146,10 +161,8 @@ def _missing(teacher: Teacher, data: AuditData, budget: Budget) -> tuple[str, ..
     if teacher.spec.input_size > LARGEST_INPUT:
         return ()
     lacking = []
-    if data.images is None or data.labels is None or len(data.images) < FEWEST_LABELLED:
-        lacking.append(f"give at least {FEWEST_LABELLED} labelled clean images")
-    elif int(data.labels.max()) >= teacher.spec.num_classes:
-        lacking.append("give images labelled with the network's own classes")
+    if data.images is None or len(data.images) < FEWEST_IMAGES:
+        lacking.append(f"give at least {FEWEST_IMAGES} clean images")
     if budget not in STUDENT_EFFORTS:
         lacking.append("take budget thorough")
     return tuple(lacking)

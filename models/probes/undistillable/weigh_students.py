@@ -12,16 +12,39 @@ which pairs that fall on either side of that mark alike do once in 32. Of the im
 two of their standard errors. ``not_detected`` is for a mean that by Student's 97.5 % quantile for five pairs
 lost no more than the point against either kind of twins. A teacher that is less accurate than the students
 themselves drags them down without any intent; where that may explain the loss there is no answer (ours).
+
+Images without labels get the classes that the teacher names: students of the labels then learn those alone,
+without its softened answers, and "accuracy" is agreement with it. What it lacks itself is not known then, but
+no kind of twins is spared its errors (ours).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from models.recipes.probe_catalog import find_probe
-from models.results.undistillable import PairedStudents, StudentGain, Undistillable
+from models.results.undistillable import LabelsOf, PairedStudents, StudentGain, Undistillable
 
 #: N4's marks: the loss that counts, on average and in every one of so many pairs; how many standard errors of
 #: the images it must exceed; and of the spread over five pairs, for the opposite.
 LEAST_LOSS, FEWEST_PAIRS, IMAGE_ERRORS, SPREAD_ERRORS = 0.01, 5, 2.0, 2.78
+
+
+@dataclass(frozen=True)
+class _Words:
+    """How what is measured is called."""
+
+    measure: str
+    twins: str
+    """Of students: whom those of the labels learned from."""
+    right: str
+
+
+WORDS: Mapping[LabelsOf, _Words] = {
+    "data": _Words("accuracy", "that never saw it", "right"),
+    "network": _Words("agreement with it", "that learned the classes it names alone", "in agreement"),
+}
 
 
 def teacher_explains(students: PairedStudents) -> bool:
@@ -38,43 +61,45 @@ def harms_students(students: PairedStudents) -> bool:
 
 def by_students(students: PairedStudents) -> tuple[Undistillable, str]:
     """Give the word, and why in a sentence."""
-    gain, own = students.judged, students.against_honest
-    change = f"{points(gain.mean)} {_error(gain)}"
+    gain, own, words = students.judged, students.against_honest, WORDS[students.labels_of]
+    change = f"{points(gain.mean)} {_error(gain)} of {words.measure}"
     beside = f"{points(own.mean)} {_error(own)} against twins that learned through an honest last layer"
     if _spares(gain):
         return "not_detected", (
-            f"Learning from this network did small students no harm beyond a point: {change} of accuracy "
-            "against students that never saw it. Other students, images or temperatures may still suffer."
+            f"Learning from this network did small students no harm beyond a point: {change} "
+            f"against students {words.twins}. Other students, images or temperatures may still suffer."
         )
     if teacher_explains(students):
         return "inconclusive", (
-            f"Students that learned from this network ended worse ({change} of accuracy), but it is itself "
+            f"Students that learned from this network ended worse ({change}), but it is itself "
             f"right on only {students.teacher.value:.1%} of the images, students of the labels on "
             f"{students.labels.value:.1%}: that alone may be the reason."
         )
     if _spares(own):
         return "not_detected", (
-            f"Small students that learned from this network changed by {change} of accuracy against students "
-            f"of the labels, but hardly by its own last layer: {beside}. Short runs cost that by themselves. "
+            f"Small students that learned from this network changed by {change} against students "
+            f"{words.twins}, but hardly by its own last layer: {beside}. Short runs cost that by themselves. "
             "Features that mislead, or other students, were not tested."
         )
     if not harms_students(students):
         return "inconclusive", (
             "Students that learned from this network ended at most a point worse than one kind of twins, "
-            f"{change} of accuracy against students of the labels, {beside}, but so few images and pairs "
-            "cannot rule out more."
+            f"{change} against students {words.twins}, {beside}, but so few images and pairs cannot rule out "
+            "more."
         )
     by_chance = max(own.gains) >= -LEAST_LOSS or -own.mean <= IMAGE_ERRORS * own.image_error
     if by_chance or len(own.gains) < FEWEST_PAIRS:
         return "inconclusive", (
-            f"Students that learned from this network ended worse: {change} of accuracy, {beside}. But so "
+            f"Students that learned from this network ended worse: {change}, {beside}. But so "
             "few images and pairs could show that by chance."
         )
+    itself = "the images have no labels of its classes to say how accurate it is itself"
+    if students.labels_of == "data":
+        itself = f"it is itself right on {students.teacher.value:.1%} of the images"
     return "detected", (
-        f"This network is bad to learn from: small students that did ended {-100 * gain.mean:.1f} points "
-        f"less accurate {_error(gain)} than students that never saw it, and {-100 * own.mean:.1f} points "
-        f"less {_error(own)} than twins that learned through an honest last layer, although it is itself "
-        f"right on {students.teacher.value:.1%} of the images."
+        f"This network is bad to learn from: small students that did ended {-100 * gain.mean:.1f} points of "
+        f"{words.measure} {_error(gain)} behind students {words.twins}, and {-100 * own.mean:.1f} points "
+        f"{_error(own)} behind twins that learned through an honest last layer; {itself}."
     )
 
 
@@ -92,16 +117,25 @@ def student_lines(students: PairedStudents) -> list[str]:
     """Say what was measured, a sentence each."""
     gains = "; ".join(_gain_text(gain) for gain in students.gains)
     first, last = students.gains[0].temperature, students.gains[-1].temperature
-    own = students.against_honest
-    return [
-        f"{find_probe('student_gain').title}: against students of the labels alone "
-        f"({students.labels.value:.1%} right), those that learned from this network changed by {gains}.",
+    own, words = students.against_honest, WORDS[students.labels_of]
+    lines = [
+        f"{find_probe('student_gain').title}: against students {words.twins} "
+        f"({students.labels.value:.1%} {words.right}), those that learned from this network changed by "
+        f"{gains}.",
         "Other twins learned from the same features through a last layer that was fitted anew to the classes "
-        f"this network names ({students.honest.value:.1%} right). Against them they changed by "
+        f"this network names ({students.honest.value:.1%} {words.right}). Against them they changed by "
         f"{_gain_text(own)}: that much is its own last layer's doing.",
         f"{find_probe('temperature_slope').title}: the gain at temperature {first:g} minus that at "
         f"{last:g} is {points(students.slope)} (standard error {100 * students.slope_error:.1f}); "
         "that is larger with networks made to mislead, but positive with some harmless ones.",
+    ]
+    if students.labels_of == "network":
+        return [
+            *lines,
+            "The images have no labels of its classes, so the classes that it names stood in for them.",
+        ]
+    return [
+        *lines,
         f"This network itself is right on {students.teacher.value:.1%} of the same images. One that is less "
         "accurate than its students harms them without any intent; the loss is weighed against that.",
     ]

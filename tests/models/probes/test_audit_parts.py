@@ -9,9 +9,9 @@ from models.probes.effort import EFFORTS
 from models.recipes.probe import Budget, ProbeRecipe
 
 
-def spans(budget: Budget, num_classes: int, *, labelled: bool = False, transfer: bool = True):
+def spans(budget: Budget, num_classes: int, *, clean: bool = False, transfer: bool = True):
     recipe = ProbeRecipe(budget=budget, transfer=transfer)
-    return part_spans(EFFORTS[budget], recipe, num_classes, labelled=labelled)
+    return part_spans(EFFORTS[budget], recipe, num_classes, clean=clean)
 
 
 def length(span: tuple[float, float]) -> float:
@@ -20,7 +20,7 @@ def length(span: tuple[float, float]) -> float:
 
 @pytest.mark.parametrize("budget", ["quick", "standard", "thorough"])
 def test_parts_follow_each_other_from_beginning_to_end(budget: Budget) -> None:
-    found = list(spans(budget, 10, labelled=True).values())
+    found = list(spans(budget, 10, clean=True).values())
     assert (found[0][0], found[-1][1]) == (0, 1)
     assert all(first[1] == second[0] for first, second in pairwise(found))
 
@@ -32,9 +32,9 @@ def test_many_classes_at_budget_thorough_are_mostly_margins_and_comparison() -> 
 
 
 def test_students_in_pairs_have_their_share_where_they_are_trained() -> None:
-    assert length(spans("thorough", 10, labelled=True)["nasty"]) > 0.3
+    assert length(spans("thorough", 10, clean=True)["nasty"]) > 0.3
     assert length(spans("thorough", 10)["nasty"]) < 0.01
-    assert length(spans("standard", 10, labelled=True)["nasty"]) < 0.01
+    assert length(spans("standard", 10, clean=True)["nasty"]) < 0.01
 
 
 def test_what_is_not_asked_takes_no_time() -> None:

@@ -24,7 +24,7 @@ def test_names_are_unique() -> None:
 
 
 def test_probes_of_both_flags_are_found_by_name() -> None:
-    assert find_probe("student_gain").needs == "labelled images"
+    assert find_probe("student_gain").needs == "clean images"
     assert find_probe("mmbd").needs == "nothing"
 
 

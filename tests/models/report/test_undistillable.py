@@ -17,7 +17,7 @@ from models.results.undistillable import (
 from tests.models.report.sample import audit, document
 
 STUDENTS = PairedStudents(
-    "plain-cnn-w16", (1, 2, 3, 4, 5), 0.9, 93, 5_952, 1_006, 1_293,
+    "plain-cnn-w16", "data", (1, 2, 3, 4, 5), 0.9, 93, 5_952, 1_006, 1_293,
     wilson(1_280, 1_293), wilson(1_250, 1_293), wilson(1_240, 1_293),
     (
         StudentGain(1.0, (-0.01, -0.02, 0.0, -0.01, -0.01), -0.01, 0.006, 0.005),
@@ -43,7 +43,7 @@ def page(result: UndistillableResult | None) -> str:
 def test_the_sentence_and_the_numbers_are_shown():
     html = page(judge(FOUND, seconds=33.0))
     assert "Bad to learn from" in html
-    assert "ended 10.0 points less accurate (standard error 0.8, 5 pairs) than students that never" in html
+    assert "ended 10.0 points of accuracy (standard error 0.8, 5 pairs) behind students that never" in html
     assert "an honest last layer</td><td>20 (judged)" in html
     assert "-10.0, -8.0, -9.0, -11.0, -7.0" in html
     assert "-11.0, -9.0, -10.0, -12.0, -8.0" in html
@@ -51,6 +51,14 @@ def test_the_sentence_and_the_numbers_are_shown():
     assert "rank correlation 0.12 over 10 classes" in html
     assert "divergence 0.410 nats" in html
     assert "(N6)" in html
+
+
+def test_without_labels_every_figure_is_called_agreement():
+    html = page(judge(replace(FOUND, students=replace(STUDENTS, labels_of="network")), seconds=33.0))
+    assert "the named classes alone</td><td>20 (judged)" in html
+    assert "every figure is of agreement with it" in html
+    assert "the labels alone" not in html
+    assert "Right on the held-out images" not in html
 
 
 def test_a_nasty_teacher_is_named_at_the_top_and_in_the_next_steps():

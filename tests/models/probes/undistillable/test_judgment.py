@@ -10,6 +10,7 @@ from models.probes.undistillable.weigh_students import harms_students, teacher_e
 from models.results.undistillable import (
     FeatureConsistency,
     HeadRefit,
+    LabelsOf,
     PairedStudents,
     PeakStatistics,
     StudentGain,
@@ -36,12 +37,14 @@ def paired(
     images: float = 0.005,
     teacher: int = 990,
     labels: int = 980,
+    labels_of: LabelsOf = "data",
 ) -> PairedStudents:
     """``gains`` are against the labels; those against the honest last layer are the same if not given."""
     own = gains if honest is None else honest
     judged = StudentGain(20.0, gains, sum(gains) / len(gains), error, images)
     return PairedStudents(
         architecture="plain-cnn-w16",
+        labels_of=labels_of,
         seeds=tuple(range(len(gains))),
         distillation_weight=0.9,
         steps=90,
@@ -67,9 +70,19 @@ def judged(found: NastyFindings, students: PairedStudents | None = None) -> Undi
 def test_students_that_lose_are_detected_and_the_confounder_is_named() -> None:
     result = judged(USUAL, paired(-0.08, -0.10, -0.09, -0.07, -0.11))
     assert result.word == "detected"
-    assert "9.0 points less accurate" in result.sentence
+    assert "9.0 points of accuracy" in result.sentence
     assert any("less accurate than its students" in line for line in result.evidence)
     assert any("softened answers" in line for line in result.advice)
+
+
+def test_without_labels_nothing_is_said_of_accuracy() -> None:
+    students = paired(-0.08, -0.10, -0.09, -0.07, -0.11, teacher=1_000, labels_of="network")
+    result = judged(USUAL, students)
+    assert result.word == "detected"
+    assert "9.0 points of agreement with it" in result.sentence
+    assert "no labels of its classes" in result.sentence
+    assert any("the classes that it names stood in" in line for line in result.evidence)
+    assert not any("accurate than its students" in line for line in result.evidence)
 
 
 def test_what_twins_of_an_honest_last_layer_lose_too_is_not_the_networks_doing() -> None:

@@ -10,19 +10,21 @@ from models.attacks.teacher import TeacherTraining, train_teacher
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.data.digits import DigitsSplit, load_digits
+from models.data.labelled import LabelledImages
 from models.data.normalize import measure_normalization
 from models.distillation.nasty.owner_images import ProtectionSplit
 from models.distillation.nasty.protection import protect
 from models.engine.frozen import frozen
 from models.engine.monitor import SilentMonitor
 from models.errors import TrainingFailed
+from models.metrics import predict
 from models.probes.probe_images import probe_images
 from models.probes.undistillable import questions
 from models.probes.undistillable.questions import ask_undistillable
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.probe import Budget
 from models.recipes.protect import ProtectRecipe
-from models.results.undistillable import UndistillableResult
+from models.results.undistillable import LabelsOf, UndistillableResult
 from tests.models.distillation.small import CLASSES, images, teacher
 
 SIZE = 16
@@ -49,25 +51,55 @@ def test_only_a_thorough_audit_trains_students_and_the_others_say_so(budget: Bud
 
 
 @pytest.mark.parametrize(
-    "data, reason, advice",
-    [
-        (AuditData(), "labelled clean images", "at least 200 labelled clean images"),
-        (AuditData(images(200)), "labelled clean images", "at least 200 labelled clean images"),
-        (labelled(199), "199 labelled images were given", "at least 200 labelled clean images"),
-        (
-            AuditData(images(200), torch.arange(200) % (CLASSES + 1)),
-            "none of the network's classes",
-            "images labelled with the network's own classes",
-        ),
-    ],
+    "data, reason",
+    [(AuditData(), "that takes clean images"), (AuditData(images(199)), "199 clean images were given")],
 )
-def test_students_need_enough_images_with_labels_of_the_network(
-    data: AuditData, reason: str, advice: str
-) -> None:
+def test_students_need_enough_images(data: AuditData, reason: str) -> None:
     result = ask(teacher(), data, "thorough")
     assert result.students is None
     assert any(reason in line for line in result.not_tested)
-    assert result.advice == (f"To know whether students suffer, give {advice}.",)
+    assert result.advice == ("To know whether students suffer, give at least 200 clean images.",)
+
+
+@pytest.fixture
+def given_to_students(monkeypatch: pytest.MonkeyPatch) -> list[tuple[LabelledImages, LabelsOf]]:
+    """Watch what students are to learn from; none is trained."""
+    given = []
+
+    def watched(_: Teacher, data: LabelledImages, *__: object, labels_of: LabelsOf, **___: object) -> None:
+        given.append((data, labels_of))
+        raise TrainingFailed("Watched.", code="non_finite")
+
+    monkeypatch.setattr(questions, "paired_students", watched)
+    return given
+
+
+@pytest.mark.parametrize(
+    "labels", [None, torch.arange(200) % (CLASSES + 1)], ids=["no labels", "labels of other classes"]
+)
+def test_without_labels_of_its_classes_students_learn_those_that_the_network_names(
+    labels: torch.Tensor | None, given_to_students: list[tuple[LabelledImages, LabelsOf]]
+) -> None:
+    suspect = teacher()
+    ask(suspect, AuditData(images(200), labels), "thorough")
+    ((data, labels_of),) = given_to_students
+    assert labels_of == "network"
+    assert torch.equal(data.labels, predict(suspect.pixel_classifier(), data.images))
+
+
+def test_labels_of_its_classes_are_what_students_learn(
+    given_to_students: list[tuple[LabelledImages, LabelsOf]],
+) -> None:
+    ask(teacher(), labelled(200), "thorough")
+    ((data, labels_of),) = given_to_students
+    assert labels_of == "data"
+    assert data.labels.bincount().tolist() == labelled(200).labels.bincount().tolist()
+
+
+def test_images_of_one_class_teach_nothing() -> None:
+    result = ask(teacher(), AuditData(images(200), torch.zeros(200, dtype=torch.int64)), "thorough")
+    assert result.students is None
+    assert any("all images are of one class" in line for line in result.not_tested)
 
 
 def test_students_of_large_inputs_are_not_trained() -> None:
@@ -147,5 +179,7 @@ def test_a_nasty_teacher_of_digits_is_detected_and_its_original_is_not(
     data = AuditData(digits.train_images, digits.train_labels)
     of_normal, of_nasty = ask(normal, data, "thorough"), ask(nasty, data, "thorough")
     assert (of_normal.word, of_nasty.word) == ("not_detected", "detected")
+    without = [ask(each, AuditData(digits.train_images), "thorough") for each in (normal, nasty)]
+    assert [result.word for result in without] == ["not_detected", "detected"]
     assert of_normal.refit is not None and of_nasty.refit is not None
     assert of_nasty.refit.divergence > 3 * of_normal.refit.divergence
