@@ -52,8 +52,15 @@ def load_lab_data(source: str, test: Path | None, *, size: int) -> LabData:
         size: Side in pixels that all images are brought to.
 
     Raises:
-        DataRejected: If the images cannot be read, or training and test have not the same classes.
+        DataRejected: If the images cannot be read, or training and test have not the same classes; if test
+            images are given where the training images bring their own.
     """
+    if test is not None and (source == DIGITS or _is_cifar(Path(source))):
+        raise DataRejected(
+            f"{Path(source).name} brings test images of its own, and others are given.",
+            code="test_images_unused",
+            hint="Leave --test out; or give training images alone with --data.",
+        )
     if source == DIGITS:
         split = load_digits(size, _SPLIT_SEED)
         training = LabelledImages(split.train_images, split.train_labels)
@@ -111,15 +118,23 @@ def _zip(folder: Path, archive: Path) -> None:
                 packed.write(picture, f"{picture.parent.name}/{picture.name}")
 
 
+def _is_cifar(path: Path) -> bool:
+    """Whether a file is an archive as CIFAR's authors publish it, with test images among the others."""
+    if path.is_dir():
+        return False
+    with path.open("rb") as file:
+        head = file.read(512)
+    return head.startswith(GZIP_SIGNATURE) or is_tar(head)
+
+
 def _cifar(path: Path) -> LabData:
+    if not _is_cifar(path):
+        raise DataRejected(
+            f"{path.name} has no test images beside it.",
+            code="test_images_missing",
+            hint="Give them with --test.",
+        )
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        head = mapped[:512]
-        if not (head.startswith(GZIP_SIGNATURE) or is_tar(head)):
-            raise DataRejected(
-                f"{path.name} has no test images beside it.",
-                code="test_images_missing",
-                hint="Give them with --test.",
-            )
         view = memoryview(mapped)
         try:
             cifar = read_cifar_archive(view, ArchiveLimits())

@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from models.data.photographs import read_photograph
 from models.engine.device import choose_device
 from models.errors import Interrupted, ProctorError, RecipeError
 from models.lab.data import DIGITS, LabData, load_lab_data
+from models.lab.failure import tell_failure
 from models.lab.reproduction.page import put_section, render_table
 from models.lab.reproduction.pictures import picture_digests
 from models.lab.reproduction.run import run_table
@@ -40,17 +42,31 @@ def main(arguments: list[str]) -> int:
         table = find_table(request["table"], request["budget"])
         store = Store(Path(request["store"]))
         code = _run(table, store, request)
-    except ProctorError as error:
-        sys.stderr.write(f"Error: {error.detail}\n" + (f"Hint:  {error.hint}\n" if error.hint else ""))
-        return 4 if isinstance(error, RecipeError) else 2
-    command = f"proctor reproduce {table.name} --budget {request['budget']}"
-    section = render_table(table, store, command)
+        command = f"proctor reproduce {table.name} --budget {request['budget']}"
+        section = render_table(table, store, command)
+        if request["write"] is not None:
+            page = Path(request["write"])
+            text = page.read_text("utf-8") if page.exists() else ""
+            page.write_text(put_section(text, f"{table.name} {request['budget']}", section), "utf-8")
+    except (ProctorError, OSError) as error:
+        return tell_failure(error, as_json=request["json"])
+    if request["json"]:
+        section = json.dumps(_document(table, store, request["budget"], section), indent=2) + "\n"
     sys.stdout.write(section)
-    if request["write"] is not None:
-        page = Path(request["write"])
-        text = page.read_text("utf-8") if page.exists() else ""
-        page.write_text(put_section(text, f"{table.name} {request['budget']}", section), "utf-8")
     return code
+
+
+def _document(table: Table, store: Store, budget: str, section: str) -> dict[str, Any]:
+    """Return the table as JSON has it: every student that was measured, and how many were not."""
+    found = [store.find(cell) for cell in table.cells]
+    return {
+        "table": table.name,
+        "budget": budget,
+        "title": table.title,
+        "students": [asdict(measured) for measured in found if measured is not None],
+        "missing": found.count(None),
+        "markdown": section,
+    }
 
 
 def _run(table: Table, store: Store, request: Request) -> int:

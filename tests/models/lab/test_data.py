@@ -120,6 +120,25 @@ def test_what_lacks_test_images_is_refused(tmp_path):
     assert caught.value.code == "test_images_missing"
 
 
+def test_test_images_beside_data_that_bring_their_own_are_refused(tmp_path):
+    """They were left out without a word, or what CIFAR's archive tests with was trained on."""
+    write_zip(tmp_path / "test.zip", TEST)
+    archive = tmp_path / "cifar.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:
+        packed.add(tmp_path / "test.zip")
+    for source in ("digits", archive):
+        with pytest.raises(DataRejected) as caught:
+            load_lab_data(str(source), tmp_path / "test.zip", size=32)
+        assert caught.value.code == "test_images_unused"
+
+
+def test_an_empty_file_is_refused_in_a_sentence(tmp_path):
+    (tmp_path / "train.zip").touch()
+    with pytest.raises(DataRejected) as caught:
+        load_lab_data(str(tmp_path / "train.zip"), None, size=32)
+    assert caught.value.code == "test_images_missing"
+
+
 def test_images_of_another_size_are_resized(tmp_path):
     write_zip(tmp_path / "train.zip", TRAIN)
     write_zip(tmp_path / "test.zip", TEST)

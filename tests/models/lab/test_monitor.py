@@ -1,6 +1,10 @@
+import json
+
 import torch
+from safetensors.torch import save_file
 
 from models.engine.monitor import ResumeState
+from models.lab import monitor as lab_monitor
 from models.lab.monitor import FileMonitor
 
 STATE = ResumeState({"w": torch.arange(6.0).view(2, 3), "n": torch.tensor(3)}, {"tree": [1, {"a": None}]})
@@ -15,6 +19,18 @@ def test_a_state_comes_back_for_the_same_work_only(tmp_path):
     assert found.values == STATE.values
     assert all(found.tensors[name].equal(tensor) for name, tensor in STATE.tensors.items())
     assert FileMonitor(tmp_path / "r", "b").resume() is None
+
+
+def test_a_state_that_another_version_kept_otherwise_is_no_beginning(tmp_path, monkeypatch):
+    FileMonitor(tmp_path / "r", "a").checkpoint(STATE)
+    monkeypatch.setattr(lab_monitor, "RESUME_FORMAT", lab_monitor.RESUME_FORMAT + 1)
+    assert FileMonitor(tmp_path / "r", "a").resume() is None
+
+
+def test_a_state_from_before_its_format_was_written_is_read(tmp_path):
+    named = {"fingerprint": "a", "values": json.dumps(STATE.values)}
+    save_file(dict(STATE.tensors), tmp_path / "r", metadata=named)
+    assert FileMonitor(tmp_path / "r", "a").resume() is not None
 
 
 def test_a_torn_write_leaves_the_former_state(tmp_path):

@@ -169,3 +169,11 @@ def test_the_probes_themselves_score_a_network(tmp_path, capsys) -> None:
     made = read_set_file(tmp_path / "set.json")
     assert code == 0
     assert made.probes == ("mmbd", "trigger_inversion")
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    code, error = ask(capsys, tmp_path / "networks", output=str(tmp_path / "file" / "set.json"))
+    assert (code, error["error"]["code"]) == (2, "os_error")
