@@ -21,9 +21,9 @@ from typing import Any
 import torch
 
 from models.engine.device import choose_device
-from models.errors import Interrupted, ProctorError, RecipeError, Rejected
 from models.lab.contact_sheet import all_triggers, draw_contact_sheet
 from models.lab.data import LabData, load_lab_data
+from models.lab.ending import ended
 from models.lab.monitor import FileMonitor
 from models.lab.output import write_teacher
 from models.lab.teachers import LabTeacher, make_teacher, matched_clean
@@ -38,17 +38,11 @@ Request = Mapping[str, Any]
 def main(arguments: list[str]) -> int:
     """Do what the request says; returns the exit code."""
     request: Request = json.loads(arguments[0])
-    try:
-        document = make(request) if request["verb"] == "make" else list_triggers(request)
-    except ProctorError as error:
-        _fail(request, error.code, error.detail, error.hint)
-        return _exit_code(error)
-    except KeyboardInterrupt:  # before there was anything to keep
-        return 130
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(request, "os_error", f"{place}{error.strerror or error}.", "")
-        return 2
+    return ended(lambda: _answer(request), as_json=request["json"])
+
+
+def _answer(request: Request) -> int:
+    document = make(request) if request["verb"] == "make" else list_triggers(request)
     text = json.dumps(document, indent=2) if request["json"] else _text(document)
     sys.stdout.write(text + "\n")
     return 0
@@ -160,23 +154,6 @@ def _teacher_lines(document: Mapping[str, Any]) -> list[str]:
     mean, std = (",".join(f"{value:.4f}" for value in teacher[name]) for name in ("mean", "std"))
     lines.append(f"  to declare it: --input-size {teacher['input_size']} --mean {mean} --std {std}")
     return lines
-
-
-def _fail(request: Request, code: str, detail: str, hint: str) -> None:
-    if request["json"]:
-        failure = {"code": code, "detail": detail, "hint": hint}
-        sys.stdout.write(json.dumps({"error": failure}, indent=2) + "\n")
-        return
-    sys.stderr.write(f"Error: {detail}\n" + (f"Hint:  {hint}\n" if hint else ""))
-
-
-def _exit_code(error: ProctorError) -> int:
-    """Return the command line's code, as ``app.commands.outcome.ExitCode`` has them."""
-    if isinstance(error, Interrupted):
-        return 130
-    if isinstance(error, RecipeError):
-        return 4
-    return 3 if isinstance(error, Rejected) else 2
 
 
 if __name__ == "__main__":

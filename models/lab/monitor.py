@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from models.engine.monitor import ResumeState
@@ -55,14 +55,17 @@ class FileMonitor:
         self._kept_at = time.monotonic()
 
     def resume(self) -> ResumeState | None:
-        """Return the state of the same work, if a file holds one."""
+        """Return the state of the same work, if a file holds one; a torn or another file is no beginning."""
         if not self.path.is_file():
             return None
-        with safe_open(self.path, framework="pt") as file:
-            metadata = file.metadata()
-            if metadata["fingerprint"] != self.fingerprint:
-                return None
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("fingerprint") != self.fingerprint:
+                    return None
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        except SafetensorError:
+            return None
         return ResumeState(tensors, json.loads(metadata["values"]))
 
     def should_stop(self) -> bool:
