@@ -115,16 +115,7 @@ def command(
     if task is not None and not _NAME.fullmatch(task):
         raise click.UsageError("A task has a name of lower-case letters, digits, '.', '_' and '-'.")
     plain = _given({"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate})
-    make = None
-    if count is not None:
-        if data is None:
-            raise click.UsageError("--make needs --data: digits, or where the training images are.")
-        make = {"count": count, "data": data, "first_seed": first_seed, "plain": plain}
-    elif data is not None or plain:
-        name = "data" if data is not None else next(iter(plain)).replace("_", "-")
-        raise click.UsageError(f"--{name} says how networks are trained: it needs --make.")
-    elif not checkpoints.is_dir():
-        raise click.UsageError(f"There is no folder {checkpoints}; --make would fill one.")
+    make = _making(checkpoints, count, data, first_seed, plain)
     declared = _given(given)
     if ("mean" in declared) != ("std" in declared):
         raise click.UsageError("--mean and --std belong together: give both, or neither.")
@@ -147,6 +138,27 @@ def command(
         "json": output.as_json,
     }
     return run_lab("models.lab.calibration", request)
+
+
+def _making(
+    checkpoints: Path, count: int | None, data: str | None, first_seed: int, plain: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Say what is to be trained first; None if the networks are there already.
+
+    Raises:
+        click.UsageError: If what to learn from is missing, if it says nothing because nothing is trained, or
+            if there is no folder.
+    """
+    if count is not None:
+        if data is None:
+            raise click.UsageError("--make needs --data: digits, or where the training images are.")
+        return {"count": count, "data": data, "first_seed": first_seed, "plain": plain}
+    if data is not None or plain:
+        name = "data" if data is not None else next(iter(plain)).replace("_", "-")
+        raise click.UsageError(f"--{name} says how networks are trained: it needs --make.")
+    if not checkpoints.is_dir():
+        raise click.UsageError(f"There is no folder {checkpoints}; --make would fill one.")
+    return None
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
