@@ -21,10 +21,10 @@ from typing import Any
 import torch
 
 from models.engine.device import choose_device
-from models.errors import Interrupted, ProctorError
+from models.errors import Interrupted
 from models.lab.contact_sheet import all_triggers, draw_contact_sheet
 from models.lab.data import LabData, load_lab_data
-from models.lab.failure import tell_failure
+from models.lab.ending import ended
 from models.lab.monitor import FileMonitor
 from models.lab.output import write_teacher
 from models.lab.teachers import LabTeacher, make_teacher, matched_clean
@@ -39,12 +39,11 @@ Request = Mapping[str, Any]
 def main(arguments: list[str]) -> int:
     """Do what the request says; returns the exit code."""
     request: Request = json.loads(arguments[0])
-    try:
-        document = make(request) if request["verb"] == "make" else list_triggers(request)
-    except (ProctorError, OSError) as error:
-        return tell_failure(error, as_json=request["json"])
-    except KeyboardInterrupt:  # before there was anything to keep
-        return 130
+    return ended(lambda: _answer(request), as_json=request["json"])
+
+
+def _answer(request: Request) -> int:
+    document = make(request) if request["verb"] == "make" else list_triggers(request)
     text = json.dumps(document, indent=2) if request["json"] else _text(document)
     sys.stdout.write(text + "\n")
     return 0

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from models.engine.monitor import RESUME_FORMAT, ResumeState
@@ -61,15 +61,18 @@ class FileMonitor:
         self._kept_at = time.monotonic()
 
     def resume(self) -> ResumeState | None:
-        """Return the state of the same work, if a file holds one that this version can read."""
+        """Return the state of the same work, if a file holds one that this version reads."""
         if not self.path.is_file():
             return None
-        with safe_open(self.path, framework="pt") as file:
-            metadata = file.metadata()
-            kept_as = int(metadata.get("format", _FIRST_NAMED_FORMAT))
-            if metadata["fingerprint"] != self.fingerprint or kept_as != RESUME_FORMAT:
-                return None
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                kept_as = int(metadata.get("format", _FIRST_NAMED_FORMAT))
+                if metadata.get("fingerprint") != self.fingerprint or kept_as != RESUME_FORMAT:
+                    return None
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        except SafetensorError:
+            return None
         return ResumeState(tensors, json.loads(metadata["values"]))
 
     def should_stop(self) -> bool:

@@ -19,12 +19,12 @@ import torch
 
 from models.checkpoints.inspect import InspectOptions
 from models.engine.device import choose_device
-from models.errors import Interrupted, ProctorError, Rejected
+from models.errors import Interrupted
 from models.lab.calibration.folder import Calibration
 from models.lab.calibration.make import make_references
 from models.lab.calibration.variants import variants
 from models.lab.data import DIGITS, load_lab_data
-from models.lab.failure import tell_failure
+from models.lab.ending import ended
 from models.lab.watcher import Watcher
 from models.probes.calibration.conformal import false_positive_band, smallest_level
 from models.probes.calibration.reference_set import ReferenceSet
@@ -35,12 +35,16 @@ from models.recipes.ood import OodRecipe
 from models.recipes.probe import ProbeRecipe
 
 Request = Mapping[str, Any]
-_CANCELED, _REJECTED, _ERROR = 130, 3, 2
+_CANCELED = 130
 
 
 def main(arguments: list[str]) -> int:
     """Score, write the set, say what became of every file; returns the exit code."""
     request: Request = json.loads(arguments[0])
+    return ended(lambda: _answer(request), as_json=request["json"])
+
+
+def _answer(request: Request) -> int:
     if request["threads"]:
         torch.set_num_threads(request["threads"])
     try:
@@ -52,9 +56,6 @@ def main(arguments: list[str]) -> int:
     except Interrupted:
         sys.stderr.write("Stopped. The same command goes on with the next network.\n")
         return _CANCELED
-    except (ProctorError, OSError) as error:
-        tell_failure(error, as_json=request["json"])
-        return _REJECTED if isinstance(error, Rejected) else _ERROR
     document = _document(calibration, made)
     sys.stdout.write((json.dumps(document, indent=2) if request["json"] else _text(document)) + "\n")
     return 0

@@ -19,9 +19,9 @@ import torch
 
 from models.data.photographs import read_photograph
 from models.engine.device import choose_device
-from models.errors import Interrupted, ProctorError, RecipeError
+from models.errors import Interrupted, RecipeError
 from models.lab.data import DIGITS, LabData, load_lab_data
-from models.lab.failure import tell_failure
+from models.lab.ending import ended
 from models.lab.reproduction.page import put_section, render_table
 from models.lab.reproduction.pictures import picture_digests
 from models.lab.reproduction.run import run_table
@@ -38,33 +38,36 @@ _CANCELED = 130
 def main(arguments: list[str]) -> int:
     """Run what the request says, write the table; returns the exit code."""
     request: Request = json.loads(arguments[0])
-    try:
-        table = find_table(request["table"], request["budget"])
-        store = Store(Path(request["store"]))
-        code = _run(table, store, request)
-        command = f"proctor reproduce {table.name} --budget {request['budget']}"
-        section = render_table(table, store, command)
-        if request["write"] is not None:
-            page = Path(request["write"])
-            text = page.read_text("utf-8") if page.exists() else ""
-            page.write_text(put_section(text, f"{table.name} {request['budget']}", section), "utf-8")
-    except (ProctorError, OSError) as error:
-        return tell_failure(error, as_json=request["json"])
-    if request["json"]:
-        section = json.dumps(_document(table, store, request["budget"], section), indent=2) + "\n"
-    sys.stdout.write(section)
+    return ended(lambda: _answer(request), as_json=request["json"])
+
+
+def _answer(request: Request) -> int:
+    table = find_table(request["table"], request["budget"])
+    store = Store(Path(request["store"]))
+    code = _run(table, store, request)
+    command = f"proctor reproduce {table.name} --budget {request['budget']}"
+    section = render_table(table, store, command)
+    document = _document(table, store, request, section) if request["json"] else None
+    if document is None:
+        sys.stdout.write(section)
+    if request["write"] is not None:
+        page = Path(request["write"])
+        text = page.read_text("utf-8") if page.exists() else ""
+        page.write_text(put_section(text, f"{table.name} {request['budget']}", section), "utf-8")
+    if document is not None:  # an error is the only document then
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
     return code
 
 
-def _document(table: Table, store: Store, budget: str, section: str) -> dict[str, Any]:
-    """Return the table as JSON has it: every student that was measured, and how many were not."""
-    found = [store.find(cell) for cell in table.cells]
+def _document(table: Table, store: Store, request: Request, section: str) -> dict[str, Any]:
+    """Give the table to a program: what was measured, what is missing, and the section as it is printed."""
+    found = {cell.key: store.find(cell) for cell in table.cells}
     return {
         "table": table.name,
-        "budget": budget,
-        "title": table.title,
-        "students": [asdict(measured) for measured in found if measured is not None],
-        "missing": found.count(None),
+        "budget": request["budget"],
+        "store": str(store.path),
+        "measured": [asdict(cell) for cell in found.values() if cell is not None],
+        "missing": [key for key, cell in found.items() if cell is None],
         "markdown": section,
     }
 

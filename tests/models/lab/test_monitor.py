@@ -1,5 +1,6 @@
 import json
 
+import pytest
 import torch
 from safetensors.torch import save_file
 
@@ -38,6 +39,15 @@ def test_a_torn_write_leaves_the_former_state(tmp_path):
     monitor.checkpoint(STATE)
     (tmp_path / "r.partial").write_bytes(b"torn")
     assert FileMonitor(tmp_path / "r", "a").resume() is not None
+
+
+@pytest.mark.parametrize("content", [b"", b"no state", (2).to_bytes(8, "little") + b"{}"])
+def test_a_file_that_holds_no_state_is_no_beginning(tmp_path, content):
+    (tmp_path / "r").write_bytes(content)
+    monitor = FileMonitor(tmp_path / "r", "a")
+    assert monitor.resume() is None
+    monitor.checkpoint(STATE)
+    assert monitor.resume() is not None
 
 
 def test_a_state_is_wanted_when_the_last_is_old_or_the_end_is_near(tmp_path):
