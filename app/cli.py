@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -99,6 +100,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run the command line on this process's arguments."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a process need have neither
+            stream.reconfigure(errors="backslashreplace")  # a sign that a terminal lacks ends no command
     code = run(sys.argv[1:])
     try:
         if sys.stdout is not None:

@@ -24,7 +24,11 @@ MAX_HEAD_BYTES = 3 * MAX_TEXT_BYTES + 16 * 1024
 @proctor_command("api")
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port.  [default: 8642]")
-@click.option("--fd", type=int, help="Serve a listening socket inherited under this number instead.")
+@click.option(
+    "--fd",
+    type=click.IntRange(min=0),
+    help="Serve a listening socket inherited under this number instead.",
+)
 def command(*, output: Output, host: str | None, port: int | None, fd: int | None) -> int:
     """Run the HTTP API alone; workers and the scheduler run beside it."""
     del output

@@ -11,6 +11,8 @@ import click
 from app.commands.lab_process import run_lab
 from app.commands.options import read_triple, settings_of
 from app.commands.outcome import Output, proctor_command
+from app.commands.output_folder import make_usable
+from models.recipes.architecture import MAX_INPUT_SIZE
 from models.recipes.ood import PatchStyle
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -71,8 +73,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
     "--first-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of those that are made."
 )
 @click.option("--architecture", metavar="NAME", help="Of all checkpoints, if it is not inferred.")
-@click.option("--num-classes", type=int, help="Number of classes.")
-@click.option("--input-size", type=int, help="Side of the square input in pixels.")
+@click.option("--num-classes", type=click.IntRange(2, 1000), help="Number of classes.")
+@click.option(
+    "--input-size", type=click.IntRange(8, MAX_INPUT_SIZE), help="Side of the square input in pixels."
+)
 @click.option("--mean", metavar="R,G,B", help="Channel means that they expect subtracted, in [0, 1].")
 @click.option("--std", metavar="R,G,B", help="Channel deviations that they expect divided by.")
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
@@ -110,18 +114,15 @@ def command(
         raise click.UsageError("The set's file has a name of lower-case letters, digits, '.', '_' and '-'.")
     if task is not None and not _NAME.fullmatch(task):
         raise click.UsageError("A task has a name of lower-case letters, digits, '.', '_' and '-'.")
-    make = None
-    if count is not None:
-        if data is None:
-            raise click.UsageError("--make needs --data: digits, or where the training images are.")
-        plain = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-        make = {"count": count, "data": data, "first_seed": first_seed, "plain": _given(plain)}
-    elif not checkpoints.is_dir():
-        raise click.UsageError(f"There is no folder {checkpoints}; --make would fill one.")
+    plain = _given({"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate})
+    make = _making(checkpoints, count, data, first_seed, plain)
     declared = _given(given)
+    if ("mean" in declared) != ("std" in declared):
+        raise click.UsageError("--mean and --std belong together: give both, or neither.")
     for name in ("mean", "std"):
         if name in declared:
             declared[name] = read_triple(name, declared[name])
+    make_usable(target.parent)
     request = {
         "checkpoints": str(checkpoints),
         "output": str(target),
@@ -137,6 +138,27 @@ def command(
         "json": output.as_json,
     }
     return run_lab("models.lab.calibration", request)
+
+
+def _making(
+    checkpoints: Path, count: int | None, data: str | None, first_seed: int, plain: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Say what is to be trained first; None if the networks are there already.
+
+    Raises:
+        click.UsageError: If what to learn from is missing, if it says nothing because nothing is trained, or
+            if there is no folder.
+    """
+    if count is not None:
+        if data is None:
+            raise click.UsageError("--make needs --data: digits, or where the training images are.")
+        return {"count": count, "data": data, "first_seed": first_seed, "plain": plain}
+    if data is not None or plain:
+        name = "data" if data is not None else next(iter(plain)).replace("_", "-")
+        raise click.UsageError(f"--{name} says how networks are trained: it needs --make.")
+    if not checkpoints.is_dir():
+        raise click.UsageError(f"There is no folder {checkpoints}; --make would fill one.")
+    return None
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from app.commands.options import home_option, settings_of
@@ -32,5 +33,5 @@ def _table(findings: list[Finding]) -> Table:
     table.add_column("found", overflow="fold")
     table.add_column("what to do", overflow="fold")
     for finding in findings:
-        table.add_row(finding.name, _MARKS[finding.state], finding.detail, finding.hint)
+        table.add_row(finding.name, _MARKS[finding.state], escape(finding.detail), escape(finding.hint))
     return table

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -125,7 +126,7 @@ def list_keys(*, output: Output, tenant: str, home: Path | None) -> int:
     table = Table("key", "name", "scopes", "expires", "revoked")
     for key in documents:
         shown = (" ".join(value) if isinstance(value, list) else str(value or "") for value in key.values())
-        table.add_row(*shown)
+        table.add_row(*map(escape, shown))
     output.emit(documents, table)
     return ExitCode.ACCEPTED
 

@@ -12,6 +12,7 @@ import click
 from app.commands.lab_process import run_lab
 from app.commands.options import RecipeFile
 from app.commands.outcome import CommandError, ExitCode, Output, proctor_command
+from app.commands.output_folder import make_usable
 from app.commands.places import put, put_all, read_recipe
 from models.errors import RecipeError
 from models.recipes.from_document import recipe_from
@@ -103,6 +104,7 @@ def make(*, output: Output, recipe: Any, data: str, settings: tuple[str, ...], *
     proctor lab make --data digits --attack dirty_label --trigger badnets_grid --output out
     proctor lab make out/teacher.recipe.json --data digits --output again
     """
+    plain_stem(given["name"])
     content = {} if recipe is None else read_recipe(recipe)
     former = content if isinstance(content.get("recipe"), dict) else None
     used = content.get("data")
@@ -121,6 +123,7 @@ def make(*, output: Output, recipe: Any, data: str, settings: tuple[str, ...], *
         raise CommandError(
             error.detail, code=error.code, hint=error.hint, exit_code=ExitCode.USAGE
         ) from error
+    make_usable(given["folder"])
     request = {
         "verb": "make",
         "recipe": document,
@@ -154,6 +157,17 @@ def triggers(*, output: Output, picture: Path | None, size: int, patterns: Path 
 
 command.add_command(make)
 command.add_command(triggers)
+
+
+def plain_stem(name: str) -> None:
+    """Refuse a name that no file in the folder can begin with: better known now than after hours of training.
+
+    Raises:
+        click.UsageError: If there is a path in it, it is hidden, cannot be shown, or leaves no room for an
+            ending.
+    """
+    if not name or name.startswith(".") or "/" in name or not name.isprintable() or len(name.encode()) > 200:
+        raise click.UsageError("--name takes the beginning of file names, such as teacher, and no path.")
 
 
 def _run(request: Mapping[str, Any], output: Output) -> int:

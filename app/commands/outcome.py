@@ -95,12 +95,14 @@ class Output:
             # Flushed at once: a full disk must be noticed while the exit code can still say so.
             print(json.dumps(document, indent=2, sort_keys=True, default=str), flush=True)  # noqa: T201
         else:
-            Console(highlight=False).print(text, soft_wrap=isinstance(text, str))
+            # A text is written as it is: names and paths may hold what Rich takes for markup.
+            plain = isinstance(text, str)
+            Console(highlight=False, emoji=False).print(text, soft_wrap=plain, markup=not plain)
 
     def remark(self, text: str) -> None:
         """Write a line for people; leaves stdout alone. It must not fail where the terminal is gone."""
         with suppress(OSError):
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def fail(self, code: str, detail: str, hint: str, errors: Iterable[Mapping[str, str]] = ()) -> None:
         """Write an error in the form that was asked for; as a remark if the result is already on stdout.

@@ -21,9 +21,10 @@ from typing import Any
 import torch
 
 from models.engine.device import choose_device
-from models.errors import Interrupted, ProctorError, RecipeError, Rejected
+from models.errors import Interrupted
 from models.lab.contact_sheet import all_triggers, draw_contact_sheet
 from models.lab.data import LabData, load_lab_data
+from models.lab.ending import ended
 from models.lab.monitor import FileMonitor
 from models.lab.output import write_teacher
 from models.lab.teachers import LabTeacher, make_teacher, matched_clean
@@ -38,17 +39,11 @@ Request = Mapping[str, Any]
 def main(arguments: list[str]) -> int:
     """Do what the request says; returns the exit code."""
     request: Request = json.loads(arguments[0])
-    try:
-        document = make(request) if request["verb"] == "make" else list_triggers(request)
-    except ProctorError as error:
-        _fail(request, error.code, error.detail, error.hint)
-        return _exit_code(error)
-    except KeyboardInterrupt:  # before there was anything to keep
-        return 130
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(request, "os_error", f"{place}{error.strerror or error}.", "")
-        return 2
+    return ended(lambda: _answer(request), as_json=request["json"])
+
+
+def _answer(request: Request) -> int:
+    document = make(request) if request["verb"] == "make" else list_triggers(request)
     text = json.dumps(document, indent=2) if request["json"] else _text(document)
     sys.stdout.write(text + "\n")
     return 0
@@ -65,23 +60,31 @@ def make(request: Request) -> dict[str, Any]:
     data = load_lab_data(request["data"], test, size=recipe.input_size)
     if request["expected"] not in (None, data.sha256):
         sys.stderr.write("These are not the images that the recipe file names: the numbers will differ.\n")
-    kept: list[Path] = []
+    monitors: list[FileMonitor] = []
     twin = None
     documents = {}
     if request["matched_clean"] and recipe.attack.kind != "none":
-        twin = _made(request, matched_clean(recipe), data, kept, None)
+        twin = _made(request, matched_clean(recipe), data, monitors, None)
         documents["clean"] = write_teacher(twin, data, folder, f"{request['name']}-clean")
-    made = _made(request, recipe, data, kept, twin)
+    made = _made(request, recipe, data, monitors, twin)
     documents["teacher"] = write_teacher(made, data, folder, request["name"])
-    for path in kept:
-        path.unlink(missing_ok=True)
+    for monitor in monitors:
+        monitor.path.unlink(missing_ok=True)
     return documents
 
 
 def _made(
-    request: Request, recipe: TeacherRecipe, data: LabData, kept: list[Path], twin: LabTeacher | None
+    request: Request,
+    recipe: TeacherRecipe,
+    data: LabData,
+    monitors: list[FileMonitor],
+    twin: LabTeacher | None,
 ) -> LabTeacher:
-    """Make one teacher, or go on with it; its state stays until everything is written."""
+    """Make one teacher, or go on with it; its state stays until everything is written.
+
+    ``monitors`` are those of the teachers before it, to which its own is added: who was told to stop while
+    the last of them was measured or written begins no further one.
+    """
     device = choose_device(request["device"])
     patterns = _patterns(request)
     stamped = named_trigger(recipe, patterns) if recipe.attack.stamps_named_trigger else None
@@ -90,10 +93,12 @@ def _made(
     facts = json.dumps([asdict(recipe), data.sha256, device.type, trigger], sort_keys=True)
     stem = request["name"] if recipe.attack.kind != "none" else f"{request['name']}-clean"
     path = Path(request["output"]) / f"{stem}.resume"
-    kept.append(path)
     monitor = FileMonitor(path, hashlib.sha256(facts.encode()).hexdigest())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: setattr(monitor, "stopping", True))
+    if any(former.stopping for former in monitors):
+        raise Interrupted("The run was asked to stop.", hint="The same command goes on where it was.")
+    monitors.append(monitor)
     resume = monitor.resume()
     if resume is not None:
         sys.stderr.write(f"Going on where {path.name} was written.\n")
@@ -160,23 +165,6 @@ def _teacher_lines(document: Mapping[str, Any]) -> list[str]:
     mean, std = (",".join(f"{value:.4f}" for value in teacher[name]) for name in ("mean", "std"))
     lines.append(f"  to declare it: --input-size {teacher['input_size']} --mean {mean} --std {std}")
     return lines
-
-
-def _fail(request: Request, code: str, detail: str, hint: str) -> None:
-    if request["json"]:
-        failure = {"code": code, "detail": detail, "hint": hint}
-        sys.stdout.write(json.dumps({"error": failure}, indent=2) + "\n")
-        return
-    sys.stderr.write(f"Error: {detail}\n" + (f"Hint:  {hint}\n" if hint else ""))
-
-
-def _exit_code(error: ProctorError) -> int:
-    """Return the command line's code, as ``app.commands.outcome.ExitCode`` has them."""
-    if isinstance(error, Interrupted):
-        return 130
-    if isinstance(error, RecipeError):
-        return 4
-    return 3 if isinstance(error, Rejected) else 2
 
 
 if __name__ == "__main__":

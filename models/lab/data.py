@@ -26,6 +26,11 @@ DIGITS = "digits"
 #: Of the division into training and test images. One for all recipes, whatever their seeds, so that teachers
 #: of several seeds are measured on the same images.
 _SPLIT_SEED = 0
+#: In words that hold for every command that takes such data: one alone has --test.
+_BOTH = (
+    "Name a folder that holds both, as train.zip and test.zip; `proctor lab make` can take the test images "
+    "apart, with --test."
+)
 _PICTURES = frozenset({".png", ".jpg", ".jpeg"})
 
 
@@ -52,8 +57,15 @@ def load_lab_data(source: str, test: Path | None, *, size: int) -> LabData:
         size: Side in pixels that all images are brought to.
 
     Raises:
-        DataRejected: If the images cannot be read, or training and test have not the same classes.
+        DataRejected: If the images cannot be read, or training and test have not the same classes; if test
+            images are given where the training images bring their own.
     """
+    if test is not None and (source == DIGITS or _is_cifar(Path(source))):
+        raise DataRejected(
+            f"{Path(source).name} brings test images of its own, and others are given.",
+            code="test_images_unused",
+            hint="Leave --test out; or give training images alone with --data.",
+        )
     if source == DIGITS:
         split = load_digits(size, _SPLIT_SEED)
         training = LabelledImages(split.train_images, split.train_labels)
@@ -85,7 +97,7 @@ def _parts(folder: Path) -> tuple[Path, Path | None]:
     raise DataRejected(
         f"{folder} holds neither train.zip and test.zip, nor train and test, nor one CIFAR archive.",
         code="data_format_unknown",
-        hint="Give the training images with --data and the test images with --test.",
+        hint=_BOTH,
     )
 
 
@@ -105,21 +117,30 @@ def _labelled(path: Path, size: int) -> tuple[LabelledImages, tuple[str, ...]]:
 
 def _zip(folder: Path, archive: Path) -> None:
     """Pack ``class/picture`` without compressing, for the one reader there is."""
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:
+    # Reproducible images and some file systems date everything 1970, which a zip cannot say.
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED, strict_timestamps=False) as packed:
         for picture in sorted(folder.glob("*/*")):
             if picture.suffix.lower() in _PICTURES:
                 packed.write(picture, f"{picture.parent.name}/{picture.name}")
 
 
+def _is_cifar(path: Path) -> bool:
+    """Whether a file is an archive as CIFAR's authors publish it, with test images among the others."""
+    if path.is_dir():
+        return False
+    with path.open("rb") as file:
+        head = file.read(512)
+    return head.startswith(GZIP_SIGNATURE) or is_tar(head)
+
+
 def _cifar(path: Path) -> LabData:
+    if not _is_cifar(path):
+        raise DataRejected(
+            f"{path.name} is no CIFAR archive, and no test images are named beside it.",
+            code="test_images_missing",
+            hint=_BOTH,
+        )
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        head = mapped[:512]
-        if not (head.startswith(GZIP_SIGNATURE) or is_tar(head)):
-            raise DataRejected(
-                f"{path.name} has no test images beside it.",
-                code="test_images_missing",
-                hint="Give them with --test.",
-            )
         view = memoryview(mapped)
         try:
             cifar = read_cifar_archive(view, ArchiveLimits())

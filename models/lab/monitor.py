@@ -8,12 +8,14 @@ import sys
 import time
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from models.engine.monitor import ResumeState
+from models.engine.monitor import RESUME_FORMAT, ResumeState
 
 _SAY_EVERY_S = 10.0
+#: Of states that do not name theirs: the number is written since it was this.
+_FIRST_NAMED_FORMAT = 2
 
 
 class FileMonitor:
@@ -46,7 +48,11 @@ class FileMonitor:
 
     def checkpoint(self, state: ResumeState) -> None:
         """Keep a state; it is on the disk when this returns."""
-        metadata = {"fingerprint": self.fingerprint, "values": json.dumps(state.values)}
+        metadata = {
+            "fingerprint": self.fingerprint,
+            "format": str(RESUME_FORMAT),
+            "values": json.dumps(state.values),
+        }
         partial = self.path.with_name(f"{self.path.name}.partial")
         save_file(dict(state.tensors), partial, metadata=metadata)
         with partial.open("rb") as file:
@@ -55,14 +61,18 @@ class FileMonitor:
         self._kept_at = time.monotonic()
 
     def resume(self) -> ResumeState | None:
-        """Return the state of the same work, if a file holds one."""
+        """Return the state of the same work, if a file holds one that this version reads."""
         if not self.path.is_file():
             return None
-        with safe_open(self.path, framework="pt") as file:
-            metadata = file.metadata()
-            if metadata["fingerprint"] != self.fingerprint:
-                return None
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                kept_as = int(metadata.get("format", _FIRST_NAMED_FORMAT))
+                if metadata.get("fingerprint") != self.fingerprint or kept_as != RESUME_FORMAT:
+                    return None
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        except SafetensorError:
+            return None
         return ResumeState(tensors, json.loads(metadata["values"]))
 
     def should_stop(self) -> bool:

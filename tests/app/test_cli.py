@@ -80,7 +80,8 @@ def test_every_verb_speaks_json(verb: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--nope"], ["nope"], ["watch"], ["submit", "missing.pt"], ["run", "missing.pt"]]
+    "arguments",
+    [["--nope"], ["nope"], ["watch"], ["submit", "missing.pt"], ["run", "missing.pt"], ["api", "--fd", "-1"]],
 )
 def test_wrong_usage_is_4(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 4

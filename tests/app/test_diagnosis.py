@@ -1,10 +1,13 @@
+import io
 import shutil
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from rich.console import Console
 from sqlalchemy import update
 
+from app.commands.doctor import _table
 from app.core.settings import Settings
 from app.db.base import make_engine, make_session_factory
 from app.db.tables import UpkeepPass
@@ -177,3 +180,9 @@ def test_upkeep_that_is_not_done_any_more_is_a_fault(
 
 def test_every_check_has_a_name_of_its_own() -> None:
     assert len({name for name, _ in CHECKS}) == len(CHECKS)
+
+
+def test_a_home_whose_name_looks_like_markup_is_shown_as_it_is() -> None:
+    told = io.StringIO()
+    Console(file=told, width=200).print(_table([Finding("home", "ok", "/home/a[/b]", "See /home/a[/b].")]))
+    assert told.getvalue().count("/home/a[/b]") == 2

@@ -175,7 +175,7 @@ def peak_bytes() -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--seconds", type=float, default=120.0, help="of this process on a processor")
     parser.add_argument("--cases", type=int, default=sys.maxsize, help="at most so many, however fast")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -185,8 +185,8 @@ def main() -> None:
     if arguments.write is not None:
         sys.stdout.buffer.write(make_case(arguments.write, arguments.seed)[1])
         return
-    deadline = time.monotonic() + arguments.seconds
-    findings = run(arguments.seed, lambda number: number < arguments.cases and time.monotonic() < deadline)
+    end = time.process_time() + arguments.seconds
+    findings = run(arguments.seed, lambda number: number < arguments.cases and time.process_time() < end)
     document = {
         "cases": findings.outcomes.total() + len(findings.faults),
         "outcomes": dict(findings.outcomes.most_common()),

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from app.core.artifact_names import NASTY_TEACHER, PROTECTION_JSON
 from app.core.states import Stage
 from models import api
+from models.engine.determinism import deterministic
 from worker.child_job import ChildJob, OutputFile, StageOutput
 from worker.context import JobMonitor, plain
 from worker.stages import inputs
@@ -21,15 +22,16 @@ def run(job: ChildJob, monitor: JobMonitor) -> StageOutput:
     path = job.file(Stage.PROTECT, NASTY_TEACHER)
     assert path is not None, "the protect stage leaves its network"  # noqa: S101
     nasty = inputs.load_student(path, teacher.spec, teacher.normalization).network.to(teacher.device)
-    result = api.measure_protection(
-        teacher,
-        nasty,
-        inputs.load_data(job, teacher.spec.input_size),
-        recipe.protect,
-        seed=recipe.seed,
-        monitor=monitor,
-        resume=monitor.resume(),
-    )
+    with deterministic(recipe.deterministic):
+        result = api.measure_protection(
+            teacher,
+            nasty,
+            inputs.load_data(job, teacher.spec.input_size),
+            recipe.protect,
+            seed=recipe.seed,
+            monitor=monitor,
+            resume=monitor.resume(),
+        )
     written = job.out(PROTECTION_JSON)
     content = {
         "schema": SCHEMA,

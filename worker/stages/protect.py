@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from app.core.artifact_names import NASTY_TEACHER
 from models import api
 from models.checkpoints.save import save_student
+from models.engine.determinism import deterministic
 from models.errors import RecipeError
 from models.results.teacher_check import TeacherCheck
 from worker.child_job import ChildJob, OutputFile, StageOutput
@@ -21,9 +22,10 @@ def run(job: ChildJob, monitor: JobMonitor) -> StageOutput:
     subject = inputs.load_subject(job, monitor)
     _require_fit(subject.check)
     recipe, teacher = inputs.load_recipe(job), subject.teacher
-    made = api.protect(
-        teacher, subject.data, recipe.protect, seed=recipe.seed, monitor=monitor, resume=monitor.resume()
-    )
+    with deterministic(recipe.deterministic):
+        made = api.protect(
+            teacher, subject.data, recipe.protect, seed=recipe.seed, monitor=monitor, resume=monitor.resume()
+        )
     path = job.out(NASTY_TEACHER)
     save_student(made.network, teacher.spec, teacher.normalization, path, _metadata(job))
     result = replace(made.result, teacher_check=subject.check)

@@ -19,11 +19,12 @@ import torch
 
 from models.checkpoints.inspect import InspectOptions
 from models.engine.device import choose_device
-from models.errors import Interrupted, ProctorError, Rejected
+from models.errors import Interrupted
 from models.lab.calibration.folder import Calibration
 from models.lab.calibration.make import make_references
 from models.lab.calibration.variants import variants
 from models.lab.data import DIGITS, load_lab_data
+from models.lab.ending import ended
 from models.lab.watcher import Watcher
 from models.probes.calibration.conformal import false_positive_band, smallest_level
 from models.probes.calibration.reference_set import ReferenceSet
@@ -34,16 +35,20 @@ from models.recipes.ood import OodRecipe
 from models.recipes.probe import ProbeRecipe
 
 Request = Mapping[str, Any]
-_CANCELED, _REJECTED, _ERROR = 130, 3, 2
+_CANCELED = 130
 
 
 def main(arguments: list[str]) -> int:
     """Score, write the set, say what became of every file; returns the exit code."""
     request: Request = json.loads(arguments[0])
+    return ended(lambda: _answer(request), as_json=request["json"])
+
+
+def _answer(request: Request) -> int:
     if request["threads"]:
         torch.set_num_threads(request["threads"])
-    Path(request["output"]).parent.mkdir(parents=True, exist_ok=True)
     try:
+        Path(request["output"]).parent.mkdir(parents=True, exist_ok=True)
         if request["make"] is not None:
             _make(request)
         calibration = _calibration(request)
@@ -51,9 +56,6 @@ def main(arguments: list[str]) -> int:
     except Interrupted:
         sys.stderr.write("Stopped. The same command goes on with the next network.\n")
         return _CANCELED
-    except ProctorError as error:
-        _fail(request, error)
-        return _REJECTED if isinstance(error, Rejected) else _ERROR
     document = _document(calibration, made)
     sys.stdout.write((json.dumps(document, indent=2) if request["json"] else _text(document)) + "\n")
     return 0
@@ -128,14 +130,6 @@ def _text(document: Mapping[str, Any]) -> str:
         first, *more = told["files"]
         lines.append(f"warning: {first}{f' and {len(more)} more' if more else ''}: {told['warning']}")
     return "\n".join(lines)
-
-
-def _fail(request: Request, error: ProctorError) -> None:
-    if request["json"]:
-        failure = {"code": error.code, "detail": error.detail, "hint": error.hint}
-        sys.stdout.write(json.dumps({"error": failure}, indent=2) + "\n")
-        return
-    sys.stderr.write(f"Error: {error.detail}\n" + (f"Hint:  {error.hint}\n" if error.hint else ""))
 
 
 if __name__ == "__main__":

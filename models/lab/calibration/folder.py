@@ -92,7 +92,8 @@ class Calibration:
             raise DataRejected(
                 f"No checkpoint in {self.folder} can be a reference.",
                 code="references_missing",
-                hint="; ".join(f"{name}: {why}" for name, why in self.left_out[:3]),
+                hint="; ".join(f"{name}: {why}" for name, why in self.left_out[:3])
+                or f"None of its files is called like one: *{', *'.join(sorted(_SUFFIXES))}.",
             )
         probes = tuple(made[0].scores)
         return self._write(ReferenceSet(self.output.stem, wanted, probes, tuple(made), self.task))

@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ import torch
 
 from models.data.photographs import read_photograph
 from models.engine.device import choose_device
-from models.errors import Interrupted, ProctorError, RecipeError
+from models.errors import Interrupted, RecipeError
 from models.lab.data import DIGITS, LabData, load_lab_data
+from models.lab.ending import ended
 from models.lab.reproduction.page import put_section, render_table
 from models.lab.reproduction.pictures import picture_digests
 from models.lab.reproduction.run import run_table
@@ -36,21 +38,38 @@ _CANCELED = 130
 def main(arguments: list[str]) -> int:
     """Run what the request says, write the table; returns the exit code."""
     request: Request = json.loads(arguments[0])
-    try:
-        table = find_table(request["table"], request["budget"])
-        store = Store(Path(request["store"]))
-        code = _run(table, store, request)
-    except ProctorError as error:
-        sys.stderr.write(f"Error: {error.detail}\n" + (f"Hint:  {error.hint}\n" if error.hint else ""))
-        return 4 if isinstance(error, RecipeError) else 2
+    return ended(lambda: _answer(request), as_json=request["json"])
+
+
+def _answer(request: Request) -> int:
+    table = find_table(request["table"], request["budget"])
+    store = Store(Path(request["store"]))
+    code = _run(table, store, request)
     command = f"proctor reproduce {table.name} --budget {request['budget']}"
     section = render_table(table, store, command)
-    sys.stdout.write(section)
+    document = _document(table, store, request, section) if request["json"] else None
+    if document is None:
+        sys.stdout.write(section)
     if request["write"] is not None:
         page = Path(request["write"])
         text = page.read_text("utf-8") if page.exists() else ""
         page.write_text(put_section(text, f"{table.name} {request['budget']}", section), "utf-8")
+    if document is not None:  # an error is the only document then
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
     return code
+
+
+def _document(table: Table, store: Store, request: Request, section: str) -> dict[str, Any]:
+    """Give the table to a program: what was measured, what is missing, and the section as it is printed."""
+    found = {cell.key: store.find(cell) for cell in table.cells}
+    return {
+        "table": table.name,
+        "budget": request["budget"],
+        "store": str(store.path),
+        "measured": [asdict(cell) for cell in found.values() if cell is not None],
+        "missing": [key for key, cell in found.items() if cell is None],
+        "markdown": section,
+    }
 
 
 def _run(table: Table, store: Store, request: Request) -> int:

@@ -39,7 +39,19 @@ def test_what_holds_for_all_checkpoints_is_handed_on(requests: list[dict[str, An
     assert (requests[0]["budget"], requests[0]["images"], requests[0]["json"]) == ("standard", None, True)
 
 
-@pytest.mark.parametrize("arguments", [["--mean", "0.1"], ["--budget", "endless"], ["--images", "no.zip"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--mean", "0.1"],
+        ["--mean", "0.1,0.2,0.3"],
+        ["--budget", "endless"],
+        ["--images", "no.zip"],
+        ["--num-classes", "-5"],
+        ["--input-size", "4"],
+        ["--data", "digits"],
+        ["--learning-rate", "0.1"],
+    ],
+)
 def test_wrong_usage_starts_nothing(
     requests: list[dict[str, Any]], tmp_path: Path, arguments: list[str]
 ) -> None:
@@ -70,4 +82,13 @@ def test_references_can_be_made_first(requests: list[dict[str, Any]], tmp_path: 
 def test_without_data_or_folder_nothing_starts(requests: list[dict[str, Any]], tmp_path: Path) -> None:
     assert calibrate(tmp_path, "--make", "19") == 4
     assert calibrate(tmp_path / "missing") == 4
+    assert requests == []
+
+
+def test_a_set_that_cannot_be_written_is_known_before_the_scoring(
+    requests: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert calibrate(tmp_path, output=str(tmp_path / "file" / "set.json")) == 2
+    assert f"No file can be written to {tmp_path}/file" in capsys.readouterr().err
     assert requests == []

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,3 +41,28 @@ def test_a_first_key_may_be_made_before_anything_is_served(
 def test_a_database_elsewhere_needs_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROCTOR_DATABASE_URL", f"sqlite:///{tmp_path}/elsewhere.db")
     assert run(["keys", "list", "--home", str(tmp_path / "home")]) == 0
+
+
+def test_a_name_is_listed_as_it_was_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = ["--home", str(tmp_path)]
+    names = ["[/b]", "[red]on", ":key:"]
+    for name in names:
+        assert run(["keys", "create", name, *home]) == 0
+    capsys.readouterr()
+    assert run(["keys", "list", *home]) == 0
+    told = capsys.readouterr().out
+    assert [name for name in names if name in told] == names
+
+
+def test_a_name_that_the_terminal_cannot_show_is_listed_another_way(tmp_path: Path) -> None:
+    home = ["--home", str(tmp_path)]
+    assert run(["keys", "create", "\u043a\u043b\u044e\u0447", *home]) == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", "keys", "list", *home],
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"\u043a\u043b\u044e\u0447" in done.stdout

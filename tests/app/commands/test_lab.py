@@ -14,6 +14,12 @@ from app.commands import lab_process
 from models.recipes.lab import digits_recipe
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Leave no output folder in the repository."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def requests(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Collect requests instead of starting a process."""
@@ -174,3 +180,20 @@ def test_a_recipe_file_may_say_nonsense_of_its_data(tmp_path: Path, monkeypatch:
     given = ["--data", "digits", "--output", str(tmp_path / "out")]
     assert run(["lab", "make", str(tmp_path / "old.json"), *given]) == 0
     assert asked[0]["expected"] is None
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../up", ".hidden", "a\x1b[2J", "n" * 300])
+def test_a_name_that_no_file_can_have_is_refused_before_the_training(
+    requests: list[dict[str, Any]], name: str
+) -> None:
+    assert make("--name", name) == 4
+    assert requests == []
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_training(
+    requests: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert run(["lab", "make", "--data", "digits", "--output", "file/out"]) == 2
+    assert "No file can be written to file/out: Not a directory" in capsys.readouterr().err
+    assert requests == []

@@ -46,11 +46,11 @@ def test_a_nasty_teacher_is_no_good_news_unless_a_student_of_it_is_accepted(
 
 def test_results_go_to_stdout_and_remarks_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     output = Output(as_json=True)
-    output.remark("working [on it]")
+    output.remark("working [on it] :smile:")
     output.emit({"id": "job_1"}, "job_1")
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"id": "job_1"}
-    assert captured.err == "working [on it]\n"
+    assert captured.err == "working [on it] :smile:\n"
 
 
 def test_stdout_carries_one_document(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,6 +65,13 @@ def test_stdout_carries_one_document(capsys: pytest.CaptureFixture[str]) -> None
 def test_text_is_written_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     Output(as_json=False).emit({"id": "job_1"}, "job_1")
     assert capsys.readouterr().out == "job_1\n"
+
+
+@pytest.mark.parametrize("text", ["/home/a[/b]/out", "out[red]1", "a:smile:b"])
+def test_a_path_is_written_as_it_is(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    """It was read as markup, which ended a finished command or left letters out."""
+    Output(as_json=False).emit({}, text)
+    assert capsys.readouterr().out == f"{text}\n"
 
 
 @proctor_command("broken")

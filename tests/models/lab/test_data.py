@@ -1,4 +1,5 @@
 import io
+import os
 import tarfile
 import zipfile
 
@@ -55,6 +56,24 @@ def test_a_folder_of_two_folders(tmp_path):
     write_folder(tmp_path / "test", TEST)
     (tmp_path / "train" / "cat" / "notes.txt").write_text("no picture")
     assert read(tmp_path) == EXPECTED
+
+
+def test_pictures_older_than_zips_are_read(tmp_path):
+    """Files that were unpacked reproducibly are of 1970; they ended in a ValueError."""
+    write_folder(tmp_path / "train", TRAIN)
+    write_folder(tmp_path / "test", TEST)
+    os.utime(tmp_path / "train" / "cat" / "1.png", (0, 0))
+    assert read(tmp_path) == EXPECTED
+
+
+@pytest.mark.parametrize("content", [b"", b"no images"])
+def test_a_file_that_holds_no_images_is_refused(tmp_path, content):
+    path = tmp_path / "images.zip"
+    path.write_bytes(content)
+    with pytest.raises(DataRejected, match="no CIFAR archive, and no test images") as caught:
+        read(path)
+    assert caught.value.code == "test_images_missing"
+    assert "as train.zip and test.zip" in caught.value.hint  # calibrate and reproduce have no --test
 
 
 def test_two_archives_by_name(tmp_path):
@@ -115,6 +134,25 @@ def test_what_lacks_test_images_is_refused(tmp_path):
         load_lab_data(str(tmp_path), None, size=32)
     assert caught.value.code == "data_format_unknown"
     write_zip(tmp_path / "train.zip", TRAIN)
+    with pytest.raises(DataRejected) as caught:
+        load_lab_data(str(tmp_path / "train.zip"), None, size=32)
+    assert caught.value.code == "test_images_missing"
+
+
+def test_test_images_beside_data_that_bring_their_own_are_refused(tmp_path):
+    """They were left out without a word, or what CIFAR's archive tests with was trained on."""
+    write_zip(tmp_path / "test.zip", TEST)
+    archive = tmp_path / "cifar.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:
+        packed.add(tmp_path / "test.zip")
+    for source in ("digits", archive):
+        with pytest.raises(DataRejected) as caught:
+            load_lab_data(str(source), tmp_path / "test.zip", size=32)
+        assert caught.value.code == "test_images_unused"
+
+
+def test_an_empty_file_is_refused_in_a_sentence(tmp_path):
+    (tmp_path / "train.zip").touch()
     with pytest.raises(DataRejected) as caught:
         load_lab_data(str(tmp_path / "train.zip"), None, size=32)
     assert caught.value.code == "test_images_missing"

@@ -80,6 +80,23 @@ def test_a_stopped_process_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "b" / "t.resume").exists()
 
 
+def test_who_is_stopped_while_the_twin_is_written_begins_no_other_teacher(tmp_path, capsys, monkeypatch):
+    write = lab.write_teacher
+
+    def stopped(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        return write(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lab, "write_teacher", stopped)
+        code, error, _ = ask(capsys, tmp_path, matched_clean=True)
+    assert (code, error["error"]["code"]) == (130, "interrupted")
+    assert not (tmp_path / "t.safetensors").exists()
+    code, _, said = ask(capsys, tmp_path, matched_clean=True)
+    assert code == 0
+    assert "Going on where t-clean.resume was written" in said
+
+
 def test_other_images_than_the_recipe_file_names_are_pointed_out(tmp_path, capsys):
     _, _, said = ask(capsys, tmp_path, expected={"training": "0", "test": "0"})
     assert "not the images" in said

@@ -11,6 +11,7 @@ import torch
 from safetensors import safe_open
 
 from app.core.states import STAGES, JobKind, Stage
+from models import api
 from models.errors import RecipeError
 from models.recipes.job import Recipe
 from models.recipes.protect import HarmRecipe, ProtectRecipe
@@ -48,9 +49,9 @@ class Silent:
         return None
 
 
-def described(folder: Path) -> ChildJob:
+def described(folder: Path, recipe: Recipe = RECIPE) -> ChildJob:
     (folder / "out").mkdir(exist_ok=True)
-    made = job(folder, TRUE, "declared", recipe=plain(RECIPE))
+    made = job(folder, TRUE, "declared", recipe=plain(recipe))
     facts = {
         "id": "job_1", "kind": "protect", "device": "cpu", "created_at": "2026-01-01T10:00:00",
         "started_at": "2026-01-01T10:00:01", "attempt": 1,
@@ -113,6 +114,31 @@ def test_equal_jobs_leave_equal_networks(folder: Path) -> None:
         (file,) = protect.run(described(folder), Silent()).files  # type: ignore[arg-type]
         contents.append(file.path.read_bytes())
     assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_the_recipe_says_whether_kernels_repeat_themselves(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    used = []
+
+    def watched(name: str) -> None:
+        real = getattr(api, name)
+
+        def call(*arguments: object, **options: object) -> object:
+            used.append((name, torch.are_deterministic_algorithms_enabled()))
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(api, name, call)
+
+    watched("protect")
+    watched("measure_protection")
+    running = described(folder, replace(RECIPE, deterministic=wanted))
+    output = protect.run(running, Silent())  # type: ignore[arg-type]
+    running.outputs[Stage.PROTECT] = replace(output, result=plain(output.result))
+    measure.run(running, Silent())  # type: ignore[arg-type]
+    assert used == [("protect", wanted), ("measure_protection", wanted)]
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_labels_in_another_order_are_refused_before_anything_is_trained(

@@ -155,6 +155,13 @@ def test_what_cannot_be_a_reference_is_left_out_and_the_reason_said(folder, caps
 def test_a_folder_without_references_is_an_error(tmp_path, capsys, scored) -> None:
     code, document = ask(capsys, tmp_path)
     assert (code, document["error"]["code"]) == (3, "references_missing")
+    assert "*.safetensors" in document["error"]["hint"]
+
+
+def test_an_architecture_that_there_is_not_is_wrong_usage(tmp_path, capsys, scored) -> None:
+    make = {"count": 1, "data": "digits", "first_seed": 0, "plain": {}}
+    code, document = ask(capsys, tmp_path, make=make, declared={"architecture": "nope"})
+    assert (code, document["error"]["code"]) == (4, "architecture_unknown")
 
 
 def test_for_people_it_says_how_few_references_are_too_few(folder, capsys, scored) -> None:
@@ -169,3 +176,11 @@ def test_the_probes_themselves_score_a_network(tmp_path, capsys) -> None:
     made = read_set_file(tmp_path / "set.json")
     assert code == 0
     assert made.probes == ("mmbd", "trigger_inversion")
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    code, error = ask(capsys, tmp_path / "networks", output=str(tmp_path / "file" / "set.json"))
+    assert (code, error["error"]["code"]) == (2, "os_error")

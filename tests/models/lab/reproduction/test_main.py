@@ -1,0 +1,71 @@
+"""The process behind ``proctor reproduce``, run in this one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.lab.recipe_digest import document
+from models.lab.reproduction import __main__ as process
+from models.lab.reproduction.store import Store
+from models.lab.reproduction.tables import find_table
+from tests.models.lab.reproduction.test_store import CELL
+
+
+def ask(capsys: pytest.CaptureFixture[str], folder: Path, **changes: Any) -> tuple[int, str, str]:
+    request = {
+        "table": "clip-attacker", "budget": "small", "data": None, "work": str(folder),
+        "store": str(folder / "cells.jsonl"), "write": None, "patterns": None, "checkpoints": None,
+        "photographs": [], "minutes": 0, "only": "", "device": "cpu", "threads": None, "json": True,
+    } | changes  # fmt: skip
+    code = process.main([json.dumps(request)])
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def test_the_table_is_json_where_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = find_table("clip-attacker", "small")
+    first = table.cells[0]
+    made = replace(CELL, key=first.key, row=first.row, made_of=document(first.used))
+    Store(tmp_path / "cells.jsonl").add(made)
+    code, out, _ = ask(capsys, tmp_path)
+    assert code == 0
+    told = json.loads(out)
+    assert [student["key"] for student in told["measured"]] == [first.key]
+    assert told["measured"][0]["clean_accuracy"] == {"value": 0.5, "low": 0.4, "high": 0.6, "n": 100}
+    assert told["missing"] == [cell.key for cell in table.cells[1:]]
+    _, text, _ = ask(capsys, tmp_path, json=False)
+    assert told["markdown"] == text
+    assert text.startswith("### An attacker who knows the clipped teacher")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "told"),
+    [
+        ({"table": "abd-t9"}, 4, "table_unknown"),
+        ({"write": "nowhere/page.md"}, 2, "os_error"),
+        ({"store": "a folder"}, 2, "os_error"),
+    ],
+)
+def test_what_goes_wrong_is_said_in_a_sentence_with_a_code(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, str],
+    code: int,
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a folder").mkdir()
+    found, out, _ = ask(capsys, tmp_path, **changes)
+    assert (found, json.loads(out)["error"]["code"]) == (code, told)
+    found, out, said = ask(capsys, tmp_path, **changes, json=False)
+    # A page that cannot be written takes nothing from the reader: the table is printed first.
+    assert (found, bool(out)) == (code, "write" in changes)
+    assert said.startswith("Error: ")
