@@ -32,5 +32,5 @@ class ProbeRecipe:
     """Images a throw-away student sees at most; fewer over a channel that makes its images, so that it takes
     no longer. None takes the budget's."""
     nasty: bool = True
-    """Ask whether the teacher is bad to learn from; with labelled images and budget ``thorough`` also by
+    """Ask whether the teacher is bad to learn from; with 200 clean images and budget ``thorough`` also by
     training pairs of small students."""

@@ -70,9 +70,6 @@ class PairedStudents:
     """N4 and N5: small students in pairs that differ in nothing but whom they learned from."""
 
     architecture: str
-    labels_of: LabelsOf
-    """``network`` where the images have no labels of its classes: those that it names stand in, and every
-    accuracy is agreement with it."""
     seeds: tuple[int, ...]
     distillation_weight: float
     steps: int
@@ -100,6 +97,9 @@ class PairedStudents:
     slope_error: float
     """Its standard error over the seeds."""
     seconds: float
+    labels_of: LabelsOf = "data"
+    """``network`` where the images have no labels of its classes: those that it names stand in, and every
+    accuracy is agreement with it."""
 
     @property
     def judged(self) -> StudentGain:

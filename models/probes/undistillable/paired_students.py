@@ -244,7 +244,6 @@ def sum_up(
     held_out = sum(len(answer.teacher) for answer in answers)
     return PairedStudents(
         architecture=ARCHITECTURE,
-        labels_of="data",
         seeds=seeds,
         distillation_weight=DISTILLATION_WEIGHT,
         steps=steps,

@@ -17,7 +17,7 @@ from models.results.undistillable import (
 from tests.models.report.sample import audit, document
 
 STUDENTS = PairedStudents(
-    "plain-cnn-w16", "data", (1, 2, 3, 4, 5), 0.9, 93, 5_952, 1_006, 1_293,
+    "plain-cnn-w16", (1, 2, 3, 4, 5), 0.9, 93, 5_952, 1_006, 1_293,
     wilson(1_280, 1_293), wilson(1_250, 1_293), wilson(1_240, 1_293),
     (
         StudentGain(1.0, (-0.01, -0.02, 0.0, -0.01, -0.01), -0.01, 0.006, 0.005),

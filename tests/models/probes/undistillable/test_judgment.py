@@ -44,7 +44,6 @@ def paired(
     judged = StudentGain(20.0, gains, sum(gains) / len(gains), error, images)
     return PairedStudents(
         architecture="plain-cnn-w16",
-        labels_of=labels_of,
         seeds=tuple(range(len(gains))),
         distillation_weight=0.9,
         steps=90,
@@ -60,6 +59,7 @@ def paired(
         slope=-judged.mean,
         slope_error=error,
         seconds=1.0,
+        labels_of=labels_of,
     )
 
 
