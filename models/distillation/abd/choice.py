@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.architectures import StagedClassifier
-from models.distillation.abd.perturbations import Perturbations
+from models.distillation.abd.perturbations import Perturbations, images_per_pass
 from models.engine.frozen import frozen
 from models.engine.seed import make_generator
 from models.recipes.abd import RetrospectionRecipe
@@ -25,6 +25,8 @@ _SEARCHED_IMAGES = 128
 #: Shifts that are tried on all held-out images, and images that tell which: two thousand shifts (a thousand
 #: classes, two shapes) on 512 images each would take longer than many trainings.
 _TRIED, _RANKED_ON = 64, 16
+#: Pixels of all images that are answered at once, 512 of 64 x 64; of larger images fewer are taken at a time.
+_ANSWERED_PIXELS = 512 * 64 * 64
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def judge(
     search, held_out = x[:searched], x[searched:]
     generator = make_generator(seed, "judging")
     with torch.no_grad():
-        named = teacher(held_out).argmax(dim=1)
+        named = _named(teacher, held_out)
         classes = teacher(x[:1]).shape[1]
         perturbations = Perturbations(recipe, classes, x.shape[1:], x.device, unit=float(search.std()))
         perturbations.restart(slice(None), generator)
@@ -84,17 +86,23 @@ def _signals(
     with frozen(student):
         if len(order) > _TRIED:
             few = search[:_RANKED_ON]
-            named_few = student(few).argmax(dim=1)
+            named_few = _named(student, few)
             order.sort(key=lambda index: moved(index, few, named_few))
-        clean = student(held_out).argmax(dim=1)
+        clean = _named(student, held_out)
         flips = [moved(index, held_out, clean) for index in order[-_TRIED:]]
     return StudentSignals(float((clean == named).float().mean()), max(flips))
+
+
+def _named(network: StagedClassifier, x: Tensor, shift: Tensor | None = None) -> Tensor:
+    """Return the classes named for images, (N,), each moved by ``shift`` (1, 3, H, W) if there is one."""
+    parts = x.split(images_per_pass(x, _ANSWERED_PIXELS))
+    return torch.cat([network(part if shift is None else part + shift).argmax(dim=1) for part in parts])
 
 
 def _flip_rate(
     student: StagedClassifier, x: Tensor, shift: Tensor, clean: Tensor, label: int | None
 ) -> float:
-    moved = student(x + shift).argmax(dim=1)
+    moved = _named(student, x, shift)
     if label is None:
         return float((moved != clean).float().mean())
     elsewhere = clean != label

@@ -30,6 +30,14 @@ from models.recipes.abd import RetrospectionRecipe, Shape
 
 _BETA1, _BETA2 = 0.9, 0.999
 _TENSORS = ("latent", "first", "second", "age")
+#: Pixels of all images that are climbed at once, 128 of 64 x 64: a backward pass keeps what every layer puts
+#: out. Of larger images fewer are taken at a time, and their gradients summed.
+_CLIMBING_PIXELS = 128 * 64 * 64
+
+
+def images_per_pass(x: Tensor, pixels: int) -> int:
+    """Return how many of the images (N, 3, H, W) have ``pixels`` positions together; at least one."""
+    return max(1, pixels // (x.shape[2] * x.shape[3]))
 
 
 def projection_norm(recipe: RetrospectionRecipe, elements: int) -> float | None:
@@ -127,17 +135,25 @@ class Perturbations:
         playing = self.in_play(len(x), turn)
         place = torch.arange(len(x), device=x.device) % len(playing)
         goal = playing[place] % self.goals if self.goals > 1 else None
+        count = images_per_pass(x, _CLIMBING_PIXELS)
         with torch.no_grad(), autocast(x.device, fast):
-            before = answer(x).float()
+            before = torch.cat([answer(part).float() for part in x.split(count)])
         logits = before
         for _ in range(rounds):
             delta = self.shifts(playing).requires_grad_(True)
-            with autocast(x.device, fast):
-                logits = answer(x + delta.index_select(0, place)).float()
-            loss = _objective(before, logits, goal)
-            loss = loss + self.recipe.norm_penalty * delta.square().sum()
-            (gradient,) = torch.autograd.grad(loss, delta)
-            self._descend(playing, gradient)
+            gradients, answers = [], []
+            for start in range(0, len(x), count):
+                part = slice(start, start + count)
+                with autocast(x.device, fast):
+                    logits = answer(x[part] + delta.index_select(0, place[part])).float()
+                loss = _objective(before[part], logits, None if goal is None else goal[part])
+                loss = loss * (len(logits) / len(x))
+                if start == 0:
+                    loss = loss + self.recipe.norm_penalty * delta.square().sum()
+                gradients += torch.autograd.grad(loss, delta)
+                answers.append(logits.detach())
+            logits = torch.cat(answers)
+            self._descend(playing, sum(gradients[1:], gradients[0]))
         changed = logits.argmax(1) == goal if goal is not None else logits.argmax(1) != before.argmax(1)
         share: Tensor = changed.float().mean()
         return share

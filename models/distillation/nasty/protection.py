@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
+
 from models.architectures import StagedClassifier, build
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
@@ -63,11 +65,13 @@ def protect(
 
     Raises:
         RecipeError: If there are no labelled images, too few, or labels beyond the network's classes; if a
-            twin of another architecture should start from the original's weights.
+            twin of another architecture should start from the original's weights; if the students that
+            measure it do not take such images.
         TrainingFailed: ``nasty_diverged`` if the network forgets its task, ``non_finite``.
         Interrupted: If the monitor asks to stop.
     """
     split = split_images(original, data, recipe, seed=seed)
+    _check_students(original, recipe)
     spec = original.spec if architecture is None else replace(original.spec, name=architecture, layers=None)
     nasty = _first_weights(original, spec, recipe, seed)
     batches = LabelledBatches(
@@ -139,6 +143,13 @@ def measure_protection(
         students=students.answers,
     )
     return judge(answers, recipe, steps=students.steps, seconds=students.seconds)
+
+
+def _check_students(original: Teacher, recipe: ProtectRecipe) -> None:
+    """Refuse students that cannot be built, before the twin is trained; no weights are made."""
+    spec = original.spec
+    with torch.device("meta"):
+        build(ArchitectureSpec(recipe.harm.architecture, spec.num_classes, spec.input_size))
 
 
 def _first_weights(

@@ -49,6 +49,19 @@ def test_a_copy_of_the_teacher_agrees_and_is_flipped_by_its_perturbations() -> N
     assert stranger.agreement < 1.0
 
 
+def test_large_images_are_judged_in_passes_with_the_same_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher = network(seed=0).eval().requires_grad_(False)
+    teacher.fc.weight.data.mul_(10)
+    x = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    recipe = RetrospectionRecipe(projection_rms=2.0)
+    whole = judge(teacher, [teacher, network(seed=5)], x, recipe, seed=0)
+    student, seen = network(seed=5), []
+    student.register_forward_pre_hook(lambda _, arguments: seen.append(len(arguments[0])))
+    monkeypatch.setattr(choice, "_ANSWERED_PIXELS", 10 * 8 * 8, raising=False)
+    assert judge(teacher, [teacher, student], x, recipe, seed=0) == whole
+    assert max(seen) == 10
+
+
 def test_of_many_shifts_those_that_move_the_student_most_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand classes have two thousand shifts; all of them on all images would take hours."""
     teacher = network(seed=0).eval().requires_grad_(False)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from models.architectures import StagedClassifier, build
+from models.distillation.abd import perturbations as perturbing
 from models.distillation.abd.perturbations import Perturbations
 from models.distillation.losses import batch_divergence
 from models.recipes.abd import RetrospectionRecipe
@@ -49,6 +50,21 @@ def test_the_universal_perturbation_leaves_zero_and_beats_noise_of_its_length() 
     noise = noise * delta.norm() / noise.norm()
     found = batch_divergence(network(x), network(x + delta))
     assert found > 5 * batch_divergence(network(x), network(x + noise))
+
+
+@pytest.mark.parametrize("recipe", [UNIVERSAL, PER_CLASS, SPARSE])
+def test_large_images_are_climbed_in_passes_with_the_same_outcome(
+    recipe: RetrospectionRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """128 images of 224 pixels at once would take the memory of a training with as many."""
+    network, x, whole, parts = teacher(), images(), made(recipe), made(recipe)
+    hits = whole.climb(network, x, rounds=3)
+    seen: list[int] = []
+    network.register_forward_pre_hook(lambda _, arguments: seen.append(len(arguments[0])))
+    monkeypatch.setattr(perturbing, "_CLIMBING_PIXELS", 10 * 8 * 8, raising=False)
+    assert abs(parts.climb(network, x, rounds=3) - hits) < 0.1
+    assert (max(seen), sum(seen)) == (10, 4 * len(x))
+    assert (parts.delta - whole.delta).norm() < 0.02 * whole.delta.norm()
 
 
 def test_from_zero_the_universal_ascent_has_no_gradient() -> None:  # trap 32: why the start is not zero

@@ -55,6 +55,15 @@ def test_the_network_to_differ_from_may_be_another_one() -> None:
         protect(teacher(), DATA, RECIPE, seed=3, monitor=SilentMonitor(), architecture="plain-cnn-w16")
 
 
+def test_students_that_take_no_such_images_are_refused_before_anything_is_trained() -> None:
+    """A VGG halves its input five times; this was told only when the twin had been trained."""
+    monitor = StoppingMonitor(1)
+    with pytest.raises(RecipeError) as caught:
+        made(replace(RECIPE, harm=replace(HARM, architecture="vgg-11-bn-w16")), monitor=monitor)
+    assert caught.value.code == "input_size_unsupported"
+    assert not monitor.states
+
+
 def test_an_interrupted_protection_ends_in_the_same_network() -> None:
     monitor = StoppingMonitor(2)
     with pytest.raises(Interrupted):
