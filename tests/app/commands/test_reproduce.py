@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -38,30 +37,3 @@ def test_what_is_missing_is_said_in_a_sentence(
 ) -> None:
     assert reproduce(*arguments, "--work", str(tmp_path)) == 4
     assert said in capfd.readouterr().err
-
-
-def test_a_program_gets_the_table_as_json(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """It got the Markdown, whatever --json promised."""
-    store = Path(__file__).parents[3] / "benchmarks/measured/nasty-t1-small.jsonl"
-    assert reproduce("nasty-t1", "--minutes", "0", "--store", str(store), "--json") == 0
-    document = json.loads(capfd.readouterr().out)
-    assert (document["table"], document["budget"], document["store"]) == ("nasty-t1", "small", str(store))
-    assert document["markdown"].startswith("### ")
-    assert document["measured"]
-    assert 0 <= document["measured"][0]["clean_accuracy"]["value"] <= 1
-    assert not {cell["key"] for cell in document["measured"]} & set(document["missing"])
-
-
-def test_a_refusal_is_json_too(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert reproduce("abd-t9", "--work", str(tmp_path), "--json") == 4
-    assert json.loads(capfd.readouterr().out)["error"]["code"] == "table_unknown"
-
-
-def test_a_store_that_cannot_be_read_is_a_sentence(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """It was a traceback, and 1."""
-    (tmp_path / "file").write_text("")
-    assert reproduce("digits", "--work", str(tmp_path / "file" / "work")) == 2
-    told = capfd.readouterr().err
-    assert "Error: " in told
-    assert "Not a directory" in told
-    assert "Traceback" not in told
