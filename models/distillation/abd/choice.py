@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.architectures import StagedClassifier
-from models.distillation.abd.perturbations import Perturbations, images_per_pass
+from models.distillation.abd.perturbations import Perturbations, passes
 from models.engine.frozen import frozen
 from models.engine.seed import make_generator
 from models.recipes.abd import RetrospectionRecipe
@@ -95,8 +95,8 @@ def _signals(
 
 def _named(network: StagedClassifier, x: Tensor, shift: Tensor | None = None) -> Tensor:
     """Return the classes named for images, (N,), each moved by ``shift`` (1, 3, H, W) if there is one."""
-    parts = x.split(images_per_pass(x, _ANSWERED_PIXELS))
-    return torch.cat([network(part if shift is None else part + shift).argmax(dim=1) for part in parts])
+    parts = [x[part] if shift is None else x[part] + shift for part in passes(x, _ANSWERED_PIXELS)]
+    return torch.cat([network(part).argmax(dim=1) for part in parts])
 
 
 def _flip_rate(

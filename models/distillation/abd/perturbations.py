@@ -35,9 +35,10 @@ _TENSORS = ("latent", "first", "second", "age")
 _CLIMBING_PIXELS = 128 * 64 * 64
 
 
-def images_per_pass(x: Tensor, pixels: int) -> int:
-    """Return how many of the images (N, 3, H, W) have ``pixels`` positions together; at least one."""
-    return max(1, pixels // (x.shape[2] * x.shape[3]))
+def passes(x: Tensor, pixels: int) -> list[slice]:
+    """Divide images (N, 3, H, W) into parts of ``pixels`` positions at most, of one image at least."""
+    count = max(1, pixels // x.shape[2:].numel())
+    return [slice(start, start + count) for start in range(0, len(x), count)]
 
 
 def projection_norm(recipe: RetrospectionRecipe, elements: int) -> float | None:
@@ -135,25 +136,22 @@ class Perturbations:
         playing = self.in_play(len(x), turn)
         place = torch.arange(len(x), device=x.device) % len(playing)
         goal = playing[place] % self.goals if self.goals > 1 else None
-        count = images_per_pass(x, _CLIMBING_PIXELS)
+        parts = passes(x, _CLIMBING_PIXELS)
         with torch.no_grad(), autocast(x.device, fast):
-            before = torch.cat([answer(part).float() for part in x.split(count)])
+            before = torch.cat([answer(x[part]).float() for part in parts])
         logits = before
         for _ in range(rounds):
             delta = self.shifts(playing).requires_grad_(True)
-            gradients, answers = [], []
-            for start in range(0, len(x), count):
-                part = slice(start, start + count)
+            gradient, answers = torch.zeros_like(delta), []
+            for part in parts:
                 with autocast(x.device, fast):
-                    logits = answer(x[part] + delta.index_select(0, place[part])).float()
-                loss = _objective(before[part], logits, None if goal is None else goal[part])
-                loss = loss * (len(logits) / len(x))
-                if start == 0:
-                    loss = loss + self.recipe.norm_penalty * delta.square().sum()
-                gradients += torch.autograd.grad(loss, delta)
-                answers.append(logits.detach())
+                    answered = answer(x[part] + delta.index_select(0, place[part])).float()
+                loss = _objective(before[part], answered, None if goal is None else goal[part])
+                loss = loss + self.recipe.norm_penalty * delta.square().sum()
+                gradient += torch.autograd.grad(loss * (len(answered) / len(x)), delta)[0]
+                answers.append(answered.detach())
             logits = torch.cat(answers)
-            self._descend(playing, sum(gradients[1:], gradients[0]))
+            self._descend(playing, gradient)
         changed = logits.argmax(1) == goal if goal is not None else logits.argmax(1) != before.argmax(1)
         share: Tensor = changed.float().mean()
         return share
