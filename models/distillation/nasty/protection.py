@@ -74,15 +74,7 @@ def protect(
     _check_students(original, recipe)
     spec = original.spec if architecture is None else replace(original.spec, name=architecture, layers=None)
     nasty = _first_weights(original, spec, recipe, seed)
-    batches = LabelledBatches(
-        original.pixel_classifier(),
-        split.images,
-        split.labels,
-        batch_size=recipe.batch_size,
-        crop_padding=recipe.crop_padding,
-        horizontal_flip=recipe.horizontal_flip,
-        seed=derive_seed(seed, "protection batches"),
-    )
+    batches = _batches(original, split, recipe, seed)
     steps = batches.steps(epochs=recipe.epochs, max_images=recipe.max_images)
     stream = derive_seed(seed, "protection dropout")
     with frozen(original.network):
@@ -143,6 +135,18 @@ def measure_protection(
         students=students.answers,
     )
     return judge(answers, recipe, steps=students.steps, seconds=students.seconds)
+
+
+def _batches(original: Teacher, split: ProtectionSplit, recipe: ProtectRecipe, seed: int) -> LabelledBatches:
+    return LabelledBatches(
+        original.pixel_classifier(),
+        split.images,
+        split.labels,
+        batch_size=recipe.batch_size,
+        crop_padding=recipe.crop_padding,
+        horizontal_flip=recipe.horizontal_flip,
+        seed=derive_seed(seed, "protection batches"),
+    )
 
 
 def _check_students(original: Teacher, recipe: ProtectRecipe) -> None:
