@@ -43,7 +43,7 @@ class _Words:
 
 WORDS: Mapping[LabelsOf, _Words] = {
     "data": _Words("accuracy", "that never saw it", "right"),
-    "network": _Words("agreement with it", "that learned the classes it names alone", "in agreement"),
+    "network": _Words("agreement with it", "that learned only which classes it names", "in agreement"),
 }
 
 
