@@ -182,8 +182,8 @@ def _not_tested(found: NastyFindings) -> tuple[str, ...]:
         "Clean reference networks: none were used, so how often harmless networks look like this is "
         "not known.",
         "Students distilled without any images of yours (N6): of the one nasty network that was tried, they "
-        "lost nothing on patches, nor on images that were inverted from the network in two minutes. A faithful "
-        "data-free student takes several times as long as all else here together.",
+        "lost nothing on patches, nor on images that were inverted from the network in two minutes. A "
+        "faithful data-free student takes several times as long as all else here together.",
     ]
     return tuple(lines)
 
