@@ -41,7 +41,7 @@ class _Words:
     right: str
 
 
-WORDS: Mapping[LabelsOf, _Words] = {
+_WORDS: Mapping[LabelsOf, _Words] = {
     "data": _Words("accuracy", "that never saw it", "right"),
     "network": _Words("agreement with it", "that learned only which classes it names", "in agreement"),
 }
@@ -61,7 +61,7 @@ def harms_students(students: PairedStudents) -> bool:
 
 def by_students(students: PairedStudents) -> tuple[Undistillable, str]:
     """Give the word, and why in a sentence."""
-    gain, own, words = students.judged, students.against_honest, WORDS[students.labels_of]
+    gain, own, words = students.judged, students.against_honest, _WORDS[students.labels_of]
     change = f"{points(gain.mean)} {_error(gain)} of {words.measure}"
     beside = f"{points(own.mean)} {_error(own)} against twins that learned through an honest last layer"
     if _spares(gain):
@@ -117,7 +117,7 @@ def student_lines(students: PairedStudents) -> list[str]:
     """Say what was measured, a sentence each."""
     gains = "; ".join(_gain_text(gain) for gain in students.gains)
     first, last = students.gains[0].temperature, students.gains[-1].temperature
-    own, words = students.against_honest, WORDS[students.labels_of]
+    own, words = students.against_honest, _WORDS[students.labels_of]
     lines = [
         f"{find_probe('student_gain').title}: against students {words.twins} "
         f"({students.labels.value:.1%} {words.right}), those that learned from this network changed by "
