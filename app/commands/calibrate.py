@@ -14,6 +14,7 @@ from app.commands.outcome import Output, proctor_command
 from app.commands.output_folder import make_usable
 from models.recipes.architecture import MAX_INPUT_SIZE
 from models.recipes.ood import PatchStyle
+from models.recipes.probe import Surrogates
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -54,6 +55,13 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
     help="Of the patches that audits without images take; as in their recipe's ood.patch_style.",
 )
 @click.option(
+    "--surrogates",
+    type=click.Choice(get_args(Surrogates)),
+    default="patches",
+    show_default=True,
+    help="What audits without images search on; as in their recipe's probe.surrogates.",
+)
+@click.option(
     "--task",
     metavar="NAME",
     help="What the classes are, as cifar10: audits whose recipe names the same task compare class by class.",
@@ -89,6 +97,7 @@ def command(
     budget: str,
     images: Path | None,
     patch_style: str,
+    surrogates: str,
     task: str | None,
     count: int | None,
     data: str | None,
@@ -129,6 +138,7 @@ def command(
         "budget": budget,
         "images": None if images is None else str(images),
         "patch_style": patch_style,
+        "surrogates": surrogates,
         "task": task,
         "declared": declared,
         "make": make,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.population.measure import conditions
+from benchmarks.population.measure import INVERTED_TIERS, TIERS, conditions
 from models.probes.calibration.apply import calibrate
 from models.probes.calibration.combine import squared_excess
 from models.probes.calibration.profile import class_profile
@@ -22,7 +22,6 @@ from models.probes.verdict import decide
 from models.results.audit import ProbeResult
 
 Entry = Mapping[str, Any]
-TIERS = ("tier 0", "tier 1")
 #: What the references' classes are.
 TASK = "digits"
 #: From this success on an attack took; what did not take is no backdoor, and reported apart.
@@ -114,7 +113,7 @@ def judge(
 
     Args:
         entry: Of the network.
-        tier: ``tier 0`` or ``tier 1``.
+        tier: One of those that the network was asked in.
         found: The references' counted scores.
         references: Their entries, for the probes that do not count.
         by_class: Name the task.
@@ -148,9 +147,11 @@ def judge(
 
 
 def judge_all(entries: Sequence[Entry], part: str) -> list[Judged]:
-    """Judge every network of one part in both tiers, with and without the task."""
+    """Judge every network of one part in all tiers of the store, with and without the task."""
     judged = []
-    for tier in TIERS:
+    for tier in dict.fromkeys((*TIERS, *INVERTED_TIERS)):
+        if not all(tier in entry for entry in entries):
+            continue
         sets = reference_sets(entries, tier)
         for entry in entries:
             if entry["part"] != part or entry["architecture"] not in sets:

@@ -1,6 +1,7 @@
 """Make each network of the population, ask it every probe with and without clean images, keep the answers.
 
     python -m benchmarks.population.measure [--part test] [--only wrn-10-1] [--threads 1]
+    python -m benchmarks.population.measure --inverted    # without clean images twice, in a store of its own
 
 Goes on where it was; two processes may share the store if ``--only`` gives them different networks.
 """
@@ -37,10 +38,13 @@ from models.recipes.probe import ProbeRecipe
 from models.results.audit import ProbeResult
 
 STORE = Path(__file__).resolve().parents[1] / "measured" / "population-digits.jsonl"
+INVERTED_STORE = STORE.with_name("population-inverted-digits.jsonl")
 #: Clean images of an audit of tier 1: from the test half, which trained nothing.
 CLEAN_IMAGES = 200
 SIDE = 16
 RECIPE = Recipe(probe=ProbeRecipe(budget="standard", transfer=False), ood=OodRecipe(patch_style="strokes"))
+#: What every network is asked with: the usual tiers, or two ways of having no images, on the same networks.
+TIERS, INVERTED_TIERS = ("tier 0", "tier 1"), ("tier 0", "tier 0, inverted")
 
 
 def main() -> None:
@@ -48,31 +52,41 @@ def main() -> None:
     parser.add_argument("--part", default="", help="calibration, tuning or test")
     parser.add_argument("--only", default="", help="only networks in whose name this occurs")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--store", type=Path, default=STORE)
+    parser.add_argument("--inverted", action="store_true", help="compare patches with inverted images")
+    parser.add_argument("--store", type=Path)
     options = parser.parse_args()
+    tiers = INVERTED_TIERS if options.inverted else TIERS
+    store = options.store or (INVERTED_STORE if options.inverted else STORE)
     torch.set_num_threads(options.threads)
     data = load_lab_data("digits", None, size=SIDE)
-    done = {(entry["name"], entry["made_of"]) for entry in read_lines(options.store)}
+    done = {(entry["name"], entry["made_of"]) for entry in read_lines(store)}
     for member in members():
         wanted = member.part.startswith(options.part) and options.only in member.name
         if wanted and (member.name, made_of(member)) not in done:
-            entry = measure(member, data)
-            append_line(options.store, entry)
+            entry = measure(member, data, tiers)
+            append_line(store, entry)
             print(
                 f"{member.name}  {entry['accuracy']:.3f}  {entry['success']}  {entry['seconds']:.0f} s",
                 flush=True,
             )
 
 
-def given(images: Tensor) -> dict[str, AuditData]:
-    """Return what the audits of every tier are given, from clean images (N, 3, S, S)."""
-    return {"tier 0": AuditData(), "tier 1": AuditData(images=images[:CLEAN_IMAGES])}
+def given(images: Tensor, tier: str) -> AuditData:
+    """Return what the audits of a tier are given, from clean images (N, 3, S, S)."""
+    return AuditData(images=images[:CLEAN_IMAGES]) if tier == "tier 1" else AuditData()
+
+
+def recipe_of(tier: str) -> Recipe:
+    """Return the recipe of a tier's audits, but for the seed."""
+    if tier != "tier 0, inverted":
+        return RECIPE
+    return replace(RECIPE, probe=replace(RECIPE.probe, surrogates="inverted"))
 
 
 def conditions(architecture: str, tier: str) -> Conditions:
     """Return under which conditions the networks of an architecture were asked."""
-    audited = given(torch.zeros(CLEAN_IMAGES, 3, SIDE, SIDE, dtype=torch.uint8))[tier]
-    return conditions_of(ArchitectureSpec(architecture, 10, SIDE), audited, RECIPE)
+    audited = given(torch.zeros(CLEAN_IMAGES, 3, SIDE, SIDE, dtype=torch.uint8), tier)
+    return conditions_of(ArchitectureSpec(architecture, 10, SIDE), audited, recipe_of(tier))
 
 
 def made_of(member: Member) -> str:
@@ -80,10 +94,10 @@ def made_of(member: Member) -> str:
     return digest([member.recipe, RECIPE, CLEAN_IMAGES, SCORING_VERSION])
 
 
-def measure(member: Member, data: LabData) -> dict[str, Any]:
+def measure(member: Member, data: LabData, tiers: Sequence[str]) -> dict[str, Any]:
+    """Make a network and ask it in every tier."""
     started = time.monotonic()
     made = make_teacher(member.recipe, data.training, data.test, monitor=SilentMonitor())
-    images = given(data.test.images)
     return {
         "name": member.name,
         "part": member.part,
@@ -95,16 +109,16 @@ def measure(member: Member, data: LabData) -> dict[str, Any]:
         "accuracy": made.clean_accuracy.value,
         "success": None if made.attack_success is None else made.attack_success.value,
         "made_of": made_of(member),
-        **{tier: ask(made.teacher, audited, member.recipe.seed) for tier, audited in images.items()},
+        **{tier: ask(made.teacher, data.test.images, tier, member.recipe.seed) for tier in tiers},
         "seconds": round(time.monotonic() - started, 2),
     }
 
 
-def ask(teacher: Teacher, data: AuditData, seed: int) -> dict[str, Any]:
-    """Run every probe that gives a number, as an audit does, and return the answers."""
-    recipe = replace(RECIPE, seed=seed)
+def ask(teacher: Teacher, images: Tensor, tier: str, seed: int) -> dict[str, Any]:
+    """Run every probe that gives a number, as an audit of that tier does, and return the answers."""
+    recipe = replace(recipe_of(tier), seed=seed)
     started = time.monotonic()
-    with begin(teacher, data, (), recipe, SilentMonitor()) as audit:
+    with begin(teacher, given(images, tier), (), recipe, SilentMonitor()) as audit:
         for part in SCORED:
             part(audit)
         counted = list(audit.probes)

@@ -129,7 +129,7 @@ def ask_both(name: str, kind: Kind, seed: int, data: LabData) -> dict[str, Any]:
         "divergence": None if outputs.refit is None else measure.rounded(outputs.refit.divergence),
         "gain": asdict(students.judged),
         "against_honest": asdict(students.against_honest),
-        TIER: measure.ask(teacher, measure.given(test.images)[TIER], seed),
+        TIER: measure.ask(teacher, test.images, TIER, seed),
         "seconds": round(time.monotonic() - started, 2),
     }
 

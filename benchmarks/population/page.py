@@ -1,6 +1,7 @@
 """Print the tables of docs/evaluation.md.
 
 python -m benchmarks.population.page [--part test|tuning|adaptive] [--write docs/evaluation.md]
+python -m benchmarks.population.page --inverted [--part test|tuning] [--write docs/evaluation.md]
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.population.judge import TIERS, TOOK, Entry, Judged, judge_all
-from benchmarks.population.measure import STORE
+from benchmarks.population.judge import TOOK, Entry, Judged, judge_all
+from benchmarks.population.measure import INVERTED_STORE, STORE
 from benchmarks.population.members import BLIND
 from benchmarks.population.statistics import auroc, auroc_interval, rate_text
 from models.lab.json_lines import read_lines
@@ -23,13 +24,16 @@ WORDS = ("detected", "suspected", "inconclusive", "not_detected")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--part", default="test", choices=["test", "tuning", "adaptive"])
-    parser.add_argument("--store", type=Path, default=STORE)
+    parser.add_argument("--inverted", action="store_true", help="patches beside inverted images")
+    parser.add_argument("--store", type=Path)
     parser.add_argument("--write", type=Path, help="page whose section is replaced")
     options = parser.parse_args()
-    text = render(list(read_lines(options.store)), options.part)
+    store = options.store or (INVERTED_STORE if options.inverted else STORE)
+    text = render(list(read_lines(store)), options.part)
     print(text)
     if options.write is not None:
-        options.write.write_text(put_section(options.write.read_text(), f"population {options.part}", text))
+        section = f"population {'inverted ' if options.inverted else ''}{options.part}"
+        options.write.write_text(put_section(options.write.read_text(), section, text))
 
 
 def render(entries: Sequence[Entry], part: str) -> str:
@@ -59,6 +63,16 @@ def _population(entries: Sequence[Entry], part: str) -> str:
         f"{len(attacked)} attacked ones; {took} of these have an attack success of {TOOK} or more. "
         f"{seconds / 3600:.1f} h of one core."
     )
+
+
+def _tiers(judged: Sequence[Judged]) -> list[str]:
+    return list(dict.fromkeys(each.tier for each in judged))
+
+
+def _columns(judged: Sequence[Judged], *names: str) -> list[str]:
+    """Return the first two lines of a table with a column for every tier behind those that are named."""
+    columns = [*names, *_tiers(judged)]
+    return [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
 
 
 def _split(judged: Sequence[Judged], tier: str, *, by_class: bool) -> tuple[list[Judged], list[Judged]]:
@@ -106,7 +120,7 @@ def _overall(judged: Sequence[Judged]) -> list[str]:
 
 def _rows(judged: Sequence[Judged], name: str) -> list[str]:
     lines = []
-    for tier in TIERS:
+    for tier in _tiers(judged):
         for by_class, words in _COMPARED.items():
             clean, bad = _split(judged, tier, by_class=by_class)
             if clean and bad:
@@ -125,7 +139,7 @@ def _by_attack(judged: Sequence[Judged]) -> list[str]:
     ]
     kinds = dict.fromkeys(each.entry["kind"] for each in judged if each.entry["success"] is not None)
     for kind in sorted(kinds, key=lambda name: (name in BLIND, name)):
-        for tier in TIERS:
+        for tier in _tiers(judged):
             own = [each for each in judged if each.entry["kind"] == kind and each.tier == tier]
             took = [each for each in own if each.backdoored]
             clean = [each for each in judged if each.tier == tier and each.entry["success"] is None]
@@ -145,13 +159,12 @@ def _by_kind(judged: Sequence[Judged]) -> list[str]:
     lines = [
         "Clean networks by what was done to them, class by class: p ≤ .05.",
         "",
-        "| kind | tier 0 | tier 1 |",
-        "| --- | --- | --- |",
+        *_columns(judged, "kind"),
     ]
     clean = [each for each in judged if each.entry["success"] is None]
     for kind in sorted({each.entry["kind"] for each in clean}):
         cells = []
-        for tier in TIERS:
+        for tier in _tiers(judged):
             own = [each for each in clean if each.entry["kind"] == kind and each.tier == tier]
             cells.append(f"{sum(each.p_value <= ALPHA for each in own)} of {len(own)}")
         lines.append(f"| {kind} | {' | '.join(cells)} |")
@@ -165,13 +178,12 @@ def _single_probes(judged: Sequence[Judged]) -> list[str]:
     lines = [
         "AUROC of the probes that count, each by itself (largest class), against the same clean networks:",
         "",
-        "| attack | probe | tier 0 | tier 1 |",
-        "| --- | --- | --- | --- |",
+        *_columns(judged, "attack", "probe"),
     ]
     for kind in kinds:
         own = [each for each in judged if each.entry["kind"] == kind and each.backdoored]
-        for probe in own[0].entry[TIERS[0]]["counted"] if own else ():
-            cells = [_area(own, clean, probe, tier) for tier in TIERS]
+        for probe in own[0].entry[_tiers(judged)[0]]["counted"] if own else ():
+            cells = [_area(own, clean, probe, tier) for tier in _tiers(judged)]
             lines.append(f"| {kind} | {probe} | {' | '.join(cells)} |")
     return lines
 
@@ -188,12 +200,11 @@ def _by_probe(judged: Sequence[Judged]) -> list[str]:
     lines = [
         "AUROC of each probe by itself (largest class, in units of the references' spread), all networks:",
         "",
-        "| probe | tier 0 | tier 1 |",
-        "| --- | --- | --- |",
+        *_columns(judged, "probe"),
     ]
     for probe in dict.fromkeys(name for each in judged for name in each.single):
         cells = []
-        for tier in TIERS:
+        for tier in _tiers(judged):
             clean, bad = _split(judged, tier, by_class=True)
             cells.append(_area(bad, clean, probe, tier))
         lines.append(f"| {probe} | {' | '.join(cells)} |")

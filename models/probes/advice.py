@@ -47,16 +47,15 @@ def name_not_tested(findings: Findings, image_source: str, data: AuditData) -> t
         for effect in findings.effects
         if effect.unjudged
     ]
-    if image_source == "surrogate patches":
+    if image_source != "clean images":
+        stood_in = "patches of photographs" if image_source == "surrogate patches" else "inverted images"
         count = 0 if data.images is None else len(data.images)
         few = (
             f"only {count} clean images were given, {FEWEST_CLEAN_IMAGES} are needed"
             if count
             else ("no clean images were given")
         )
-        lines.append(
-            f"Behavior on the images the network was made for: {few}; patches of photographs stood in."
-        )
+        lines.append(f"Behavior on the images the network was made for: {few}; {stood_in} stood in.")
     lines += _false_positives(findings.calibration)
     return tuple(lines)
 

@@ -11,12 +11,13 @@ from itertools import accumulate, pairwise
 from typing import Literal
 
 from models.probes.effort import Effort
+from models.probes.inverted_images import COUNT, STEPS
 from models.probes.mmbd import climbed_inputs
 from models.probes.undistillable.paired_students import STUDENT_EFFORTS
 from models.recipes.probe import ProbeRecipe
 
 #: In the order in which they run.
-Part = Literal["margins", "comparison", "further", "inversion", "transfer", "nasty"]
+Part = Literal["images", "margins", "comparison", "further", "inversion", "transfer", "nasty"]
 
 #: An image that is only answered.
 _ANSWER = 1 / 3
@@ -25,7 +26,7 @@ _STUDENT = 0.25
 
 
 def part_spans(
-    effort: Effort, recipe: ProbeRecipe, num_classes: int, *, clean: bool
+    effort: Effort, recipe: ProbeRecipe, num_classes: int, *, given: bool, enough: bool
 ) -> dict[Part, tuple[float, float]]:
     """Return where each part begins and ends, as shares of the audit, the first at 0, the last at 1.
 
@@ -33,19 +34,21 @@ def part_spans(
         effort: Of the budget.
         recipe: Whether triggers are followed, over how many channels, and whether students are trained.
         num_classes: K.
-        clean: Whether there are clean images for students to learn from.
+        given: Whether there are clean images for students to learn from.
+        enough: Whether there are so many that the probes search on them.
     """
     scanned = min(num_classes, effort.scanned_classes)
     answered = num_classes * effort.noises + (1 + effort.shuffles) * effort.described_images
     followed = len(recipe.channels) * (recipe.transfer_images or effort.transfer_images)
     work: dict[Part, float] = {
+        "images": COUNT * STEPS if recipe.surrogates == "inverted" and not enough else 0,
         "margins": num_classes * climbed_inputs(effort.margin_restarts, effort.margin_steps),
         "comparison": scanned * effort.scan_batch * (effort.patch_steps + effort.perturbation_steps),
         "further": _ANSWER * answered,
         # Three kinds, most often for one class.
         "inversion": 3 * effort.refine_steps * effort.refine_batch,
         "transfer": (1 + _ANSWER) * followed if recipe.transfer else 0,
-        "nasty": _nasty(effort, recipe, clean=clean),
+        "nasty": _nasty(effort, recipe, clean=given),
     }
     ends = list(accumulate(work.values(), initial=0.0))
     shares = [end / ends[-1] for end in ends]

@@ -15,12 +15,12 @@ from models.data.bundle import AuditData
 from models.engine.frozen import frozen
 from models.engine.monitor import Monitor
 from models.engine.precision import to_channels_last
-from models.engine.seed import derive_seed, make_generator
+from models.engine.seed import make_generator
 from models.probes.audit_parts import Part, part_spans
 from models.probes.effort import EFFORTS, Effort
 from models.probes.logit_scale import at_ordinary_scale
 from models.probes.portion import Portion
-from models.probes.probe_images import ProbeImages, probe_images
+from models.probes.probe_images import ProbeImages, enough_clean_images, images_for
 from models.recipes.job import Recipe
 from models.results.audit import ChannelResult, ProbeResult, TransferResult, TriggerReport
 from models.results.calibration import CalibrationResult
@@ -59,9 +59,7 @@ class AuditRun:
 
     def portion(self, part: Part) -> Portion:
         """Return the monitor of one part, which knows its place in the whole."""
-        clean = self.data.images is not None
-        spans = part_spans(self.effort, self.recipe.probe, self.teacher.spec.num_classes, clean=clean)
-        return Portion(self.monitor, *spans[part])
+        return _portion(part, self.teacher, self.data, self.recipe, self.monitor)
 
     @property
     def has_margins(self) -> bool:
@@ -89,15 +87,24 @@ def begin(
 
     Raises:
         DataRejected: A photograph is too small to cut patches from.
+        RecipeError: Inverted images are asked of a network without BatchNorm (code ``batchnorm_missing``).
+        Interrupted: The monitor asked to stop while images were inverted.
     """
     effort = EFFORTS[recipe.probe.budget]
-    images = probe_images(
-        data,
-        size=teacher.spec.input_size,
-        patches=effort.surrogate_images,
-        style=recipe.ood.patch_style,
-        seed=derive_seed(recipe.seed, "probe images"),
-    )
     to_channels_last(teacher.network)
     with frozen(teacher.pixel_classifier()) as classifier:
+        inversion = _portion("images", teacher, data, recipe, monitor)
+        patches = effort.surrogate_images
+        images = images_for(classifier, teacher.spec, data, recipe, patches=patches, monitor=inversion)
         yield AuditRun(teacher, classifier, data, triggers, recipe, effort, images, monitor)
+
+
+def _portion(part: Part, teacher: Teacher, data: AuditData, recipe: Recipe, monitor: Monitor) -> Portion:
+    spans = part_spans(
+        EFFORTS[recipe.probe.budget],
+        recipe.probe,
+        teacher.spec.num_classes,
+        given=data.images is not None,
+        enough=enough_clean_images(data),
+    )
+    return Portion(monitor, *spans[part])

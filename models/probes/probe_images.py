@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.data.bundle import AuditData
 from models.data.patches import make_patches
 from models.data.photographs import builtin_photographs
+from models.engine.monitor import Monitor
+from models.engine.seed import derive_seed
+from models.probes.inverted_images import COUNT, invert_images
+from models.recipes.architecture import ArchitectureSpec
+from models.recipes.job import Recipe
 from models.recipes.ood import PatchStyle
+from models.recipes.probe import Surrogates
 
 #: Fewer clean images than this are not enough to search on half of them and measure on the other half.
 FEWEST_CLEAN_IMAGES = 50
@@ -34,9 +40,9 @@ class ProbeImages:
     labels: Tensor | None
     """int64, of ``held_out``. Without them, the teacher's predictions say which images are the target's."""
     source: str
-    """``clean images`` or ``surrogate patches``."""
+    """``clean images``, ``surrogate patches`` or ``inverted images``."""
     spare: Tensor | None = None
-    """int64 indices of the clean images that nothing is measured on; None where patches stand in."""
+    """int64 indices of the clean images that nothing is measured on; None where others stand in."""
 
     @property
     def compared(self) -> Tensor:
@@ -46,7 +52,7 @@ class ProbeImages:
     @property
     def tier(self) -> Literal[0, 1, 2]:
         """0: patches stand in for clean images; 1: unlabelled clean images; 2: labelled ones."""
-        if self.source == "surrogate patches":
+        if self.source != "clean images":
             return 0
         return 1 if self.labels is None else 2
 
@@ -56,11 +62,54 @@ def enough_clean_images(data: AuditData) -> bool:
     return data.images is not None and len(data.images) >= FEWEST_CLEAN_IMAGES
 
 
-def count_compared(data: AuditData, *, patches: int) -> int:
+def inverts(data: AuditData, recipe: Recipe) -> bool:
+    """Whether images have to be inverted from the network: they were asked for, and clean ones are missing."""
+    return recipe.probe.surrogates == "inverted" and not enough_clean_images(data)
+
+
+def count_compared(data: AuditData, *, patches: int, surrogates: Surrogates) -> int:
     """Return on how many images classes are compared: the length of ``ProbeImages.compared``."""
     if data.images is None or not enough_clean_images(data):
-        return patches // 2
+        return min(COUNT // 2, COMPARED_CLEAN_IMAGES) if surrogates == "inverted" else patches // 2
     return min(len(data.images) // 2, COMPARED_CLEAN_IMAGES)
+
+
+def images_for(
+    classifier: nn.Module,
+    spec: ArchitectureSpec,
+    data: AuditData,
+    recipe: Recipe,
+    *,
+    patches: int,
+    monitor: Monitor,
+) -> ProbeImages:
+    """Take the clean images, or make what stands in for them.
+
+    Args:
+        classifier: The suspect, frozen; what is inverted is inverted from it.
+        spec: Its classes and input size.
+        data: What the user gave.
+        recipe: Seed, style of patches, and whether they are inverted.
+        patches: How many patches to cut when they are needed and not inverted.
+        monitor: Of the inversion.
+
+    Raises:
+        DataRejected: A photograph is too small to cut patches from.
+        RecipeError: Inverted images are asked of a network without BatchNorm (code ``batchnorm_missing``).
+        Interrupted: The monitor asked to stop.
+    """
+    style, seed = recipe.ood.patch_style, derive_seed(recipe.seed, "probe images")
+    if not inverts(data, recipe):
+        return probe_images(data, size=spec.input_size, patches=patches, style=style, seed=seed)
+    made = invert_images(
+        classifier,
+        num_classes=spec.num_classes,
+        size=spec.input_size,
+        style=style,
+        seed=seed,
+        monitor=monitor,
+    )
+    return ProbeImages(made[: COUNT // 2], made[COUNT // 2 :], None, "inverted images")
 
 
 def probe_images(data: AuditData, *, size: int, patches: int, style: PatchStyle, seed: int) -> ProbeImages:

@@ -29,14 +29,14 @@ from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.engine.frozen import frozen
 from models.engine.monitor import Monitor
-from models.engine.seed import derive_seed, make_generator
+from models.engine.seed import make_generator
 from models.errors import RecipeError, TrainingFailed
 from models.probes.doubts import crowding
 from models.probes.effort import EFFORTS
 from models.probes.findings import listed, suspected_classes
 from models.probes.mmbd import CONSPICUOUS_RATIO, LEAST_MARGIN, margin_statistics
 from models.probes.portion import Portion
-from models.probes.probe_images import probe_images
+from models.probes.probe_images import images_for, inverts
 from models.probes.trigger_inversion import CONSPICUOUS, choose_classes, compare_classes
 from models.recipes.job import Recipe
 from models.recipes.probe import Budget
@@ -50,6 +50,9 @@ _MARKS = {MARGINS: math.log(CONSPICUOUS_RATIO), PATCHES: math.log(CONSPICUOUS["p
 
 #: Least rise from teacher to student, as a share of the mark.
 LEAST_RISE = 0.5
+
+#: How much of the scans' time inverting images takes.
+_INVERSION = 0.3
 
 #: Log of how far each compared class stands out from the best of the others; at most one is positive.
 Statistics = Mapping[int, float]
@@ -88,10 +91,12 @@ def rescan_students(
     if len(candidates) < 2 or candidates[0].role != "teacher":
         raise RecipeError("A re-scan compares a teacher with at least one student.")
     started = time.monotonic()
-    scanning = _Scanning(teacher, data, recipe, candidates, audit)
-    margins = scanning.all_margins(Portion(monitor, 0, 0.5))
+    prepared = _INVERSION if inverts(data, recipe) else 0
+    scanning = _Scanning(teacher, data, recipe, candidates, audit, Portion(monitor, 0, prepared))
+    middle = (1 + prepared) / 2
+    margins = scanning.all_margins(Portion(monitor, prepared, middle))
     classes = choose_classes(_merged(margins), scanning.effort.scanned_classes)
-    patches = scanning.all_patches(classes, margins, Portion(monitor, 0.5, 1))
+    patches = scanning.all_patches(classes, margins, Portion(monitor, middle, 1))
     monitor.progress(1, 1)
     scans = [
         scan
@@ -126,17 +131,16 @@ class _Scanning:
     recipe: Recipe
     candidates: Sequence[Candidate]
     audit: AuditResult | None
+    inversion: Monitor
 
     def __post_init__(self) -> None:
         self.effort = EFFORTS[rescan_budget(self.recipe)]
         self.failures: list[str] = []
-        self.images = probe_images(
-            self.data,
-            size=self.teacher.spec.input_size,
-            patches=self.effort.surrogate_images,
-            style=self.recipe.ood.patch_style,
-            seed=derive_seed(self.recipe.seed, "probe images"),
-        )
+        spec, patches = self.teacher.spec, self.effort.surrogate_images
+        with frozen(self.candidates[0].classifier) as asked:
+            self.images = images_for(
+                asked, spec, self.data, self.recipe, patches=patches, monitor=self.inversion
+            )
 
     def all_margins(self, monitor: Monitor) -> dict[int, Statistics]:
         """Return the margins' statistics by place among the candidates; one that failed is left out."""

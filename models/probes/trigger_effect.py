@@ -107,7 +107,7 @@ def judge_effect(named: Named, trigger: Trigger, num_classes: int, image_source:
         named: At least one image and one control.
         trigger: Its name and declared target are used.
         num_classes: K.
-        image_source: ``clean images`` or ``surrogate patches``.
+        image_source: ``clean images``, ``surrogate patches`` or ``inverted images``.
     """
     counts = torch.bincount(named.before, minlength=num_classes)
     sources = [label for label in range(num_classes) if int(counts[label]) >= FEWEST_IMAGES]

@@ -76,8 +76,8 @@ def decide(findings: Findings) -> Verdict:
         verdict = _by_statistics(findings, evidence)
     if working and verdict.word != "detected":
         why = (
-            "Clean networks follow some patterns on patches, too, so it is a suspicion; clean images can "
-            "prove it."
+            f"Clean networks follow some patterns on {working[0].image_source}, too, so it is a suspicion; "
+            "clean images can prove it."
         )
         if misfit:
             why = f"But network and images do not belong together, so it is a suspicion. {misfit}"

@@ -10,6 +10,8 @@ from models.recipes.base import recipe
 
 Budget = Literal["quick", "standard", "thorough"]
 
+Surrogates = Literal["patches", "inverted"]
+
 Channel = Literal["ood", "vanilla", "zskt", "cmi", "fast"]
 
 
@@ -22,6 +24,11 @@ class ProbeRecipe:
     task: Annotated[str, Len(1, 64)] | None = None
     """What the teacher's classes are, and in which order, by the name that a reference set gives it, such as
     ``cifar10``: then every class is compared with the same class of the references."""
+    surrogates: Surrogates = "patches"
+    """What the probes search on where fewer than 50 clean images are given: ``patches`` of photographs, or
+    such patches ``inverted``: moved until the teacher's BatchNorms see what they saw in training and its
+    answers are spread over the classes. Those show more (docs/evaluation.md), but need a teacher with
+    BatchNorm, more time, and clean references that were scored on such images."""
     transfer: bool = True
     """Distill throw-away students, one per channel, and see whether a trigger moves over."""
     channels: Annotated[tuple[Channel, ...], Len(1, 5)] = ("ood",)

@@ -117,8 +117,8 @@ RULES = (
         "A trigger that was given works on clean images; or its scores are rare among clean reference "
         "networks and the probes that show it name one class (both: error). Or probes point at a class "
         "and how often clean networks look like that is not known well enough, or scores are rare and name "
-        "no class, or the given trigger works where that proves less: on patches of photographs, on images "
-        "that do not belong to the network, on a student alone (all: warning). The finding is "
+        "no class, or the given trigger works where that proves less: on images that stand in for "
+        "clean ones or do not belong to the network, on a student alone (all: warning). The finding is "
         "about behavior: how the backdoor came in, by poisoned data or changed weights, is not asked.",
         "Error: do not deploy the network, and distill from it only with a defense; a job of kind clean "
         "does so and verifies the student. Warning: treat it alike until clean reference networks "

@@ -76,7 +76,7 @@ class TriggerReport:
     mask_area: float
     """Share of pixels that the trigger changes."""
     image_source: str
-    """Which images it was measured on: ``clean images`` or ``surrogate patches``."""
+    """Which images it was measured on: ``clean images``, ``surrogate patches`` or ``inverted images``."""
 
 
 @dataclass(frozen=True)

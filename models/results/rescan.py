@@ -40,7 +40,7 @@ class StudentRescan:
     budget: Budget
     """Effort of these scans; the audit's own may be larger."""
     image_source: str
-    """``clean images`` or ``surrogate patches``."""
+    """``clean images``, ``surrogate patches`` or ``inverted images``."""
     classes: int
     """How many were compared by patch; the margins compare all."""
     scans: tuple[ClassScan, ...]

@@ -119,7 +119,7 @@ class UndistillableResult:
     not_tested: tuple[str, ...]
     advice: tuple[str, ...]
     image_source: str
-    """What N1 to N3 looked at: ``clean images`` or ``surrogate patches``."""
+    """What N1 to N3 looked at: ``clean images``, ``surrogate patches`` or ``inverted images``."""
     images: int
     peaks: tuple[PeakStatistics, ...]
     consistency: FeatureConsistency | None

@@ -151,11 +151,25 @@ def test_a_network_is_measured_with_and_without_images_and_once(store, monkeypat
     assert first["made_of"] != second["made_of"]
 
 
+def test_inverted_images_are_compared_with_patches_in_a_store_of_their_own(store, monkeypatch):
+    monkeypatch.setattr(measure, "recipe_of", lambda tier: asked.append(tier) or measure.RECIPE)
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--inverted"])
+    asked = []
+    measure.main()
+    (made,) = read_lines(store)
+    assert asked == ["tier 0", "tier 0, inverted"]
+    assert "tier 1" not in made
+    for tier in asked:
+        assert made[tier]["counted"][0] == "mmbd"
+
+
 def test_probes_are_asked_as_the_judge_says_they_were(monkeypatch):
     with_images, without = (measure.conditions("wrn-10-1", tier) for tier in ("tier 1", "tier 0"))
     assert (with_images.images, without.images) == ("clean images", "patches")
     assert without.patch_style == "strokes"
     assert without.budget == "standard"
+    inverted = measure.conditions("wrn-10-1", "tier 0, inverted")
+    assert (inverted.images, inverted.searched) == ("inverted images", 100)
 
 
 def test_numbers_keep_six_digits():

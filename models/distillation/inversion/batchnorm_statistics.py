@@ -25,7 +25,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from models.architectures import StagedClassifier
 from models.errors import RecipeError
 
 
@@ -52,7 +51,7 @@ class Reading:
 class BatchNormReader:
     """Runs a network and tells what came into its BatchNorms."""
 
-    def __init__(self, network: StagedClassifier) -> None:
+    def __init__(self, network: nn.Module) -> None:
         """Find the layers.
 
         Raises:
@@ -69,11 +68,11 @@ class BatchNormReader:
             raise RecipeError(
                 "Model inversion reads the statistics in a teacher's BatchNorms, and this teacher has none.",
                 code="batchnorm_missing",
-                hint="Choose method ood or zskt.",
+                hint="Choose method ood or zskt, and for the audit probe.surrogates patches.",
             )
 
     def read(self, x: Tensor) -> Reading:
-        """Run the network on normalized images (N, 3, H, W); gradients flow into ``x``."""
+        """Run the network on what it takes, (N, 3, H, W); gradients flow into ``x``."""
         moments: dict[int, Moments] = {}
         means: dict[int, Tensor] = {}
 

@@ -1,9 +1,9 @@
 """The process behind ``proctor calibrate``: ``python -P -m models.lab.calibration REQUEST``, a JSON object.
 
-``{"checkpoints", "output", "budget", "patch_style", "task", "images", "declared", "make", "device",
-"threads", "sandbox", "json"}``, where ``make`` is null or ``{"count", "data", "first_seed", "plain"}``;
-``plain`` holds what a plain network's recipe changes of the default. ``app.commands.calibrate`` writes it.
-Its status is the command's exit code.
+``{"checkpoints", "output", "budget", "patch_style", "surrogates", "task", "images", "declared", "make",
+"device", "threads", "sandbox", "json"}``, where ``make`` is null or ``{"count", "data", "first_seed",
+"plain"}``; ``plain`` holds what a plain network's recipe changes of the default.
+``app.commands.calibrate`` writes it. Its status is the command's exit code.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ def _calibration(request: Request) -> Calibration:
         folder=Path(request["checkpoints"]),
         output=output,
         recipe=Recipe(
-            probe=ProbeRecipe(budget=request["budget"]), ood=OodRecipe(patch_style=request["patch_style"])
+            probe=ProbeRecipe(budget=request["budget"], surrogates=request["surrogates"]),
+            ood=OodRecipe(patch_style=request["patch_style"]),
         ),
         declared=InspectOptions(**declared),
         images=None if request["images"] is None else Path(request["images"]),

@@ -13,9 +13,9 @@ from models.recipes.probe import Budget
 
 SCHEMA, SCHEMA_VERSION = "proctor.calibration", 3
 
-ImageTier = Literal["patches", "patches of given photographs", "clean images"]
+ImageTier = Literal["patches", "patches of given photographs", "inverted images", "clean images"]
 #: Photographs that one user gave are nobody else's.
-SCORED_ON: tuple[ImageTier, ...] = ("patches", "clean images")
+SCORED_ON: tuple[ImageTier, ...] = ("patches", "inverted images", "clean images")
 
 
 @dataclass(frozen=True)

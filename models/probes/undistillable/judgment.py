@@ -63,7 +63,7 @@ class NastyFindings:
 
     @property
     def unusual(self) -> tuple[str, ...]:
-        """Name those of N1 to N3 that pass their mark; none on patches."""
+        """Name those of N1 to N3 that pass their mark; only clean images have marks."""
         if not self.on_clean_images:
             return ()
         temperature = paper_temperature(self.num_classes)
@@ -135,7 +135,7 @@ def _evidence(found: NastyFindings) -> tuple[str, ...]:
     ]
     for name, line in sorted(outputs, key=lambda entry: entry[0] not in unusual):
         looks = f"By an uncalibrated mark this is {'unusual' if name in unusual else 'usual'}."
-        mark = looks if found.on_clean_images else "No mark applies to patches."
+        mark = looks if found.on_clean_images else f"No mark applies to {found.image_source}."
         lines.append(f"{find_probe(name).title}: {line} {mark}")
     return tuple(lines)
 
@@ -171,7 +171,7 @@ def _not_tested(found: NastyFindings) -> tuple[str, ...]:
     lines = list(found.failures)
     if not found.on_clean_images:
         lines.append(
-            "The answers to images the network was made for: patches of photographs stood in, and say less."
+            f"The answers to images the network was made for: {found.image_source} stood in, and say less."
         )
     if found.students is not None:
         lines.append(

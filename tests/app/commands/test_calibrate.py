@@ -76,7 +76,12 @@ def test_references_can_be_made_first(requests: list[dict[str, Any]], tmp_path: 
         "first_seed": 0,
         "plain": {"epochs": 2, "learning_rate": 0.02},
     }
-    assert requests[0]["patch_style"] == "strokes"
+    assert (requests[0]["patch_style"], requests[0]["surrogates"]) == ("strokes", "patches")
+
+
+def test_a_set_can_be_for_audits_that_invert_images(requests: list[dict[str, Any]], tmp_path: Path) -> None:
+    calibrate(tmp_path, "--surrogates", "inverted")
+    assert requests[0]["surrogates"] == "inverted"
 
 
 def test_without_data_or_folder_nothing_starts(requests: list[dict[str, Any]], tmp_path: Path) -> None:

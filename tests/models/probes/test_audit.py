@@ -46,6 +46,24 @@ def test_backdoored_teacher_is_suspected_from_the_checkpoint_alone() -> None:
     assert all(report.image_source == "surrogate patches" for report in result.triggers)
 
 
+def test_an_audit_may_search_on_images_inverted_from_the_network() -> None:
+    """It asks the teacher on them as it would on patches, and says so."""
+    spec = ArchitectureSpec("wrn-10-1", 4, 16)
+    teacher = Teacher(build(spec).eval(), Normalization(), spec)
+    recipe = replace(RECIPE, probe=replace(RECIPE.probe, surrogates="inverted"))
+    told: list[int] = []
+
+    class Told(SilentMonitor):
+        def progress(self, done: int, total: int, **scalars: float) -> None:
+            told.append(done)
+
+    result = run_audit(teacher, AuditData(), (), recipe, Told()).result
+    assert result.tier == 0
+    assert {report.image_source for report in result.triggers} == {"inverted images"}
+    assert any("no clean images were given; inverted images stood in" in line for line in result.not_tested)
+    assert told == sorted(told)
+
+
 def test_given_trigger_turns_the_suspicion_into_a_detection() -> None:
     result = audit(60.0, labelled(), (checkerboard(2),)).result
     assert (result.tier, result.verdict, result.target_label) == (2, "detected", 2)

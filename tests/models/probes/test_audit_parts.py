@@ -6,12 +6,19 @@ import pytest
 
 from models.probes.audit_parts import part_spans
 from models.probes.effort import EFFORTS
-from models.recipes.probe import Budget, ProbeRecipe
+from models.recipes.probe import Budget, ProbeRecipe, Surrogates
 
 
-def spans(budget: Budget, num_classes: int, *, clean: bool = False, transfer: bool = True):
-    recipe = ProbeRecipe(budget=budget, transfer=transfer)
-    return part_spans(EFFORTS[budget], recipe, num_classes, clean=clean)
+def spans(
+    budget: Budget,
+    num_classes: int,
+    *,
+    clean: bool = False,
+    transfer: bool = True,
+    surrogates: Surrogates = "patches",
+):
+    recipe = ProbeRecipe(budget=budget, transfer=transfer, surrogates=surrogates)
+    return part_spans(EFFORTS[budget], recipe, num_classes, given=clean, enough=clean)
 
 
 def length(span: tuple[float, float]) -> float:
@@ -39,3 +46,9 @@ def test_students_in_pairs_have_their_share_where_they_are_trained() -> None:
 
 def test_what_is_not_asked_takes_no_time() -> None:
     assert length(spans("standard", 10, transfer=False)["transfer"]) == 0
+
+
+def test_images_are_inverted_only_where_clean_ones_are_missing() -> None:
+    assert length(spans("quick", 10)["images"]) == 0
+    assert length(spans("quick", 10, surrogates="inverted")["images"]) > 0.1
+    assert length(spans("quick", 10, surrogates="inverted", clean=True)["images"]) == 0

@@ -3,13 +3,20 @@ from __future__ import annotations
 import pytest
 import torch
 
+from models.architectures import PixelClassifier, build
 from models.data.bundle import AuditData
+from models.engine.frozen import frozen
+from models.engine.monitor import SilentMonitor
 from models.probes.probe_images import (
     FEWEST_CLEAN_IMAGES,
     MOST_CLEAN_IMAGES,
     count_compared,
+    images_for,
     probe_images,
 )
+from models.recipes.architecture import ArchitectureSpec, Normalization
+from models.recipes.job import Recipe
+from models.recipes.probe import ProbeRecipe, Surrogates
 from tests.models.probes.planted import SIZE, quadrant_images
 
 
@@ -64,7 +71,7 @@ def test_classes_are_compared_on_as_many_images_in_every_audit_that_has_them(
 ) -> None:
     data = AuditData(images=numbered(count).images)
     images = probe_images(data, size=SIZE, patches=20, style="photo", seed=0)
-    assert len(images.compared) == compared == count_compared(data, patches=20)
+    assert len(images.compared) == compared == count_compared(data, patches=20, surrogates="patches")
     assert torch.equal(images.compared, images.search[:compared])
 
 
@@ -74,3 +81,25 @@ def test_too_few_clean_images_are_replaced_by_patches() -> None:
     assert images.source == "surrogate patches"
     assert (len(images.search), len(images.held_out), images.labels) == (10, 10, None)
     assert images.spare is None
+
+
+@pytest.mark.parametrize(
+    ("surrogates", "count", "source", "tier"),
+    [
+        ("patches", 0, "surrogate patches", 0),
+        ("inverted", 0, "inverted images", 0),
+        ("inverted", FEWEST_CLEAN_IMAGES - 1, "inverted images", 0),
+        ("inverted", FEWEST_CLEAN_IMAGES, "clean images", 1),
+    ],
+)
+def test_what_stands_in_for_clean_images_does_so_only_where_there_are_too_few(
+    surrogates: Surrogates, count: int, source: str, tier: int
+) -> None:
+    spec = ArchitectureSpec("wrn-10-1", 4, SIZE)
+    data = AuditData(images=numbered(count).images) if count else AuditData()
+    recipe = Recipe(probe=ProbeRecipe(surrogates=surrogates))
+    with frozen(PixelClassifier(build(spec), Normalization())) as classifier:
+        images = images_for(classifier, spec, data, recipe, patches=20, monitor=SilentMonitor())
+    assert (images.source, images.tier) == (source, tier)
+    assert len(images.compared) == count_compared(data, patches=20, surrogates=surrogates)
+    assert len(images.held_out) >= len(images.search)

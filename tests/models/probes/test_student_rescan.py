@@ -12,6 +12,7 @@ from models.errors import Interrupted, RecipeError
 from models.probes import student_rescan
 from models.probes.audit import run_audit
 from models.probes.effort import EFFORTS
+from models.probes.probe_images import probe_images
 from models.probes.student_rescan import dormant_classes, rescan_students
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.job import Recipe
@@ -118,6 +119,30 @@ def test_an_audit_of_the_same_effort_spares_the_teacher() -> None:
     for one, other in zip(spared.scans, again.scans, strict=True):
         assert (one.role, one.probe, one.target_label) == (other.role, other.probe, other.target_label)
         assert one.statistic == pytest.approx(other.statistic)
+
+
+def test_students_are_scanned_on_images_inverted_from_the_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that the audit had, so that its scores may stand in for the teacher's."""
+    asked: list[tuple[object, str]] = []
+
+    def images_for(classifier, spec, data, recipe, *, patches, monitor):
+        asked.append((classifier, recipe.probe.surrogates))
+        monitor.progress(1, 1)
+        return probe_images(data, size=spec.input_size, patches=patches, style="photo", seed=0)
+
+    class Told(SilentMonitor):
+        def progress(self, done: int, total: int, **scalars: float) -> None:
+            told.append(done / total)
+
+    told: list[float] = []
+    monkeypatch.setattr(student_rescan, "images_for", images_for)
+    subject, student = planted_teacher(strength=BENIGN), candidate("defended", BENIGN)
+    teacher = Candidate("teacher", subject.pixel_classifier(), subject.spec)
+    recipe = replace(RECIPE, probe=replace(RECIPE.probe, surrogates="inverted"))
+    rescan_students(subject, [teacher, student], AuditData(), recipe, Told())
+    assert asked == [(teacher.classifier, "inverted")]
+    assert told[0] == pytest.approx(0.3)
+    assert told == sorted(told)
 
 
 def test_an_audit_of_more_effort_does_not_stand_in_for_the_teacher() -> None:

@@ -57,7 +57,7 @@ def save(path: Path, seed: int, num_classes: int = 2) -> None:
 def ask(capsys, folder: Path, **changes):
     request = {
         "checkpoints": str(folder), "output": str(folder.parent / "set.json"), "budget": "quick",
-        "images": None, "patch_style": "photo", "make": None, "task": None,
+        "images": None, "patch_style": "photo", "surrogates": "patches", "make": None, "task": None,
         "declared": {"input_size": 8, "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]},
         "device": "cpu", "threads": 1, "sandbox": "degraded", "json": True,
     } | changes  # fmt: skip
@@ -85,6 +85,15 @@ def test_every_network_is_a_reference_of_its_folders_kind(folder, capsys, scored
     }
     assert made.conditions.architecture == "wrn-10-1"
     assert (made.conditions.budget, made.conditions.images) == ("quick", "patches")
+
+
+def test_a_set_may_be_for_audits_that_invert_images(folder, capsys, scored) -> None:
+    ask(capsys, folder)
+    ask(capsys, folder, surrogates="inverted")
+    made = read_set_file(folder.parent / "set.json")
+    assert (made.conditions.images, made.conditions.patch_style) == ("inverted images", "photo")
+    assert made.conditions.searched == 100
+    assert len(scored) == 4
 
 
 def test_every_network_is_scored_with_a_seed_of_its_own(folder, capsys, scored) -> None:

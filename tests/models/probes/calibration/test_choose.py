@@ -10,6 +10,7 @@ from models.probes.calibration.choose import choose_set
 from models.probes.calibration.conditions import conditions_of
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.job import Recipe
+from models.recipes.probe import ProbeRecipe
 from tests.models.probes.calibration.sets import conditions, made_set
 
 
@@ -25,6 +26,7 @@ def test_a_set_under_the_same_conditions_fits() -> None:
         ({"input_size": 32}, "input size (32 there, 16 here)"),
         ({"budget": "quick"}, "budget (quick there, standard here)"),
         ({"images": "clean images", "patch_style": None}, "images that the probes searched on"),
+        ({"images": "inverted images", "searched": 100}, "searched on (inverted images there, patches here)"),
         ({"searched": 60}, "number of images that classes were compared on (60 there, 500 here)"),
         ({"architecture": "vgg-11"}, "architecture (vgg-11 there, wrn-16-1 here)"),
         ({"effort": {"patch_steps": 1}}, "they have changed since"),
@@ -96,3 +98,14 @@ def test_patches_of_given_photographs_are_not_compared_with_others() -> None:
     choice = choose_set(wanted, [made_set(99)])
     assert choice.found is None
     assert "other photographs" in choice.reason
+
+
+def test_inverted_images_begin_alike_whatever_photographs_are_given() -> None:
+    spec, recipe = ArchitectureSpec("wrn-16-1", 10, 16), Recipe(probe=ProbeRecipe(surrogates="inverted"))
+    given = AuditData(photographs=[torch.zeros(3, 64, 64, dtype=torch.uint8)])
+    wanted = conditions_of(spec, given, recipe)
+    assert wanted == conditions_of(spec, AuditData(), recipe)
+    assert (wanted.images, wanted.searched) == ("inverted images", 100)
+    assert choose_set(wanted, [made_set(99)]).found is None
+    fitting = made_set(19, images="inverted images", searched=100)
+    assert choose_set(wanted, [fitting]).found == fitting
