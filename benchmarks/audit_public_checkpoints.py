@@ -1,7 +1,7 @@
 """Audit public checkpoints that nobody here trained, and print what the probes say and what it costs.
 
     python benchmarks/audit_public_checkpoints.py [--budget quick|standard|thorough] [--no-transfer]
-        [--only NAME] [--seed N]
+        [--surrogates patches|inverted] [--only NAME] [--seed N]
 
 The data folder is PROCTOR_SHARED_DATA, or ``shared/data`` beside the repository; its README names sources
 and licenses. Checkpoints pass through the real intake, byte for byte as published. Nothing is tuned here:
@@ -58,14 +58,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--budget", default="standard", choices=["quick", "standard", "thorough"])
     parser.add_argument("--no-transfer", action="store_true")
+    parser.add_argument("--surrogates", default="patches", choices=["patches", "inverted"])
     parser.add_argument("--only", default="", help="part of a file name")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     folder = data_folder()
-    recipe = Recipe(
-        seed=options.seed, probe=ProbeRecipe(budget=options.budget, transfer=not options.no_transfer)
+    probe = ProbeRecipe(
+        budget=options.budget, transfer=not options.no_transfer, surrogates=options.surrogates
     )
-    print(f"budget {options.budget}, seed {options.seed}, {torch.get_num_threads()} threads, tier 0\n")
+    recipe = Recipe(seed=options.seed, probe=probe)
+    print(
+        f"budget {options.budget}, {options.surrogates}, seed {options.seed}, "
+        f"{torch.get_num_threads()} threads, tier 0\n"
+    )
     print(f"{'checkpoint':40} {'true':>4} {'named':>5} {'verdict':13} {'ratios':>16} {'hazard':>10} {'s':>5}")
     for public in CHECKPOINTS:
         if options.only in public.file:

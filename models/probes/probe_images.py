@@ -63,7 +63,7 @@ def enough_clean_images(data: AuditData) -> bool:
 
 
 def inverts(data: AuditData, recipe: Recipe) -> bool:
-    """Whether images have to be inverted from the network: they were asked for, and clean ones are missing."""
+    """Whether images are inverted from the network: that was asked for, and clean ones are missing."""
     return recipe.probe.surrogates == "inverted" and not enough_clean_images(data)
 
 
