@@ -47,6 +47,14 @@ def test_the_page_forbids_what_it_does_not_need():
     assert "default-src &#39;none&#39;" in sample_page() or "default-src 'none'" in sample_page()
 
 
+def test_what_is_folded_on_the_screen_is_printed_whole():
+    """A PDF of the page lacked the recipe; ``display`` alone does not open what is closed."""
+    page = render_html(document())
+    assert "<details>" in page
+    printed = page.split("@media print", 1)[1].split("\n", 1)[0]
+    assert "details::details-content { content-visibility:visible;" in printed
+
+
 def test_hostile_names_are_escaped():
     html = render_html(document('"><script>alert(1)</script>.pt'))
     assert "<script" not in html
