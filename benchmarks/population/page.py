@@ -105,7 +105,7 @@ def _overall(judged: Sequence[Judged]) -> list[str]:
         "Single-target attacks against clean networks. Each set of 19 references has a false-positive rate",
         f"of its own, within {band[0]:.3f} to {band[1]:.3f} with probability .9. The score under AUROC is",
         "comparable within one set only: rows of one architecture have one, `all` and the tables below pool",
-        "three as if their scales agreed. The other columns need no common scale.",
+        "those of several as if their scales agreed. The other columns need no common scale.",
         "",
         f"| networks | tier | compared | {_HEAD}",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

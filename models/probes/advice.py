@@ -95,6 +95,33 @@ def _first_of_all(verdict: BackdoorVerdict, hazard: Hazard, doubts: Doubts) -> l
     return lines
 
 
+def _about_images(
+    verdict: BackdoorVerdict, data: AuditData, probe: ProbeRecipe, *, compared: bool
+) -> list[str]:
+    """Say which images would help; ``compared`` is whether references decided."""
+    lines = []
+    if not enough_clean_images(data):
+        lines.append(
+            f"Give at least {FEWEST_CLEAN_IMAGES} clean images, better {_COMPARABLE}; "
+            "labels let accuracy be measured too."
+            + (f"{_LOSES} with such images ({_COMMAND} --images)." if compared else "")
+        )
+        if probe.surrogates == "patches" and verdict != "detected":
+            lines.append(
+                "If there are none, and the network has BatchNorm, set probe.surrogates to inverted: images "
+                "inverted from it show more backdoors than patches do."
+                + (f"{_LOSES} with such images ({_COMMAND} --surrogates inverted)." if compared else "")
+            )
+    elif data.labels is None:
+        lines.append("Give labels for the clean images: accuracy can then be measured.")
+    if data.images is not None and FEWEST_CLEAN_IMAGES <= len(data.images) < _COMPARABLE:
+        lines.append(
+            f"Give {_COMPARABLE} clean images or more: among fewer, smaller patches do, so scores cannot be "
+            "compared with those of most references."
+        )
+    return lines
+
+
 def give_advice(
     verdict: BackdoorVerdict, hazard: Hazard, data: AuditData, probe: ProbeRecipe, findings: Findings
 ) -> tuple[str, ...]:
@@ -109,19 +136,7 @@ def give_advice(
     """
     lines = _first_of_all(verdict, hazard, findings.doubts)
     compared = findings.calibration is not None and findings.calibration.decides
-    if not enough_clean_images(data):
-        lines.append(
-            f"Give at least {FEWEST_CLEAN_IMAGES} clean images, better {_COMPARABLE}; "
-            "labels let accuracy be measured too."
-            + (f"{_LOSES} with such images ({_COMMAND} --images)." if compared else "")
-        )
-    elif data.labels is None:
-        lines.append("Give labels for the clean images: accuracy can then be measured.")
-    if data.images is not None and FEWEST_CLEAN_IMAGES <= len(data.images) < _COMPARABLE:
-        lines.append(
-            f"Give {_COMPARABLE} clean images or more: among fewer, smaller patches do, so scores cannot be "
-            "compared with those of most references."
-        )
+    lines += _about_images(verdict, data, probe, compared=compared)
     if any(report.origin == "given" for report in findings.triggers):
         lines.append(
             "A given trigger proves something only if it was known beforehand: the success of one that was "
@@ -139,7 +154,7 @@ def give_advice(
         )
     if not compared and verdict != "detected":
         # Scores on patches of photographs that one user gave compare with no other network's.
-        patched = data.photographs and not enough_clean_images(data)
+        patched = data.photographs and probe.surrogates == "patches" and not enough_clean_images(data)
         lines.append(
             f"Have clean networks like this one scored ({_COMMAND}): beside {fewest_references()} of them or "
             f"more, `detected` is said of {ALPHA:.0%} of such networks by mistake, on average. That holds "

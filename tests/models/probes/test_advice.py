@@ -7,7 +7,7 @@ from models.data.bundle import AuditData
 from models.metrics import wilson
 from models.probes.advice import give_advice
 from models.probes.findings import Findings
-from models.recipes.probe import ProbeRecipe
+from models.recipes.probe import ProbeRecipe, Surrogates
 from models.results.audit import BackdoorVerdict, Hazard, TransferResult, TriggerReport
 from models.results.calibration import CalibrationResult
 
@@ -39,7 +39,11 @@ def test_no_references_are_promised_to_an_audit_on_given_photographs(images: int
 
 def test_what_would_lose_the_references_is_said() -> None:
     lines = give_advice("suspected", "low", AuditData(), ProbeRecipe(), findings(calibration=DECIDES))
-    images, budget = (line for line in lines if "The clean references of this audit do not fit" in line)
+    images, inverted, budget = (
+        line for line in lines if "The clean references of this audit do not fit" in line
+    )
+    assert inverted.startswith("If there are none, and the network has BatchNorm, set probe.surrogates")
+    assert inverted.endswith("have others scored with such images (proctor calibrate --surrogates inverted).")
     assert images.startswith("Give at least 50 clean images, better 200;")
     assert images.endswith("have others scored with such images (proctor calibrate --images).")
     assert budget.startswith("Run the audit again with budget thorough; it compares all classes")
@@ -51,6 +55,32 @@ def test_too_few_images_to_compare_scores_are_said(images: int, told: bool) -> N
     data = AuditData(images=torch.zeros(images, 3, 8, 8, dtype=torch.uint8))
     lines = give_advice("suspected", "low", data, ProbeRecipe(), findings())
     assert any(line.startswith("Give 200 clean images or more") for line in lines) is told
+
+
+@pytest.mark.parametrize(
+    ("verdict", "surrogates", "images", "told"),
+    [
+        ("not_detected", "patches", 0, True),
+        ("suspected", "patches", 49, True),
+        ("detected", "patches", 0, False),
+        ("not_detected", "inverted", 0, False),
+        ("not_detected", "patches", 50, False),
+    ],
+)
+def test_inverting_images_is_advised_where_it_could_show_more(
+    verdict: BackdoorVerdict, surrogates: Surrogates, images: int, told: bool
+) -> None:
+    pixels = torch.zeros(images, 3, 8, 8, dtype=torch.uint8)
+    data = AuditData(images=pixels) if images else AuditData()
+    lines = give_advice(verdict, "low", data, ProbeRecipe(surrogates=surrogates), findings())
+    assert any("set probe.surrogates to inverted" in line for line in lines) is told
+
+
+def test_photographs_are_no_hindrance_where_images_are_inverted() -> None:
+    """Those begin with the photographs that come with Proctor, so references for them can be scored."""
+    data = AuditData(photographs=[torch.zeros(3, 64, 64, dtype=torch.uint8)])
+    lines = give_advice("suspected", "low", data, ProbeRecipe(surrogates="inverted"), findings())
+    assert not any("patches of your photographs" in line for line in lines)
 
 
 @pytest.mark.parametrize("given", [False, True])
