@@ -51,14 +51,14 @@ class ProbeImages:
 
     @property
     def tier(self) -> Literal[0, 1, 2]:
-        """0: patches stand in for clean images; 1: unlabelled clean images; 2: labelled ones."""
+        """0: others stand in for clean images; 1: unlabelled clean images; 2: labelled ones."""
         if self.source != "clean images":
             return 0
         return 1 if self.labels is None else 2
 
 
 def enough_clean_images(data: AuditData) -> bool:
-    """Whether the probes search and measure on clean images; else on patches."""
+    """Whether the probes search and measure on clean images; else on what stands in for them."""
     return data.images is not None and len(data.images) >= FEWEST_CLEAN_IMAGES
 
 
