@@ -22,12 +22,14 @@ import torch
 from benchmarks.population import measure
 from benchmarks.population.judge import Entry, judge, reference_sets
 from benchmarks.population.statistics import rate_text
+from models.attacks.poison import poison_dirty_label
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.distillation.nasty.owner_images import ProtectionSplit
 from models.distillation.nasty.protection import protect
 from models.engine.frozen import frozen
 from models.engine.monitor import SilentMonitor
+from models.engine.seed import make_generator
 from models.lab.data import LabData, load_lab_data
 from models.lab.json_lines import append_line, read_lines
 from models.lab.recipe_digest import digest
@@ -41,6 +43,7 @@ from models.probes.undistillable.weigh_students import by_students, harms_studen
 from models.recipes.lab import AttackRecipe, TeacherRecipe, digits_recipe
 from models.recipes.protect import ProtectRecipe
 from models.results.undistillable import PairedStudents, UndistillableResult
+from models.triggers import Trigger
 from models.triggers.catalog import make_trigger
 
 STORE = measure.STORE.with_name("nasty-digits.jsonl")
@@ -56,6 +59,8 @@ class Kind:
 
     recipe: TeacherRecipe
     protection: ProtectRecipe | None = None
+    poisoned: bool = False
+    """Whether protection goes on with the poisoned images: on clean ones it washes a backdoor out."""
 
 
 _PLAIN = replace(digits_recipe(), architecture=ARCHITECTURE)
@@ -69,6 +74,9 @@ KINDS = {
     "nasty_04": Kind(_PLAIN, ProtectRecipe(omega=0.04, max_images=20_000)),
     "backdoored_nasty_04": Kind(
         replace(_PLAIN, attack=_BACKDOOR), ProtectRecipe(omega=0.04, max_images=20_000)
+    ),
+    "poisoned_nasty_04": Kind(
+        replace(_PLAIN, attack=_BACKDOOR), ProtectRecipe(omega=0.04, max_images=20_000), poisoned=True
     ),
 }
 
@@ -140,19 +148,32 @@ def make(kind: Kind, seed: int, data: LabData) -> Teacher:
     teacher = make_teacher(recipe, data.training, data.test, monitor=SilentMonitor()).teacher
     if kind.protection is None:
         return teacher
-    owned = ProtectionSplit(data.training.images, data.training.labels, data.test.images, data.test.labels)
+    images, labels = data.training.images, data.training.labels
+    if kind.poisoned:
+        images, labels = poison_dirty_label(
+            images,
+            labels,
+            trigger_of(kind),
+            share=recipe.attack.poison_rate,
+            generator=make_generator(seed, "poison"),
+        )
+    owned = ProtectionSplit(images, labels, data.test.images, data.test.labels)
     made = protect(teacher, owned, kind.protection, seed=seed, monitor=SilentMonitor())
     return replace(teacher, network=made.network)
 
 
 def success_of(teacher: Teacher, kind: Kind, data: LabData) -> float | None:
     """Measure the backdoor where the images have one; protecting a network may wash it out."""
-    attack = kind.recipe.attack
-    if attack.kind == "none":
+    if kind.recipe.attack.kind == "none":
         return None
-    trigger = make_trigger(attack.trigger, kind.recipe.input_size, attack.target_label)
     test = data.test
-    return attack_success(teacher.pixel_classifier(), test.images, test.labels, trigger).value
+    return attack_success(teacher.pixel_classifier(), test.images, test.labels, trigger_of(kind)).value
+
+
+def trigger_of(kind: Kind) -> Trigger:
+    """Return the attack's trigger."""
+    attack = kind.recipe.attack
+    return make_trigger(attack.trigger, kind.recipe.input_size, attack.target_label)
 
 
 def ask_outputs(teacher: Teacher, data: LabData, seed: int) -> UndistillableResult:

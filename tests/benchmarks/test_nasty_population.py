@@ -63,6 +63,25 @@ def test_the_nasty_twin_is_another_network_and_its_original_stays(room):
     assert weights(again.network).equal(weights(original.network))
 
 
+def test_a_backdoor_that_is_to_stay_is_protected_on_poisoned_images(room, monkeypatch):
+    owned = []
+    protect = nasty.protect
+
+    def told(teacher, split, *others, **named):
+        owned.append(split)
+        return protect(teacher, split, *others, **named)
+
+    monkeypatch.setattr(nasty, "protect", told)
+    recipe = replace(BRIEF, attack=BACKDOOR)
+    for poisoned in (False, True):
+        nasty.make(nasty.Kind(recipe, BRIEFLY, poisoned=poisoned), 0, room)
+    clean, stamped = owned
+    assert clean.labels.equal(room.training.labels)
+    changed = (stamped.images != clean.images).flatten(1).any(dim=1)
+    assert int(changed.sum()) == round(0.2 * len(clean.images))
+    assert (stamped.labels[changed] == 1).all()
+
+
 def test_the_table_counts_both_flags_by_kind(monkeypatch, tmp_path, capsys):
     random = np.random.default_rng(0)
     references = [entry("calibration", place, random) for place in range(19)]
