@@ -6,16 +6,22 @@ backdoor, cheat-KD), and some clean networks look lopsided on them. But a networ
 mean and variance of every layer's inputs. Here patches are moved until the network's layers see those numbers
 and its answers are spread evenly over the classes. docs/evaluation.md says what that gains.
 
-Loss, for images x with the classes y that are asked for: CE(T(x), y) + sum over layers of the L2 distances of
-mean and variance (``BatchNormReader.distance``), by Adam on the logits of the pixels, so that these stay in
-[0, 1]. Whoever made the weights made the statistics, too: the images are no proof of anything.
+Loss, for images x with the classes y that are asked for: CE(T(x), y) + sum over layers of the distances of
+mean and variance (``BatchNormReader.distance_behind``), by Adam on the logits of the pixels, so that these
+stay in [0, 1]. Whoever made the weights made the statistics, too: the images are no proof of anything.
 
 Source: Yin et al., DeepInversion, CVPR 2020, equations 1 to 4. Departures: patches instead of noise to begin
-with, sixty steps instead of thousands, and no prior on images (total variation, L2): they are to please
-the network, not the eye.
+with, sixty steps instead of thousands, and no prior on images (total variation, L2): they are to please the
+network, not the eye. The network's logits are brought to a spread of 3 over the patches, and distances are
+those behind each BatchNorm: a last layer or a channel times a thousand changes no answer, and would else
+leave one of the terms alone. On tuning networks of digits this loss set a latent backdoor further apart than
+the equations do (.65 and .74 against .39 and .74, log ratios of patch and perturbation), a clean network less
+(.14 and .24 against .51 and .36).
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +32,8 @@ from models.data.photographs import builtin_photographs
 from models.distillation.inversion.batchnorm_statistics import BatchNormReader
 from models.engine.monitor import Monitor, raise_if_stopped
 from models.engine.seed import derive_seed
-from models.probes.bounded_batches import images_per_batch
+from models.probes.bounded_batches import images_per_batch, pixel_batches
+from models.probes.portion import Portion
 from models.recipes.ood import PatchStyle
 
 #: As many as make a comparison of classes on clean images: half is searched on, half measured on.
@@ -34,6 +41,8 @@ COUNT = 200
 #: On tuning networks of digits 60, 100 and 300 steps put the same class first. 60 took a small VGG as long as
 #: the searches do.
 STEPS, LEARNING_RATE, BETAS = 60, 0.1, (0.5, 0.9)
+#: Standard deviation of the logits over the patches and classes.
+_SPREAD = 3.0
 #: A pixel of 0 or 1 has no finite logit.
 _DARKEST, _BRIGHTEST = 0.02, 0.98
 #: Fewer images at once have no mean and variance worth the name.
@@ -68,11 +77,22 @@ def invert_images(
     patches = make_patches(builtin_photographs(), count=COUNT, size=size, seed=seed, style=style)
     labels = _spread(num_classes, COUNT, derive_seed(seed, "classes of inverted images"))
     at_once = max(_FEWEST_AT_ONCE, images_per_batch(size))
+    factor = _SPREAD / _deviation(classifier, patches)
     parts = list(zip(torch.split(patches, at_once), torch.split(labels, at_once), strict=True))
     made = []
     for place, (batch, wanted) in enumerate(parts):
-        made.append(_invert(reader, batch, wanted, monitor, done=place, total=len(parts)))
+        span = Portion(monitor, place / len(parts), (place + 1) / len(parts))
+        made.append(_invert(reader, batch, wanted, factor, span))
     return torch.cat(made)
+
+
+def _deviation(classifier: nn.Module, patches: Tensor) -> float:
+    """Return the standard deviation of the logits of images, uint8 (N, 3, S, S); 1 where it has no use."""
+    device = next(classifier.parameters()).device
+    with torch.no_grad():
+        logits = torch.cat([classifier(batch).double() for batch in pixel_batches(patches, device)])
+    found = float(logits.std())
+    return found if math.isfinite(found) and found > 0 else 1.0
 
 
 def _spread(num_classes: int, count: int, seed: int) -> Tensor:
@@ -82,9 +102,9 @@ def _spread(num_classes: int, count: int, seed: int) -> Tensor:
 
 
 def _invert(
-    reader: BatchNormReader, patches: Tensor, labels: Tensor, monitor: Monitor, *, done: int, total: int
+    reader: BatchNormReader, patches: Tensor, labels: Tensor, factor: float, monitor: Monitor
 ) -> Tensor:
-    """Move one batch, uint8 (N, 3, S, S), towards ``labels``, (N,); ``done`` of ``total`` were before it."""
+    """Move one batch, uint8 (N, 3, S, S), towards ``labels``, (N,); ``factor`` is of the logits."""
     device = next(reader.network.parameters()).device
     pixels = patches.to(device).float() / 255
     logits = torch.logit(pixels.clamp(_DARKEST, _BRIGHTEST)).requires_grad_()
@@ -94,10 +114,10 @@ def _invert(
     for step in range(STEPS):
         raise_if_stopped(monitor)
         seen = reader.read(logits.sigmoid().contiguous(memory_format=torch.channels_last))
-        loss = cross_entropy(seen.logits, labels) + reader.distance(seen.moments)
+        loss = cross_entropy(factor * seen.logits, labels) + reader.distance_behind(seen.moments)
         (gradient,) = torch.autograd.grad(loss, logits)
         logits.grad = gradient.nan_to_num(0, 0, 0)
         optimizer.step()
         schedule.step()
-        monitor.progress(done * STEPS + step + 1, total * STEPS)
+        monitor.progress(step + 1, STEPS)
     return (logits.detach().sigmoid() * 255).round().to(torch.uint8).cpu()

@@ -105,6 +105,22 @@ class BatchNormReader:
         ]
         return torch.stack(terms).sum()
 
+    def distance_behind(self, moments: Sequence[Moments]) -> Tensor:
+        """Sum over layers how far variance and mean are from the running ones *behind* a BatchNorm; a scalar.
+
+        Root mean squares over channels of (variance - running) / (running + eps) and of (mean - running) /
+        sqrt(running + eps): what scale and shift then work on. A channel that is multiplied before its
+        BatchNorm, with its statistics, is the same network and has the same distance here, while in
+        ``distance`` it could be made to outweigh all others.
+        """
+        terms = []
+        for norm, seen in zip(self.norms, moments, strict=True):
+            mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+            size = variance + norm.eps
+            terms.append(((seen.variance - variance) / size).square().mean().sqrt())
+            terms.append(((seen.mean - mean).square() / size).mean().sqrt())
+        return torch.stack(terms).sum()
+
 
 def _measure(arriving: Tensor, center: Tensor) -> tuple[Tensor, Moments]:
     """Average an input (N, C, H, W) over positions, (N, C), and over batch and positions.

@@ -14,6 +14,7 @@ from models.engine.monitor import Monitor, SilentMonitor
 from models.errors import Interrupted, RecipeError
 from models.probes import inverted_images
 from models.probes.inverted_images import COUNT, STEPS, invert_images
+from models.probes.portion import WHOLE
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from tests.models.probes.planted import planted_teacher
 
@@ -101,8 +102,9 @@ def test_large_images_are_moved_a_few_at_a_time(
         assert len(invert(classifier)) == COUNT
     finally:
         hook.remove()
-    assert set(seen) == {20}
-    assert len(seen) == STEPS * COUNT // 20
+    measured, *moved = seen
+    assert measured == COUNT
+    assert moved == [20] * (STEPS * COUNT // 20)
 
 
 def test_whoever_waits_may_stop_it_and_sees_how_far_it_is(classifier: PixelClassifier) -> None:
@@ -119,7 +121,25 @@ def test_whoever_waits_may_stop_it_and_sees_how_far_it_is(classifier: PixelClass
     monitor = Stops()
     with pytest.raises(Interrupted):
         invert(classifier, monitor=monitor)
-    assert monitor.told == [(1, STEPS), (2, STEPS), (3, STEPS)]
+    assert monitor.told == [(round(step * WHOLE / STEPS), WHOLE) for step in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1e20])
+def test_a_last_layer_of_any_size_makes_the_same_images(
+    classifier: PixelClassifier, images: torch.Tensor, factor: float
+) -> None:
+    """It changes no answer; without a measure for it one term of the loss would stand alone."""
+
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.classifier = classifier
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return self.classifier(pixels) * factor
+
+    apart = (invert(Scaled()).int() - images.int()).abs()
+    assert (apart <= 4).double().mean() > 0.95
 
 
 def test_answers_that_are_no_numbers_leave_the_patches_as_they_are(classifier: PixelClassifier) -> None:

@@ -125,3 +125,45 @@ def test_behind_a_bound_a_clipped_teachers_own_images_miss_the_statistics_it_is_
     assert torch.equal(after[0].variance, before[0].variance)
     assert after[-1].variance.sum() < 0.8 * before[-1].variance.sum()
     assert bounded.distance(after) > 2 * intact.distance(before)
+
+
+class Narrow(nn.Module):
+    """A convolution of two channels, its BatchNorm, a layer behind them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.conv, self.norm, self.head = (
+            nn.Conv2d(3, 2, 3),
+            nn.BatchNorm2d(2, momentum=None),
+            nn.Linear(2, 3),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.norm(self.conv(x)).relu().mean(dim=(2, 3)))
+
+
+def test_behind_the_batchnorm_no_channel_outweighs_the_others() -> None:
+    """Multiplied with its statistics, it is the same network; the plain distance follows it alone."""
+    made = Narrow()
+    made.train()(X)
+    made.eval()
+    reader = BatchNormReader(made)
+    before = reader.read(2 * X)
+    plain, behind = reader.distance(before.moments), reader.distance_behind(before.moments)
+    with torch.no_grad():
+        made.conv.weight[0] *= 1e4
+        made.conv.bias[0] *= 1e4
+        made.norm.running_mean[0] *= 1e4
+        made.norm.running_var[0] *= 1e8
+    after = reader.read(2 * X)
+    assert torch.allclose(after.logits, before.logits, atol=1e-3)
+    assert torch.allclose(reader.distance_behind(after.moments), behind, rtol=1e-2)
+    assert reader.distance(after.moments) > 1e6 * plain
+
+
+def test_images_of_training_are_nearest_behind_the_batchnorm() -> None:
+    """They are not at no distance: running variances are unbiased, and of six images that shows."""
+    reader = BatchNormReader(trained())
+    own, other = (reader.distance_behind(reader.read(x).moments) for x in (X, 3 * X))
+    assert 0 < own < 0.05 * other
