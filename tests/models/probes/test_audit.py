@@ -13,6 +13,7 @@ from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.engine.monitor import SilentMonitor
 from models.errors import Interrupted, RecipeError, TrainingFailed
+from models.probes import inverted_images
 from models.probes.audit import Audited, run_audit
 from models.probes.audit_run import begin
 from models.probes.calibration.conditions import conditions_of
@@ -46,8 +47,9 @@ def test_backdoored_teacher_is_suspected_from_the_checkpoint_alone() -> None:
     assert all(report.image_source == "surrogate patches" for report in result.triggers)
 
 
-def test_an_audit_may_search_on_images_inverted_from_the_network() -> None:
+def test_an_audit_may_search_on_images_inverted_from_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks the teacher on them as it would on patches, and says so."""
+    monkeypatch.setattr(inverted_images, "STEPS", 2)
     spec = ArchitectureSpec("wrn-10-1", 4, 16)
     teacher = Teacher(build(spec).eval(), Normalization(), spec)
     recipe = replace(RECIPE, probe=replace(RECIPE.probe, surrogates="inverted"))

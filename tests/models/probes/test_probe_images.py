@@ -7,6 +7,7 @@ from models.architectures import PixelClassifier, build
 from models.data.bundle import AuditData
 from models.engine.frozen import frozen
 from models.engine.monitor import SilentMonitor
+from models.probes import inverted_images
 from models.probes.probe_images import (
     FEWEST_CLEAN_IMAGES,
     MOST_CLEAN_IMAGES,
@@ -93,8 +94,9 @@ def test_too_few_clean_images_are_replaced_by_patches() -> None:
     ],
 )
 def test_what_stands_in_for_clean_images_does_so_only_where_there_are_too_few(
-    surrogates: Surrogates, count: int, source: str, tier: int
+    surrogates: Surrogates, count: int, source: str, tier: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(inverted_images, "STEPS", 1)
     spec = ArchitectureSpec("wrn-10-1", 4, SIZE)
     data = AuditData(images=numbered(count).images) if count else AuditData()
     recipe = Recipe(probe=ProbeRecipe(surrogates=surrogates))

@@ -202,7 +202,7 @@ def test_patches_can_say_neither_usual_nor_unusual(found: NastyFindings) -> None
     assert on_patches.unusual == ()
     assert result.word == "inconclusive"
     assert "unusual" not in result.sentence
-    assert all(line.endswith("No mark applies to patches.") for line in result.evidence)
+    assert all(line.endswith("No mark applies to surrogate patches.") for line in result.evidence)
     assert any("patches" in line for line in result.not_tested)
 
 
