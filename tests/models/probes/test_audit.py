@@ -50,10 +50,11 @@ def test_backdoored_teacher_is_suspected_from_the_checkpoint_alone() -> None:
 def test_an_audit_may_search_on_images_inverted_from_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks the teacher on them as it would on patches, and says so."""
     monkeypatch.setattr(inverted_images, "STEPS", 2)
+    torch.manual_seed(0)
     spec = ArchitectureSpec("wrn-10-1", 4, 16)
     teacher = Teacher(build(spec).eval(), Normalization(), spec)
     recipe = replace(RECIPE, probe=replace(RECIPE.probe, surrogates="inverted"))
-    result = run_audit(teacher, AuditData(), (), recipe, SilentMonitor()).result
+    result = run_audit(teacher, AuditData(), (checkerboard(2),), recipe, SilentMonitor()).result
     assert result.tier == 0
     assert {report.image_source for report in result.triggers} == {"inverted images"}
     assert any("no clean images were given; inverted images stood in" in line for line in result.not_tested)
