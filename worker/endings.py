@@ -13,8 +13,9 @@ from app.services import leases, publication
 from app.services.leases import CANCELED, Lease
 from worker.sandbox.launch import ProgramMissing
 
-#: Tries to start a program that is missing, at which a job fails: half an hour at upkeep's default pace.
-MAX_PROGRAM_MISSING = 60
+#: Tries to start a program that is missing, at which a job fails: half an hour at upkeep's default pace and
+#: the growing pauses of ``leases.release``.
+MAX_PROGRAM_MISSING = 10
 PROGRAM_MISSING = "program_missing"
 
 How = Literal["done", "failed", "canceled", "stopped", "postponed"]

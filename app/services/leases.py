@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, select, update
@@ -21,6 +22,9 @@ from app.db.tables import Attempt, Job
 from app.db.types import db_now
 from app.infra import queue
 from app.services import endings, events, tries
+
+#: Beyond upkeep's pace, how long a job waits at most before it is rung for where something is still away.
+PAUSE_AT_MOST_S = 270.0
 
 CANCELED = {"code": "canceled", "detail": "The job was canceled.", "hint": "Retry it to go on where it was."}
 
@@ -141,7 +145,8 @@ def release(session: Session, lease: Lease, *, error: dict[str, Any] | None = No
     Args:
         session: The caller's transaction.
         lease: The hold on the job.
-        error: What is away. The job is rung for by upkeep then, a while later, and not at once.
+        error: What is away. The job is rung for by upkeep then, and not at once: each time in a row a while
+            later, so that an outage of a night does not leave a thousand attempts.
 
     Raises:
         LeaseLost: The job is not this worker's any more.
@@ -155,8 +160,9 @@ def release(session: Session, lease: Lease, *, error: dict[str, Any] | None = No
         lease,
         {"status": JobStatus.QUEUED, "lease_token": None, "lease_until": None, "attempt": Job.attempt - 1},
     )
+    pause_s = None if error is None else _pause_s(session, lease.job_id)
     _close_attempt(session, lease.token, Outcome.RELEASED, error)
-    _queue_again(session, lease.job_id, ring=error is None)
+    _queue_again(session, lease.job_id, pause_s=pause_s)
 
 
 def times_released(session: Session, job_id: str, code: str) -> int:
@@ -250,11 +256,26 @@ def _close_attempt(
     )
 
 
-def _queue_again(session: Session, job_id: str, *, ring: bool = True) -> None:
+def _pause_s(session: Session, job_id: str) -> float:
+    """Say how much later than usual upkeep rings for a job, by how often in a row it was put off before."""
+    ended = session.execute(
+        select(Attempt.outcome, Attempt.error)
+        .where(Attempt.job_id == job_id, Attempt.finished_at.is_not(None))
+        .order_by(Attempt.started_at.desc())
+        .limit(8)
+    )
+    put_off = takewhile(lambda attempt: attempt.outcome == Outcome.RELEASED and attempt.error, ended)
+    return float(min(PAUSE_AT_MOST_S, 15.0 * (2 ** len(list(put_off)) - 1)))
+
+
+def _queue_again(session: Session, job_id: str, *, pause_s: float | None = None) -> None:
+    """Queue the job and ring for it; with a pause, upkeep rings so many seconds later than usual."""
     job = session.get_one(Job, job_id, populate_existing=True)
     events.append(session, job_id, EventKind.STATUS, {"status": JobStatus.QUEUED, "attempt": job.attempt})
-    if ring:
+    if pause_s is None:
         queue.ring(session, job)
+    else:
+        job.rung_at = db_now(pause_s)
 
 
 def _infrastructure(attempts: int) -> dict[str, Any]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.core.states import JobStatus
+from app.db.tables import Job
+from app.db.types import db_now
 from app.services import jobs, leases
 from app.services.leases import Lease
 from tests.app.services.test_leases import claim
@@ -61,3 +64,28 @@ def test_attempts_given_back_are_counted_by_what_was_away(room: ServiceRoom) -> 
     claim(room, job.id)
     with room.readers() as session:
         assert leases.times_released(session, job.id, "away") == 2
+
+
+def test_what_stays_away_is_asked_for_ever_more_seldom(room: ServiceRoom) -> None:
+    """A store that was away for a night left an attempt and two events every half minute."""
+    job = room.submit()
+    pauses = []
+    for error in (*[{"code": "away"}] * 7, None, {"code": "away"}):
+        lease = claim(room, job.id)
+        with room.sessions.begin() as session:
+            leases.release(session, lease, error=error)
+        with room.readers() as session:
+            pause = session.scalar(select(Job.rung_at)) - session.scalar(select(db_now()))
+        pauses.append(round(pause.total_seconds()))
+    assert pauses == pytest.approx([0, 15, 45, 105, 225, 270, 270, 0, 0], abs=5)
+
+
+def test_a_job_that_was_put_off_is_rung_for_when_its_pause_is_over(room: ServiceRoom) -> None:
+    job = room.submit()
+    for _ in range(3):
+        lease = claim(room, job.id)
+        with room.sessions.begin() as session:
+            leases.release(session, lease, error={"code": "away"})
+    with room.sessions.begin() as session:
+        assert leases.ring_again(session, older_than_s=30.0, at_most=1) == []
+        assert leases.ring_again(session, older_than_s=-50.0, at_most=1) == [job.id]
