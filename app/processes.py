@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -60,10 +61,18 @@ class _Child:
 
 
 def tail(path: Path, size_bytes: int = 2000) -> str:
-    """Read the end of a text file, whole lines only."""
-    if not path.exists():
+    """Read the end of a text file, whole lines only; of anything else that stands there, nothing.
+
+    A job's process may put a link or a pipe in the place of its log where the kernel has no Landlock: the
+    first would show what its worker can read, the second would keep the worker waiting.
+    """
+    try:
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+    except OSError:
         return ""
-    with path.open("rb") as file:
+    with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return ""
         length = file.seek(0, os.SEEK_END)
         file.seek(max(0, length - size_bytes))
         text = file.read().decode(errors="replace")

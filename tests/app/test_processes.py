@@ -229,6 +229,16 @@ def test_a_tail_holds_whole_lines(tmp_path: Path) -> None:
     assert text.endswith("line 999\n")
 
 
+@pytest.mark.parametrize("instead", ["link", "pipe", "folder", "nothing"])
+def test_a_tail_is_of_a_file_alone(instead: str, tmp_path: Path) -> None:
+    """A pipe kept the worker waiting for whoever would write to it."""
+    path, secret = tmp_path / "log", tmp_path / "secret"
+    secret.write_text("what the worker may read\n")
+    makers = {"link": lambda: path.symlink_to(secret), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}
+    makers.get(instead, lambda: None)()
+    assert tail(path) == ""
+
+
 def test_a_signal_asks_to_stop_and_a_second_one_insists() -> None:
     before = signal.getsignal(signal.SIGINT)
     with stop_on_signals() as stop:
