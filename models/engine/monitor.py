@@ -13,7 +13,7 @@ from models.errors import Interrupted
 
 #: What a kept state is made of: raise it with every change to what ``pack``, the loop, a task or a stage puts
 #: into one, so that no run is given a state that it cannot read.
-RESUME_FORMAT = 2
+RESUME_FORMAT = 3
 
 
 @dataclass(frozen=True)

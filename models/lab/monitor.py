@@ -14,8 +14,6 @@ from safetensors.torch import save_file
 from models.engine.monitor import RESUME_FORMAT, ResumeState
 
 _SAY_EVERY_S = 10.0
-#: Of states that do not name theirs: the number is written since it was this.
-_FIRST_NAMED_FORMAT = 2
 
 
 class FileMonitor:
@@ -67,8 +65,8 @@ class FileMonitor:
         try:
             with safe_open(self.path, framework="pt") as file:
                 metadata = file.metadata() or {}
-                kept_as = int(metadata.get("format", _FIRST_NAMED_FORMAT))
-                if metadata.get("fingerprint") != self.fingerprint or kept_as != RESUME_FORMAT:
+                named = metadata.get("fingerprint"), metadata.get("format")
+                if named != (self.fingerprint, str(RESUME_FORMAT)):
                     return None
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         except SafetensorError:

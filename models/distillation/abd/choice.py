@@ -66,30 +66,48 @@ def judge(
         named = _named(teacher, held_out)
         classes = teacher(x[:1]).shape[1]
         perturbations = Perturbations(recipe, classes, x.shape[1:], x.device, unit=float(search.std()))
-        perturbations.restart(slice(None), generator)
-        turns = -(-perturbations.count // len(perturbations.in_play(len(search), 0)))
-        for turn in range(turns):
-            with torch.enable_grad():
-                perturbations.climb(teacher, search, _ROUNDS, turn)
-        return tuple(_signals(student, search, held_out, named, perturbations) for student in students)
+        shortlists = [_Shortlist(student, search) for student in students]
+        for _ in range(-(-perturbations.goals // perturbations.alive)):
+            perturbations.restart(slice(None), generator)
+            _climb_once(perturbations, teacher, search)
+            for shortlist in shortlists:
+                shortlist.add(perturbations)
+        return tuple(_signals(shortlist, held_out, named) for shortlist in shortlists)
 
 
-def _signals(
-    student: StagedClassifier, search: Tensor, held_out: Tensor, named: Tensor, perturbations: Perturbations
-) -> StudentSignals:
-    order = list(range(perturbations.count))
+def _climb_once(perturbations: Perturbations, teacher: StagedClassifier, search: Tensor) -> None:
+    """Climb every shift that is alive for ``_ROUNDS`` steps."""
+    for turn in range(-(-perturbations.count // len(perturbations.in_play(len(search), 0)))):
+        with torch.enable_grad():
+            perturbations.climb(teacher, search, _ROUNDS, turn)
 
-    def moved(index: int, x: Tensor, clean: Tensor) -> float:
-        shift = perturbations.shifts(slice(index, index + 1))
-        return _flip_rate(student, x, shift, clean, perturbations.goal(index))
 
+class _Shortlist:
+    """The shifts that are tried on a student: all, or those that move it most on a few images."""
+
+    def __init__(self, student: StagedClassifier, search: Tensor) -> None:
+        self.student, self._few = student, search[:_RANKED_ON]
+        self.shifts: list[tuple[float, Tensor, int | None]] = []
+        """Rank, shift (1, 3, H, W), class it leads to; the last are those that move the student most."""
+
+    def add(self, perturbations: Perturbations) -> None:
+        """Take the best of what is alive now."""
+        ranked = perturbations.goals * perturbations.shapes > _TRIED
+        with frozen(self.student):
+            clean = _named(self.student, self._few)
+            for index in range(perturbations.count):
+                shift = perturbations.shifts(slice(index, index + 1))
+                goal = perturbations.goal(index)
+                rank = _flip_rate(self.student, self._few, shift, clean, goal) if ranked else 0.0
+                self.shifts.append((rank, shift.clone(), goal))
+        self.shifts = sorted(self.shifts, key=lambda found: found[0])[-_TRIED:]
+
+
+def _signals(shortlist: _Shortlist, held_out: Tensor, named: Tensor) -> StudentSignals:
+    student = shortlist.student
     with frozen(student):
-        if len(order) > _TRIED:
-            few = search[:_RANKED_ON]
-            named_few = _named(student, few)
-            order.sort(key=lambda index: moved(index, few, named_few))
         clean = _named(student, held_out)
-        flips = [moved(index, held_out, clean) for index in order[-_TRIED:]]
+        flips = [_flip_rate(student, held_out, shift, clean, goal) for _, shift, goal in shortlist.shifts]
     return StudentSignals(float((clean == named).float().mean()), max(flips))
 
 

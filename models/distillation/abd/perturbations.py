@@ -13,6 +13,10 @@ whole, is largest; without the latent values the first step would choose the pix
 The start is N(0, sigma²), not 0: there KL and its gradient vanish identically (algorithms.md 1.4). Lengths
 are in units of the images' standard deviation: networks that take plain pixels would else be moved four times
 as far as those that take normalized ones.
+
+A thousand classes would have two thousand shifts of 224 x 224 pixels and their moments in memory, 3.6 GB, and
+in every state that is kept. So of as many only some are alive at a time, and one that starts anew takes the
+next class. Each is climbed as long as it would be otherwise: it is in play oftener, and starts anew earlier.
 """
 
 from __future__ import annotations
@@ -29,7 +33,9 @@ from models.engine.precision import autocast, bfloat16_pays
 from models.recipes.abd import RetrospectionRecipe, Shape
 
 _BETA1, _BETA2 = 0.9, 0.999
-_TENSORS = ("latent", "first", "second", "age")
+_TENSORS = ("latent", "first", "second", "age", "leads_to")
+#: Numbers in all shifts that are alive together, 64 MiB: 111 shifts of 224 x 224 pixels, 5,461 of 32 x 32.
+_MOST_NUMBERS = 2**24
 #: Pixels of all images that are climbed at once, 128 of 64 x 64: a backward pass keeps what every layer puts
 #: out. Of larger images fewer are taken at a time, and their gradients summed.
 _CLIMBING_PIXELS = 128 * 64 * 64
@@ -54,7 +60,10 @@ _SPARSE: Mapping[Shape, tuple[bool, ...]] = {
 
 
 class Perturbations:
-    """Shifts (M, 3, H, W): of each shape one per class, or a single one that leads anywhere."""
+    """Shifts (M, 3, H, W): of each shape one per class, or a single one that leads anywhere.
+
+    Of large images and many classes, fewer than one per class are alive at a time.
+    """
 
     def __init__(
         self,
@@ -78,8 +87,12 @@ class Perturbations:
         self.goals = classes if recipe.synthesis == "per_class" else 1
         shapes = _SPARSE[recipe.shape]
         self.shapes = len(shapes)
-        self.count = self.goals * self.shapes
-        self.sparse = torch.tensor(shapes, device=device).repeat_interleave(self.goals).view(-1, 1, 1, 1)
+        self.alive = min(self.goals, max(1, _MOST_NUMBERS // (self.shapes * shape.numel())))
+        self.count = self.alive * self.shapes
+        self.sparse = torch.tensor(shapes, device=device).repeat_interleave(self.alive).view(-1, 1, 1, 1)
+        #: (M,) classes; the first start makes them 0 to ``alive`` - 1 of each shape.
+        ahead = torch.arange(self.alive, device=device) - self.alive
+        self.leads_to = ahead.repeat(self.shapes) % self.goals
         self.kept_pixels = max(1, round(recipe.sparse_share * shape[1:].numel()))
         limit = projection_norm(recipe, shape.numel())
         self.limit = None if limit is None else limit * unit
@@ -105,10 +118,14 @@ class Perturbations:
 
     def goal(self, index: int) -> int | None:
         """Return the class that shift ``index`` leads to, None if it leads anywhere."""
-        return index % self.goals if self.goals > 1 else None
+        return int(self.leads_to[index]) if self.goals > 1 else None
 
     def restart(self, index: int | slice, generator: torch.Generator) -> None:
-        """Draw some shifts anew and forget their moments."""
+        """Draw some shifts anew, forget their moments, and lead each to its next class.
+
+        That is the same class where one shift of each shape is alive for every class.
+        """
+        self.leads_to[index] = (self.leads_to[index] + self.alive) % self.goals
         noise = torch.randn(self.latent[index].shape, generator=generator).to(self.latent.device)
         self.latent[index] = noise * self.recipe.initial_deviation * self.unit
         self.first[index] = 0.0
@@ -135,7 +152,7 @@ class Perturbations:
         fast = bfloat16_pays(x.device)
         playing = self.in_play(len(x), turn)
         place = torch.arange(len(x), device=x.device) % len(playing)
-        goal = playing[place] % self.goals if self.goals > 1 else None
+        goal = self.leads_to[playing[place]] if self.goals > 1 else None
         parts = passes(x, _CLIMBING_PIXELS)
         with torch.no_grad(), autocast(x.device, fast):
             before = torch.cat([answer(x[part]).float() for part in parts])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from models.distillation.abd import choice
+from models.distillation.abd import choice, perturbations
 from models.distillation.abd.choice import StudentSignals, choose_student, judge, wants_retrospection
 from models.recipes.abd import RetrospectionRecipe
 from tests.models.distillation.small import network
@@ -78,3 +78,19 @@ def test_of_many_shifts_those_that_move_the_student_most_are_tried(monkeypatch: 
     assert tried.count(choice._RANKED_ON) == len(tried) - 2
     assert some_tried.flip_rate > 0.5
     assert some_tried.agreement == all_tried.agreement
+
+
+def test_shifts_that_are_not_alive_together_are_all_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher = network(seed=0).eval().requires_grad_(False)
+    x = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    recipe = RetrospectionRecipe(projection_rms=2.0)
+    (whole,) = judge(teacher, [teacher], x, recipe, seed=0)
+    monkeypatch.setattr(perturbations, "_MOST_NUMBERS", 2 * 3 * 8 * 8)  # one of each shape
+    led = []
+    counted = choice._flip_rate
+    monkeypatch.setattr(choice, "_flip_rate", lambda *a: led.append(a[-1]) or counted(*a))
+    (one_by_one,) = judge(teacher, [teacher], x, recipe, seed=0)
+    classes = teacher(x).shape[1]
+    assert sorted(led) == sorted([*range(classes)] * 2)
+    assert one_by_one.agreement == whole.agreement
+    assert one_by_one.flip_rate == pytest.approx(whole.flip_rate, abs=0.1)

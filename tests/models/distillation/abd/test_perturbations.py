@@ -205,3 +205,23 @@ def test_shifts_computed_alone_have_the_bits_of_those_computed_together() -> Non
     some = perturbations.in_play(8, 1)
     assert torch.equal(perturbations.shifts(some), whole[some])
     assert all(torch.equal(perturbations.shifts(slice(i, i + 1))[0], whole[i]) for i in range(8))
+
+
+def test_of_very_many_shifts_some_are_alive_and_lead_to_every_class_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand classes had 3.6 GB of shifts of 224 x 224 pixels and moments, and as much in every state."""
+    whole = Perturbations(RetrospectionRecipe(), 1000, torch.Size([3, 224, 224]), torch.device("cpu"))
+    assert sum(tensor.nbytes for tensor in (whole.latent, whole.first, whole.second)) < 220e6
+    monkeypatch.setattr(perturbing, "_MOST_NUMBERS", 6 * 3 * 8 * 8)
+    perturbations = made(replace(SPARSE, shape="both"), classes=8)
+    generator = torch.Generator().manual_seed(3)
+    led = []
+    for _ in range(3):
+        led.append([perturbations.goal(index) for index in range(6)])
+        perturbations.restart(slice(None), generator)
+    assert led == [[0, 1, 2] * 2, [3, 4, 5] * 2, [6, 7, 0] * 2]
+    perturbations.climb(OnePixel(8), images(), rounds=30)
+    again = Perturbations.of_state(perturbations.recipe, perturbations.state_dict(), torch.device("cpu"))
+    assert [again.goal(index) for index in range(6)] == [1, 2, 3, 1, 2, 3]
+    assert OnePixel(8)(again.delta[:3]).argmax(dim=1).tolist() == [1, 2, 3]  # the dense ones
