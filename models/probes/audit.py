@@ -23,9 +23,17 @@ from models.probes.findings import Findings, suspected_classes
 from models.probes.followed_triggers import follow
 from models.probes.further import further_probes
 from models.probes.mmbd import margin_statistics
+from models.probes.not_run import could_not_run
 from models.probes.portion import Portion
 from models.probes.trigger_effect import look_class_by_class
-from models.probes.trigger_inversion import Compared, Kind, choose_classes, compare_classes, invert_trigger
+from models.probes.trigger_inversion import (
+    PROBE_NAMES,
+    Compared,
+    Kind,
+    choose_classes,
+    compare_classes,
+    invert_trigger,
+)
 from models.probes.trigger_measuring import hides_image, measure_trigger
 from models.probes.undistillable.questions import ask_undistillable
 from models.probes.undistillable.weigh_students import harms_students
@@ -212,8 +220,8 @@ def _compare(audit: AuditRun) -> None:
     classes = choose_classes(audit.classes_by_margin(), audit.effort.scanned_classes)
     span = audit.portion("comparison")
     for place, kind in enumerate(kinds):
-        audit.probes.append(
-            compare_classes(
+        try:
+            compared = compare_classes(
                 audit.searched,
                 audit.images,
                 kind,
@@ -223,7 +231,10 @@ def _compare(audit: AuditRun) -> None:
                 generator=audit.generator(f"compare {kind}"),
                 monitor=Portion(span, place / len(kinds), (place + 1) / len(kinds)),
             )
-        )
+        except TrainingFailed as problem:
+            audit.failures.append(could_not_run(PROBE_NAMES[kind], problem))
+        else:
+            audit.probes.append(compared)
 
 
 #: Probes whose scores are compared with those of clean networks, in the order in which they run.
@@ -246,15 +257,19 @@ def _invert(audit: AuditRun) -> None:
     searches = [(label, kind) for label in classes for kind in kinds]
     span = audit.portion("inversion")
     for place, (label, kind) in enumerate(searches):
-        trigger = invert_trigger(
-            audit.searched,
-            audit.images,
-            kind,
-            label,
-            effort=audit.effort,
-            generator=audit.generator(f"invert {kind} {label}"),
-            monitor=Portion(span, place / len(searches), (place + 1) / len(searches)),
-        )
+        try:
+            trigger = invert_trigger(
+                audit.searched,
+                audit.images,
+                kind,
+                label,
+                effort=audit.effort,
+                generator=audit.generator(f"invert {kind} {label}"),
+                monitor=Portion(span, place / len(searches), (place + 1) / len(searches)),
+            )
+        except TrainingFailed as problem:
+            audit.failures.append(f"No {kind} could be recovered for class {label}: {problem.detail}")
+            continue
         if trigger is None:
             continue
         try:

@@ -87,7 +87,8 @@ def begin(
 
     Raises:
         DataRejected: A photograph is too small to cut patches from.
-        RecipeError: Inverted images are asked of a network without BatchNorm (code ``batchnorm_missing``).
+        RecipeError: Inverted images are asked of a network without BatchNorm (code ``batchnorm_missing``) or
+            with statistics that are of no images (``batchnorm_unusable``).
         Interrupted: The monitor asked to stop while images were inverted.
     """
     effort = EFFORTS[recipe.probe.budget]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from models.engine.monitor import Monitor, raise_if_stopped
+from models.errors import TrainingFailed
 from models.probes.bounded_batches import images_per_batch
 from models.probes.image_stream import stream_batches
 from models.probes.portion import Portion
@@ -67,6 +68,7 @@ class Search(Protocol):
 
         Raises:
             Interrupted: The monitor asked to stop.
+            TrainingFailed: An answer is not finite (code ``non_finite``).
         """
 
 
@@ -81,6 +83,23 @@ class SearchState(Protocol):
 
     def found(self) -> Candidates:
         """Return the best so far."""
+
+
+class _Watched(nn.Module):
+    """A network, and whether all its answers were numbers.
+
+    One that is none ends a search, whose gradients are none either from then on. That nothing works is no
+    finding then: a network can be made to break on what searches begin with and on nothing else.
+    """
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier, self.finite = classifier, torch.tensor(data=True)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(pixels)
+        self.finite = logits.detach().isfinite().all() & self.finite.to(logits.device)
+        return logits
 
 
 def search_by_parts(
@@ -102,7 +121,12 @@ def search_by_parts(
         plan.generator.set_state(order)
         span = Portion(plan.monitor, start / count, min(1, (start + size) / count))
         state = begin(slice(start, start + size))
-        _run(state, classifier, images, replace(plan, monitor=span))
+        watched = _Watched(classifier)
+        _run(state, watched, images, replace(plan, monitor=span))
+        if not bool(watched.finite):
+            raise TrainingFailed(
+                "On images that a search changed, the network's answers are not finite.", code="non_finite"
+            )
         parts.append(state.found())
     joined = {
         field.name: torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Candidates)

@@ -32,6 +32,7 @@ from models.data.photographs import builtin_photographs
 from models.distillation.inversion.batchnorm_statistics import BatchNormReader
 from models.engine.monitor import Monitor, raise_if_stopped
 from models.engine.seed import derive_seed
+from models.errors import RecipeError
 from models.probes.bounded_batches import images_per_batch, pixel_batches
 from models.probes.portion import Portion
 from models.recipes.ood import PatchStyle
@@ -70,7 +71,8 @@ def invert_images(
         uint8 (COUNT, 3, S, S), on the CPU; classes alternate.
 
     Raises:
-        RecipeError: The network has no BatchNorm (code ``batchnorm_missing``).
+        RecipeError: The network has no BatchNorm (code ``batchnorm_missing``), or its answers are numbers and
+            the distance from its BatchNorms' statistics is none (``batchnorm_unusable``).
         Interrupted: The monitor asked to stop.
     """
     reader = BatchNormReader(classifier)
@@ -101,6 +103,20 @@ def _spread(num_classes: int, count: int, seed: int) -> Tensor:
     return order.repeat(-(-count // num_classes))[:count]
 
 
+def _unusable() -> RecipeError:
+    """Refuse statistics that leave the patches where they are, which nobody should take for inverted images.
+
+    Those of a channel that is multiplied by 0 behind its BatchNorm change no answer, so whoever made the
+    weights can write anything there: a mean of 1e30 makes every distance infinite.
+    """
+    return RecipeError(
+        "No images can be inverted from this network: the statistics in its BatchNorms are so far from what "
+        "they see that the distance is no number.",
+        code="batchnorm_unusable",
+        hint="Set probe.surrogates to patches, or give clean images.",
+    )
+
+
 def _invert(
     reader: BatchNormReader, patches: Tensor, labels: Tensor, factor: float, monitor: Monitor
 ) -> Tensor:
@@ -115,6 +131,8 @@ def _invert(
         raise_if_stopped(monitor)
         seen = reader.read(logits.sigmoid().contiguous(memory_format=torch.channels_last))
         loss = cross_entropy(factor * seen.logits, labels) + reader.distance_behind(seen.moments)
+        if step == 0 and bool(seen.logits.isfinite().all()) and not bool(loss.isfinite()):
+            raise _unusable()
         (gradient,) = torch.autograd.grad(loss, logits)
         logits.grad = gradient.nan_to_num(0, 0, 0)
         optimizer.step()

@@ -39,9 +39,13 @@ def at_ordinary_scale(classifier: nn.Module, margins: Sequence[float]) -> nn.Mod
     Args:
         classifier: Takes pixels in [0, 1] and returns logits.
         margins: The largest that was reached per class. Their median counts: one class alone, which could be
-            made to have any, moves nothing.
+            made to have any, moves nothing. Where for half of the classes no input was found, that of the
+            others counts: a tiny last layer beside as many dead classes else left every search without a
+            gradient.
     """
     middle = statistics.median(margins)
+    if middle <= 0:
+        middle = statistics.median([margin for margin in margins if margin > 0] or [0.0])
     if middle <= 0 or ORDINARY[0] <= middle <= ORDINARY[1]:
         return classifier
     return Rescaled(classifier, min(_TYPICAL / middle, 1e37))

@@ -121,7 +121,8 @@ def margin_statistics(
         statistic=scores.log_ratio,
         conspicuous=math.exp(scores.log_ratio) >= CONSPICUOUS_RATIO,
         class_scores=tuple(margins.tolist()),
-        p_value=scores.p_value,
+        # Of two classes it was 0 whatever the network: a distribution was fitted to one value.
+        p_value=scores.p_value if num_classes >= FEWEST_CLASSES else None,
         calibration_references=0,
         blind_to=find_probe("mmbd").blind_to,
         seconds=time.monotonic() - started,
@@ -221,10 +222,22 @@ def ascend(classifier: nn.Module, inputs: Tensor, labels: Tensor, length: float)
     for start in range(0, len(inputs), size):
         part = inputs[start : start + size].detach().requires_grad_()
         margin = margins_of(classifier(part), labels[start : start + size])
-        (gradient,) = torch.autograd.grad(margin.sum(), part)
+        (gradient,) = torch.autograd.grad(margin, part, _ordinary(margin.detach()))
         moved.append((part.detach() + length * _unit(gradient)).clamp(0, 1))
         found.append(margin.detach())
     return torch.cat(moved), torch.cat(found)
+
+
+def _ordinary(margins: Tensor) -> Tensor:
+    """Return powers of two, (N,), that bring margins, (N,), to about 1.
+
+    Only the direction of a gradient is used. On its way back through layers of huge activations the gradient
+    of a tiny margin becomes zero, although no answer tells such a network from an ordinary one: nothing
+    climbed then, and a planted backdoor was not detected. A power of two multiplies without rounding.
+    """
+    _, exponent = margins.frexp()
+    powers: Tensor = torch.ones_like(margins).ldexp(-exponent.clamp(-_EXPONENT, _EXPONENT))
+    return powers
 
 
 def _unit(gradient: Tensor) -> Tensor:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from models.errors import TrainingFailed
 from models.probes.findings import Findings
+from models.recipes.probe_catalog import find_probe
 
 _SAID_ABOVE = "what stopped it is said above"
+
+
+def could_not_run(name: str, problem: TrainingFailed) -> str:
+    """Say that a comparison of classes broke, as a sentence among the failures."""
+    return f"{_broken(name)}: {problem.detail}"
+
+
+def _broken(name: str) -> str:
+    return f"{find_probe(name).title} could not run"
 
 
 def why_not_run(name: str, findings: Findings) -> str:
@@ -22,6 +33,8 @@ def why_not_run(name: str, findings: Findings) -> str:
         return "the margin probe, which goes first, gave no result"
     if name == "transfer":
         return _why_nothing_was_followed(findings)
+    if any(line.startswith(_broken(name)) for line in findings.failures):
+        return _SAID_ABOVE
     return (
         "budget quick compares the classes by patch alone. A perturbation is still recovered for each class "
         "that is suspected, or else for the first by margin"

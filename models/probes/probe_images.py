@@ -95,7 +95,8 @@ def images_for(
 
     Raises:
         DataRejected: A photograph is too small to cut patches from.
-        RecipeError: Inverted images are asked of a network without BatchNorm (code ``batchnorm_missing``).
+        RecipeError: Inverted images are asked of a network without BatchNorm (code ``batchnorm_missing``) or
+            with statistics that are of no images (``batchnorm_unusable``).
         Interrupted: The monitor asked to stop.
     """
     style, seed = recipe.ood.patch_style, derive_seed(recipe.seed, "probe images")

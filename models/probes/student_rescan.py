@@ -145,7 +145,6 @@ class _Scanning:
     def all_margins(self, monitor: Monitor) -> dict[int, Statistics]:
         """Return the margins' statistics by place among the candidates; one that failed is left out."""
         found: dict[int, Statistics] = {}
-        everything = range(self.teacher.spec.num_classes)
         for place, candidate in enumerate(self.candidates):
             part = Portion(monitor, place / len(self.candidates), (place + 1) / len(self.candidates))
             scores = self._audited(MARGINS) if place == 0 else None
@@ -155,11 +154,10 @@ class _Scanning:
                 self.failures.append(f"The {_name(candidate)} could not be scanned: {problem.detail}")
                 continue
             # The one class of a collapsed student stands out by any factor.
-            crowded = crowding(candidate.classifier, self.images, scores) if place else ""
-            if crowded:
+            if place and (crowded := crowding(candidate.classifier, self.images, scores)):
                 self.failures.append(f"The {_name(candidate)} tells nothing. {crowded}")
                 continue
-            found[place] = _stand_out(everything, [math.log(max(r, _floor(scores))) for r in scores])
+            found[place] = _stand_out(range(len(scores)), [math.log(max(r, _floor(scores))) for r in scores])
         return found
 
     def all_patches(
@@ -171,8 +169,11 @@ class _Scanning:
             part = Portion(monitor, place / len(self.candidates), (place + 1) / len(self.candidates))
             complete = len(classes) == self.teacher.spec.num_classes
             scores = self._audited(PATCHES) if place == 0 and complete else None
-            scores = scores or self._patches(self.candidates[place].classifier, classes, part)
-            found[place] = _stand_out(classes, [-math.log(max(size, 1e-9)) for size in scores])
+            try:
+                scores = scores or self._patches(self.candidates[place].classifier, classes, part)
+                found[place] = _stand_out(classes, [-math.log(max(size, 1e-9)) for size in scores])
+            except TrainingFailed as problem:
+                self.failures.append(f"The {_name(self.candidates[place])} broke a search: {problem.detail}")
         return found
 
     def _audited(self, probe: str) -> tuple[float, ...] | None:

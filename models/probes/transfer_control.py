@@ -42,6 +42,7 @@ def matched_control(
 
     Raises:
         Interrupted: The monitor asked to stop.
+        TrainingFailed: The network broke the search (code ``non_finite``).
     """
     found = search_perturbations(
         teacher,

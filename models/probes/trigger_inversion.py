@@ -48,7 +48,7 @@ _SEARCHES: dict[Kind, Search] = {
     "perturbation": search_perturbations,
     "blend": search_blends,
 }
-_NAMES: dict[Compared, str] = {"patch": "trigger_inversion", "perturbation": "universal_perturbation"}
+PROBE_NAMES: dict[Compared, str] = {"patch": "trigger_inversion", "perturbation": "universal_perturbation"}
 _SIZES: dict[Compared, str] = {
     "patch": "a patch of {:.1f} pixels",
     "perturbation": "an overlay of norm {:.2f}",
@@ -93,6 +93,7 @@ def compare_classes(
 
     Raises:
         Interrupted: The monitor asked to stop.
+        TrainingFailed: The network broke the search (code ``non_finite``).
     """
     started = time.monotonic()
     labels = torch.tensor(list(classes))
@@ -125,14 +126,14 @@ def _judge(
     ordered, places = sizes.sort()
     ratio = float(ordered[1] / ordered[0])
     return ProbeResult(
-        probe=_NAMES[kind],
+        probe=PROBE_NAMES[kind],
         summary=_summary(ordered, labels[places], won, kind) + _left_out(len(labels), num_classes),
         target_label=int(labels[places[0]]) if won else None,
         statistic=math.log(ratio),
         conspicuous=ratio >= CONSPICUOUS[kind],
         nothing_won=won == 0,
         class_scores=tuple(sizes.tolist()) if len(labels) == num_classes else (),
-        blind_to=find_probe(_NAMES[kind]).blind_to,
+        blind_to=find_probe(PROBE_NAMES[kind]).blind_to,
         seconds=time.monotonic() - started,
     )
 
@@ -197,6 +198,7 @@ def invert_trigger(
 
     Raises:
         Interrupted: The monitor asked to stop.
+        TrainingFailed: The network broke the search (code ``non_finite``).
     """
     found = _SEARCHES[kind](
         classifier,

@@ -132,6 +132,8 @@ def _evidence(audit: AuditResult) -> Json:
 def asked_of_backdoors(audit: AuditResult) -> list[str]:
     """Name the probes that gave an answer about backdoors, of those that have a part in the verdict."""
     silent = {probe.probe for probe in audit.probes if not probe.answered}
+    if audit.hazard == "not_tested":  # by any of the students
+        silent.add("transfer")
     return [name for name in probes_that_ran(audit) if name not in {*silent, *REPORTED_ONLY}]
 
 

@@ -57,6 +57,18 @@ class CountingNetwork(QuadrantNetwork):
         return super().forward(pixels)
 
 
+class BreakingNetwork(QuadrantNetwork):
+    """Answers with no number where a pixel is brighter than any of the images, and none is black.
+
+    So it knows images, and the noise that margins climb from, but not what searches make of images.
+    """
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        logits = super().forward(pixels)
+        changed = (pixels.amax((1, 2, 3)) > 0.71) & (pixels.amin((1, 2, 3)) > 0.02)
+        return torch.where(changed[:, None], torch.nan, logits)
+
+
 class StagedQuadrants(ChainedClassifier):
     """The same network in the shape that teachers have; what it returns depends on ``forward`` alone."""
 

@@ -173,3 +173,19 @@ def test_a_network_without_batchnorm_is_refused() -> None:
         invert(planted_teacher(strength=0.0).pixel_classifier())
     assert caught.value.code == "batchnorm_missing"
     assert "patches" in str(caught.value.hint)
+
+
+def test_statistics_that_are_of_no_images_are_refused_and_not_passed_off_as_inversion() -> None:
+    """Of a channel that nothing looks at they change no answer; the patches stayed where they were."""
+    torch.manual_seed(0)
+    network = build(ArchitectureSpec("wrn-10-1", CLASSES, SIZE)).eval()
+    norm = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)][-1]
+    with torch.no_grad():
+        norm.weight[0] = 0
+        unseen = network(torch.ones(1, 3, SIZE, SIZE))
+        norm.running_mean[0] = 1e30
+    assert torch.equal(network(torch.ones(1, 3, SIZE, SIZE)), unseen)
+    with pytest.raises(RecipeError) as caught:
+        invert(PixelClassifier(network, Normalization()))
+    assert caught.value.code == "batchnorm_unusable"
+    assert "patches" in str(caught.value.hint)

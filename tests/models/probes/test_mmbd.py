@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from models.engine.monitor import SilentMonitor
-from models.errors import Interrupted
+from models.errors import Interrupted, TrainingFailed
 from models.probes import bounded_batches, mmbd
 from models.probes.mmbd import margin_statistics, maximal_margins, score_margins
 from models.results.audit import ProbeResult
@@ -65,6 +65,29 @@ def test_logits_of_any_size_climb_alike(scale: float) -> None:
     assert scaled.summary == plain.summary
 
 
+def test_layers_of_huge_activations_behind_which_gradients_vanish_hide_nothing() -> None:
+    """They change no answer, but the gradient of a tiny margin was zero in front of them."""
+
+    class Inflated(QuadrantNetwork):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return ((1e30 * super().forward(pixels)) * 1e-25) * 1e-25
+
+    plain, inflated = probe(QuadrantNetwork(strength=20.0)), probe(Inflated(strength=20.0))
+    assert inflated.target_label == 2
+    assert inflated.statistic == pytest.approx(plain.statistic, rel=1e-3)
+
+
+def test_answers_that_become_no_numbers_on_the_way_up_are_no_margins() -> None:
+    class Breaks(QuadrantNetwork):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            logits = super().forward(pixels)
+            return torch.where(logits.amax(1, keepdim=True) > 8, torch.nan, logits)
+
+    with pytest.raises(TrainingFailed) as caught:
+        probe(Breaks(strength=40.0))
+    assert caught.value.code == "non_finite"
+
+
 def test_of_two_classes_neither_lies_above_the_median() -> None:
     class Halves(QuadrantNetwork):
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -80,6 +103,7 @@ def test_of_two_classes_neither_lies_above_the_median() -> None:
         monitor=SilentMonitor(),
     )
     assert "median" not in found.summary
+    assert found.p_value is None, "a distribution cannot be fitted to one other class"
 
 
 def test_few_classes_at_a_time_reach_what_all_at_once_do(monkeypatch) -> None:

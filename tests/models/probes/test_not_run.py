@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import pytest
 
+from models.errors import TrainingFailed
 from models.metrics import wilson
 from models.probes.findings import Findings
-from models.probes.not_run import why_not_run
+from models.probes.not_run import could_not_run, why_not_run
 from models.results.audit import ChannelResult, ProbeResult, TriggerReport
 
 MARGINS = ProbeResult("mmbd", "Looked.", 3, 0.5, False)
@@ -31,6 +32,12 @@ def test_why_no_trigger_was_followed(findings: Findings, reason: str) -> None:
 def test_without_margins_no_classes_are_compared(name: str) -> None:
     assert "gave no result" in why_not_run(name, replace(ASKED, probes=()))
     assert why_not_run("mmbd", replace(ASKED, probes=())) == "what stopped it is said above"
+
+
+@pytest.mark.parametrize("name", ["trigger_inversion", "universal_perturbation"])
+def test_what_broke_a_comparison_is_not_put_down_to_the_budget(name: str) -> None:
+    broke = could_not_run(name, TrainingFailed("No numbers."))
+    assert why_not_run(name, replace(ASKED, failures=(broke,))) == "what stopped it is said above"
 
 
 def test_budget_quick_compares_no_classes_by_perturbation() -> None:

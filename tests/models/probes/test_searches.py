@@ -8,13 +8,20 @@ import pytest
 import torch
 
 from models.engine.monitor import Monitor, SilentMonitor
-from models.errors import Interrupted
+from models.errors import Interrupted, TrainingFailed
 from models.probes import bounded_batches
 from models.probes.blend_search import MOST_OPACITY, search_blends
 from models.probes.candidates import SearchPlan
 from models.probes.patch_search import search_patches
 from models.probes.universal_perturbation import FIRST_RADIUS, GROW, search_perturbations
-from tests.models.probes.planted import NUM_CLASSES, SIZE, CountingNetwork, QuadrantNetwork, quadrant_images
+from tests.models.probes.planted import (
+    NUM_CLASSES,
+    SIZE,
+    BreakingNetwork,
+    CountingNetwork,
+    QuadrantNetwork,
+    quadrant_images,
+)
 
 ALL_CLASSES = torch.arange(NUM_CLASSES)
 
@@ -52,6 +59,18 @@ class Stubborn(QuadrantNetwork):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return super().forward(pixels) - 1e3 * torch.eye(NUM_CLASSES)[3]
+
+
+@pytest.mark.parametrize("search", [search_patches, search_perturbations, search_blends])
+def test_a_network_that_breaks_a_search_has_not_withstood_it(search) -> None:
+    """Without a number nothing moves, and class 0 is what ``argmax`` makes of it."""
+    images, _ = quadrant_images(16)
+    pixels = images.float() / 255
+    network = BreakingNetwork(strength=60.0)
+    assert network(pixels).isfinite().all()
+    with pytest.raises(TrainingFailed) as caught:
+        search(network, images, ALL_CLASSES, plan(20))
+    assert caught.value.code == "non_finite"
 
 
 @pytest.mark.parametrize("search", [search_patches, search_perturbations, search_blends])

@@ -95,6 +95,12 @@ def test_what_gave_no_answer_or_decides_nothing_was_not_asked() -> None:
     assert {probe.probe for probe in probes} <= {note["descriptor"]["id"] for note in told}
 
 
+def test_a_transfer_that_no_student_could_tell_of_was_not_asked() -> None:
+    untold = {"transfers": (transfer("not_tested"),), "hazard": "not_tested"}
+    (result,) = results("PROCTOR001", verdict="not_detected", **untold)
+    assert "Asked were: maximum margin, known trigger." in result["message"]["text"]
+
+
 @pytest.mark.parametrize(
     ("word", "level"),
     [("detected", "error"), ("suspected", "error"), ("not_detected", "warning"), ("inconclusive", "warning")],
