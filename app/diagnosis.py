@@ -168,7 +168,8 @@ def check_key(settings: Settings) -> tuple[State, str, str]:
     """See whether the command line's key is still good."""
     secret = read_key(settings.key_file)
     if secret is None:
-        return "warning", f"no key in {settings.key_file}", "`proctor serve` makes one when it first starts."
+        hint = "`proctor serve` makes one when it first starts; of `proctor api`, give PROCTOR_API_KEY."
+        return "warning", f"no key in {settings.key_file}", hint
     engine = make_engine(settings.database_url)
     try:
         with make_session_factory(engine, read_only=True)() as session:

@@ -55,6 +55,9 @@ class CeleryDoorbell:
 def make_celery(settings: Settings, *, timeout_s: float | None = None) -> Celery:
     """Make the Celery application: JSON messages, acknowledged early, one at a time, no result backend.
 
+    Celery's solo pool defers even an early acknowledgement to the end of the task (5.7, seen on RabbitMQ), so
+    a message of a long job may be delivered again; its row is taken then.
+
     Args:
         settings: Where the broker is.
         timeout_s: How long to wait for a connection and for each answer, where that must be short.

@@ -211,7 +211,7 @@ NASTY_PROBES: tuple[ProbeFacts, ...] = (
         question="Does learning from the network cost more the softer its answers are?",
         needs="clean images",
         uses=(),
-        gives="the gain at temperature 1 minus that at 4, with budget thorough at 20",
+        gives="the gain at temperature 1 minus that at 20",
         blind_to=(
             "what paired students cannot see; short training at high temperatures costs students of harmless "
             "networks too"

@@ -163,7 +163,9 @@ RULES = (
         "Probes contradict each other, or one that matters could not run; a given trigger moves whole "
         "classes of images without proving a backdoor; network and images do not belong together; or nothing "
         "was found behind a normalization that nobody declared. Neither a finding nor its absence can be "
-        "reported. A gate should not let such a network through.",
+        "reported; a gate should not let a network through of which there is no result of PROCTOR001. Or "
+        "whether students that learn from the network end up worse has no answer, as in every audit without "
+        "clean images; that says nothing about backdoors.",
         "Read the reasons in the message and in the notifications of the run. The declared mean and "
         "deviation, labelled clean images, a longer audit (budget thorough), clean reference networks or a "
         "trigger that you suspect may help.",

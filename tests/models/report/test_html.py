@@ -72,6 +72,16 @@ def test_verdict_and_acceptance_come_first():
     assert text.index("Backdoor detected") < text.index("Student accepted") < text.index("Not tested")
 
 
+def test_the_control_is_called_one_and_not_to_be_deployed():
+    """Of two students the report showed figures and hashes, and did not say which of them may be used."""
+    told = "<code>student-undefended.safetensors</code>, is the control"
+    assert told in sample_page()
+    verification = document().verification
+    teacher, alone, _ = verification.networks
+    single = replace(document(), verification=replace(verification, networks=(teacher, alone)))
+    assert told not in render_html(single)
+
+
 def test_every_rate_carries_interval_and_n():
     assert "97.0% (94.0% to 100.0%, n\u00a0=\u00a0500)" in sample_page()
 
