@@ -38,7 +38,7 @@ def test_the_first_advice_claims_no_more_than_was_measured():
 def test_a_weak_student_is_told_how_to_grow():
     weak = verified(check(WEAK, False), check("attack success", None))
     (line,) = next_steps(None, weak, method="ood", clean_images=False)
-    assert "raise ood.images, or give clean images of the kind" in line
+    assert "raise ood.images, or give clean images of the kind the teacher was made for. Or take" in line
 
 
 @pytest.mark.parametrize("method", LENGTH_FIELDS)
@@ -48,6 +48,7 @@ def test_only_the_methods_own_field_is_named_and_it_is_one(method: str):
     assert [field for field in LENGTH_FIELDS.values() if field in line] == [LENGTH_FIELDS[method]]
     assert ("more clean images" in line) is (method in {"vanilla", "robustkd"})
     assert "of the kind" not in line
+    assert ("method fast" in line) is (method == "ood")
     value = asdict(Recipe())
     for part in LENGTH_FIELDS[method].split("."):
         value = value[part]
