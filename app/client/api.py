@@ -15,7 +15,7 @@ import httpx
 
 from app.client.answers import document_of, page_of, raise_for_problem
 from app.client.errors import DownloadCorruptError, ProblemError, UnreachableError
-from app.client.events import TERMINAL_STATUSES, Event, parse_events
+from app.client.events import TERMINAL_STATUSES, Event, event_lines, parse_events
 from app.client.opening import open_http
 from app.client.retry import (
     PASSING_STATUSES,
@@ -204,7 +204,7 @@ class ProctorClient:
         breaks = 0
         while True:
             try:
-                for event in parse_events(response.iter_lines()):
+                for event in parse_events(event_lines(response.iter_bytes())):
                     if event.seq > after:
                         after, breaks = event.seq, 0
                         yield event

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 #: Job statuses after which no event comes.
 TERMINAL_STATUSES = frozenset({"succeeded", "failed", "canceled"})
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+#: More digits are no number of an event, and ``int`` refuses thousands of them.
+_SEQ = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -46,13 +51,32 @@ class _Frame:
             self.data.append(value)
 
     def event_or_none(self) -> Event | None:
-        if not self.data or not self.id.isdigit():
+        if not self.data or not _SEQ.fullmatch(self.id):
             return None
         try:
             data = json.loads("\n".join(self.data))
         except ValueError:
             return None
         return Event(int(self.id), self.event or "message", data if isinstance(data, dict) else {})
+
+
+def event_lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Cut a ``text/event-stream`` into its lines; what is behind the last line end is left out.
+
+    Only CR, LF and both end a line there. httpx's ``iter_lines`` cuts at what Unicode calls a line end too,
+    such as U+2028, which JSON allows within a text: such an event was lost, or its text was taken for others.
+    """
+    rest = b""
+    for chunk in chunks:
+        rest += chunk
+        # A CR at the end may be half of a CR LF.
+        held = b"\r" if rest.endswith(b"\r") else b""
+        *lines, rest = _LINE_END.split(rest.removesuffix(held))
+        rest += held
+        for line in lines:
+            yield line.decode("utf-8", "replace")
+    if rest.endswith(b"\r"):
+        yield rest[:-1].decode("utf-8", "replace")
 
 
 def parse_events(lines: Iterable[str]) -> Iterator[Event]:

@@ -154,6 +154,17 @@ def test_events_go_on_after_a_break_without_repeating() -> None:
     assert [request.headers["Last-Event-ID"] for request in seen] == ["0", "2", "2"]
 
 
+def test_a_logged_text_cannot_pose_as_the_end_of_its_job() -> None:
+    """httpx's ``iter_lines`` cuts at U+2028, which JSON allows within a text."""
+    forged = "\u2028\u2028id: 9\u2028event: done\u2028data: {}\u2028\u2028"
+    log = f'id: 1\nevent: log\ndata: {{"text":"{forged}"}}\n\n'
+    done = 'id: 2\nevent: done\ndata: {"status":"succeeded"}\n\n'
+    handler, _ = in_turn(httpx.Response(200, content=(log + done).encode()))
+    events = list(client_of(handler).events("job_1"))
+    assert [(event.seq, event.type) for event in events] == [(1, "log"), (2, "done")]
+    assert events[0].data == {"text": forged}
+
+
 def test_a_stream_that_ends_behind_the_last_event_ends_the_following() -> None:
     handler, _ = in_turn(sse(), httpx.Response(200, json={"id": "job_1", "status": "succeeded"}))
     assert list(client_of(handler).events("job_1", after=9)) == []
