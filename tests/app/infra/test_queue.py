@@ -130,6 +130,22 @@ def test_messages_on_the_filesystem_are_whole_private_and_arrive(tmp_path: Path)
     assert {stat.S_IMODE(path.stat().st_mode) for path in processed} == {0o600}
 
 
+@pytest.mark.parametrize("torn", [b"", b'{"body": "W1', b"\0" * 64], ids=["empty", "half", "zeros"])
+def test_a_message_torn_by_a_power_cut_is_passed_over(torn: bytes, tmp_path: Path) -> None:
+    """The worker died of each of them, with the message behind it still waiting."""
+    settings = Settings(home=tmp_path)
+    bell = CeleryDoorbell(settings)
+    bell("job_torn", "cpu")
+    (message,) = (settings.broker_folder / "messages").iterdir()
+    message.write_bytes(torn)
+    bell("job_x", "cpu")
+    with make_celery(settings).connection_for_read() as connection:
+        found = connection.default_channel.basic_get("cpu", no_ack=True)
+        assert found is not None and found.decode()[0] == ["job_x"]
+        assert connection.default_channel.basic_get("cpu", no_ack=True) is None
+    assert list((settings.broker_folder / "messages").iterdir()) == []
+
+
 def test_messages_carry_the_identifier_and_nothing_else(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     CeleryDoorbell(settings)("job_x", "gpu")
