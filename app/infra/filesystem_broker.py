@@ -41,7 +41,7 @@ class Channel(filesystem.Channel):
         del timeout
         while True:
             try:
-                return super()._get(queue)
+                return super()._get(queue)  # type: ignore[no-untyped-call]
             except ValueError as error:
                 logger.warning("a message of the queue %s cannot be read: %s", queue, error)
 
