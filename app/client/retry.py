@@ -15,6 +15,9 @@ from app.client.errors import UnreachableError
 
 #: Answers that say "not now" rather than "no".
 PASSING_STATUSES = frozenset({429, 502, 503, 504})
+#: Codes of problems that tell it otherwise than their status. The first comes to who repeats a request whose
+#: answer was lost, and a repetition gets that answer; the second stays until the operator has mended it.
+_PASSING_CODES = {"idempotency_key_in_use": True, "sandbox_unavailable": False}
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,28 @@ def retry_after_s(response: httpx.Response, *, now: datetime | None = None) -> f
     value = response.headers.get("Retry-After", "").strip()
     if not value:
         return None
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+
+
+def will_pass(response: httpx.Response) -> bool:
+    """Tell whether the same request may have another answer soon."""
+    code = None
+    if response.status_code in {409, 503}:
+        try:
+            document = response.json()
+        except (ValueError, RecursionError, httpx.StreamError):  # the last of a stream that nobody has read
+            document = None
+        code = document.get("code") if isinstance(document, dict) else None
+    if isinstance(code, str) and code in _PASSING_CODES:
+        return _PASSING_CODES[code]
+    return response.status_code in PASSING_STATUSES
 
 
 def delay_s(policy: RetryPolicy, attempt: int, response: httpx.Response | None) -> float:
@@ -76,7 +93,7 @@ def send_with_retries(
         sleep: Waits that many seconds.
 
     Returns:
-        The last answer, also if it still is one of ``PASSING_STATUSES`` after all attempts.
+        The last answer, also if it still is one that ``will_pass`` after all attempts.
 
     Raises:
         UnreachableError: If every attempt ended without an answer.
@@ -89,7 +106,7 @@ def send_with_retries(
             if attempt == policy.attempts or isinstance(error, httpx.UnsupportedProtocol):
                 raise unreachable(error) from error
         if response is not None:
-            if response.status_code not in PASSING_STATUSES or attempt == policy.attempts:
+            if attempt == policy.attempts or not will_pass(response):
                 return response
             response.close()
         sleep(delay_s(policy, attempt, response))

@@ -37,6 +37,26 @@ def test_final_statuses_are_returned_at_once(status: int) -> None:
     assert answers.sent == 1
 
 
+def test_a_request_that_is_still_being_answered_is_sent_again() -> None:
+    """Who repeats a submit whose answer was lost gets 409 for a moment; the job is made, and its id comes."""
+    answers = Answers(httpx.Response(409, json={"code": "idempotency_key_in_use"}), httpx.Response(202))
+    assert send_with_retries(answers, policy=POLICY, sleep=lambda s: None).status_code == 202
+
+
+def test_a_machine_without_a_sandbox_is_asked_once() -> None:
+    """An upload of gigabytes was sent seven times, to be refused each time."""
+    answers = Answers(httpx.Response(503, json={"code": "sandbox_unavailable"}))
+    assert send_with_retries(answers, policy=POLICY, sleep=lambda s: None).status_code == 503
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"code": []}'])
+def test_a_passing_answer_of_a_proxy_may_have_any_body(body: bytes) -> None:
+    answers = Answers(httpx.Response(503, content=iter([body])), httpx.Response(503, content=body))
+    last = httpx.Response(200)
+    answers.answers.append(last)
+    assert send_with_retries(answers, policy=POLICY, sleep=lambda s: None) is last
+
+
 def test_a_lost_connection_is_tried_again() -> None:
     answers = Answers(httpx.ConnectError("refused"), httpx.ReadError("reset"), httpx.Response(200))
     assert send_with_retries(answers, policy=POLICY, sleep=lambda s: None).status_code == 200
@@ -72,7 +92,9 @@ def test_retry_after_as_a_date() -> None:
 
 
 def test_unreadable_retry_after_is_ignored() -> None:
-    assert retry_after_s(httpx.Response(503, headers={"Retry-After": "soon"})) is None
+    for value in ("soon", "\u00b2", "Mon, 01 Jan 999999999999999 00:00:00 GMT"):
+        response = httpx.Response(503, headers={"Retry-After": value.encode("latin-1")})  # type: ignore[dict-item]
+        assert retry_after_s(response) is None
 
 
 def test_pauses_grow_and_stay_bounded() -> None:
