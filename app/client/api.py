@@ -18,7 +18,6 @@ from app.client.errors import DownloadCorruptError, ProblemError, UnreachableErr
 from app.client.events import TERMINAL_STATUSES, Event, event_lines, parse_events
 from app.client.opening import open_http
 from app.client.retry import (
-    PASSING_STATUSES,
     PATIENCE,
     RetryPolicy,
     delay_s,
@@ -32,14 +31,11 @@ from app.client.transfer import (
     fetch_once,
     ignore_bytes,
     keep_if_intact,
-    read_chunks,
+    send_once,
 )
 
 #: A JSON object as the server sent it.
 Document = dict[str, Any]
-
-# After the last byte of an upload the server sends it to its store and waits for the inspection.
-_UPLOAD_TIMEOUT = httpx.Timeout(connect=5.0, read=300.0, write=60.0, pool=5.0)
 
 
 @dataclass
@@ -88,6 +84,7 @@ class ProctorClient:
 
         Raises:
             ProblemError: If the file is refused; ``code`` and ``hint`` come from the reader.
+            UnsendableError: If it is no plain file, or changes while it is sent.
         """
         return self._upload(f"/v1/teachers/{quote(path.name, safe='')}", path, options, on_bytes)
 
@@ -104,42 +101,18 @@ class ProctorClient:
         return document_of(self._send("GET", f"/v1/datasets/{quote(dataset_id, safe='')}"), "id", "status")
 
     def _upload(self, url: str, path: Path, params: Mapping[str, str], on_bytes: OnBytes) -> Document:
-        size_bytes = path.stat().st_size
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size_bytes)}
-
-        def send() -> httpx.Response:
-            sent = 0
-
-            def count(count_bytes: int) -> None:
-                nonlocal sent
-                sent += count_bytes
-                on_bytes(count_bytes)
-
-            try:
-                response = self._http.put(
-                    url,
-                    params=params,
-                    headers=headers,
-                    content=read_chunks(path, count),
-                    timeout=_UPLOAD_TIMEOUT,
-                )
-            except httpx.TransportError:
-                on_bytes(-sent)
-                raise
-            if response.status_code in PASSING_STATUSES:
-                on_bytes(-sent)
-            return response
-
-        response = send_with_retries(send, policy=self.policy, sleep=self.sleep)
+        response = send_with_retries(
+            lambda: send_once(self._http, url, path, params, on_bytes), policy=self.policy, sleep=self.sleep
+        )
         raise_for_problem(response)
-        return self._until_inspected(response)
+        return self._until_inspected(url.rpartition("/")[0], response)
 
-    def _until_inspected(self, response: httpx.Response) -> Document:
+    def _until_inspected(self, url: str, response: httpx.Response) -> Document:
         document = document_of(response, "id", "status")
-        location = response.headers.get("Location", "")
-        while document["status"] == "inspecting" and location:
+        while document["status"] == "inspecting":
             self.sleep(min(retry_after_s(response) or 1.0, 10.0))
-            response = self._send("GET", location)
+            # Not what Location says: a proxy may write another host there, and the key would go to it.
+            response = self._send("GET", f"{url}/{quote(str(document['id']), safe='')}")
             document = document_of(response, "id", "status")
         if document["status"] == "rejected":
             raise ProblemError(422, dict(document.get("error") or {}))

@@ -6,6 +6,7 @@
     ├── ProblemError          the server answered with an error (RFC 9457)
     ├── UnusableError         address, key or environment allow no connection
     ├── UnreachableError      no server answered, however often we asked
+    ├── UnsendableError       the file to upload is no plain one, or changes while it is sent
     ├── NotProctorError       something answered that is no Proctor server
     └── DownloadCorruptError  the bytes that arrived are not the bytes that were promised
 """
@@ -42,6 +43,12 @@ class UnreachableError(ClientError):
     """No server answered, however often we asked."""
 
     code = "unreachable"
+
+
+class UnsendableError(ClientError):
+    """The file to upload is no plain one, or changes while it is sent."""
+
+    code = "file_unsendable"
 
 
 class NotProctorError(ClientError):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from app.client.errors import DownloadCorruptError
+from app.client.errors import DownloadCorruptError, UnsendableError
+from app.client.retry import will_pass
 
 CHUNK_BYTES = 1 << 20
+# After the last byte of an upload the server sends it to its store and waits for the inspection.
+_UPLOAD_TIMEOUT = httpx.Timeout(connect=5.0, read=300.0, write=60.0, pool=5.0)
 
 #: Told how many more bytes have moved.
 OnBytes = Callable[[int], None]
@@ -29,6 +32,57 @@ def read_chunks(path: Path, on_bytes: OnBytes) -> Iterator[bytes]:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
             on_bytes(len(chunk))
+
+
+def send_once(
+    http: httpx.Client, url: str, path: Path, params: Mapping[str, str], on_bytes: OnBytes
+) -> httpx.Response:
+    """Send a file as the body of a request, with the size that it has now.
+
+    Args:
+        http: Client whose base URL and key are set.
+        url: Where to.
+        path: The file.
+        params: Query parameters.
+        on_bytes: Told of bytes as they are sent; of a negative count when they have to be sent again.
+
+    Raises:
+        UnsendableError: If it is no plain file, such as a pipe, which has no size and is read but once; or if
+            another number of bytes was read than it had.
+        httpx.TransportError: When the connection breaks.
+    """
+    if not path.is_file():
+        raise UnsendableError(f"{path} is not a plain file.", hint="Save what it holds to a file first.")
+    size_bytes, sent = path.stat().st_size, 0
+    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size_bytes)}
+
+    def count(count_bytes: int) -> None:
+        nonlocal sent
+        sent += count_bytes
+        on_bytes(count_bytes)
+
+    try:
+        content = _of_size(size_bytes, read_chunks(path, count), path)
+        response = http.put(url, params=params, headers=headers, content=content, timeout=_UPLOAD_TIMEOUT)
+    except httpx.TransportError:
+        on_bytes(-sent)
+        raise
+    if will_pass(response):
+        on_bytes(-sent)
+    return response
+
+
+def _of_size(size_bytes: int, chunks: Iterator[bytes], path: Path) -> Iterator[bytes]:
+    left = size_bytes
+    for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            break
+        yield chunk
+    if left:
+        raise UnsendableError(
+            f"{path} changed while it was sent.", hint="Send it once nobody writes to it any more."
+        )
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
-from app.client import DownloadCorruptError, ProblemError, ProctorClient, UnreachableError
+from app.client import DownloadCorruptError, ProblemError, ProctorClient, UnreachableError, transfer
+from app.client.errors import UnsendableError
 
 Handler = Callable[[httpx.Request], httpx.Response]
 CONTENT = b"weights" * 1000
@@ -93,6 +95,37 @@ def test_an_upload_waits_for_its_inspection(teacher_file: Path) -> None:
     pauses: list[float] = []
     assert client_of(handler, pauses).upload_teacher(teacher_file, {})["status"] == "ready"
     assert (pauses, seen[1].url.path) == ([2.0], "/v1/teachers/tch_1")
+
+
+def test_the_key_goes_to_no_other_host_that_a_proxy_names(teacher_file: Path) -> None:
+    headers = {"Location": "http://inside:8642/v1/teachers/tch_1"}
+    handler, seen = in_turn(
+        httpx.Response(202, json={"id": "tch_1", "status": "inspecting"}, headers=headers),
+        httpx.Response(200, json={"id": "tch_1", "status": "ready"}),
+    )
+    client_of(handler).upload_teacher(teacher_file, {})
+    assert [str(request.url) for request in seen[1:]] == ["http://server/v1/teachers/tch_1"]
+
+
+@pytest.mark.parametrize("now_has", [b"w", CONTENT + b"more"])
+def test_a_file_that_changes_while_it_is_sent_is_named_and_not_sent_again(
+    now_has: bytes, teacher_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended as an internal error that told of Content-Length."""
+    handler, seen = in_turn(httpx.Response(201, json={"id": "tch_1", "status": "ready"}))
+    monkeypatch.setattr(transfer, "read_chunks", lambda path, on_bytes: iter([now_has]))
+    with pytest.raises(UnsendableError, match="changed while it was sent"):
+        client_of(handler).upload_teacher(teacher_file, {})
+    assert seen == []
+
+
+def test_a_pipe_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """It has no size, and a second attempt waited for ever for who would write to it."""
+    os.mkfifo(tmp_path / "pipe.pt")
+    handler, seen = in_turn()
+    with pytest.raises(UnsendableError, match="not a plain file"):
+        client_of(handler).upload_teacher(tmp_path / "pipe.pt", {})
+    assert seen == []
 
 
 def test_a_late_rejection_is_raised_like_an_early_one(teacher_file: Path) -> None:
