@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -27,7 +28,12 @@ def store_files(
     for file in produced:
         path = folder / OUTPUTS / file.name
         _check(path, limit_bytes)
-        blob = blobs.put_file(path, go_on=go_on)
+        try:
+            blob = blobs.put_file(path, go_on=go_on)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise _invalid(f"{path.name} is not a plain file any more.") from error
         stored.append(StageFile(file.name, file.media_type, blob.size_bytes, blob.sha256))
     return stored
 

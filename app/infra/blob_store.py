@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,16 +77,24 @@ class BlobStore(Protocol):
     def put_file(self, path: Path, *, go_on: GoOn = to_the_end) -> StoredBlob:
         """Store a copy of a file.
 
-        What is hashed is what is stored, whoever writes to the file meanwhile: a job's process still runs.
+        What is hashed is what is stored, whoever writes to the file meanwhile: a job's process still runs. So
+        it may put a link or a pipe in the file's place, where the kernel has no Landlock: the first leads
+        anywhere, the second would keep the worker waiting for ever.
+
+        Raises:
+            OSError: ``ELOOP``, if it is no plain file.
         """
-        writer = self.open_for_write(limit_bytes=path.stat().st_size, go_on=go_on)
-        try:
-            with path.open("rb") as source:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as source:
+            facts = os.fstat(source.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise OSError(errno.ELOOP, "Not a plain file", str(path))
+            writer = self.open_for_write(limit_bytes=facts.st_size, go_on=go_on)
+            try:
                 while chunk := source.read(CHUNK_BYTES):
                     writer.write(chunk)
-            return writer.finish()
-        finally:
-            writer.discard()
+                return writer.finish()
+            finally:
+                writer.discard()
 
     def open(self, sha256: str) -> BinaryIO:
         """Open a blob for reading; the file is seekable.
