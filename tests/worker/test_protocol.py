@@ -6,7 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from worker.sandbox.protocol import MAX_LINE_BYTES, Message, MessageStream, Progress, ProtocolError, parse
+from worker.sandbox.protocol import (
+    MAX_LINE_BYTES,
+    Log,
+    Message,
+    MessageStream,
+    Progress,
+    ProtocolError,
+    StageDone,
+    parse,
+)
 
 PROGRESS = {"type": "progress", "stage": "probe", "done": 1, "total": 2, "scalars": {"loss": 0.5}}
 
@@ -50,6 +59,17 @@ def test_a_message_is_read() -> None:
 def test_what_is_no_message_is_refused(said: bytes) -> None:
     with pytest.raises(ProtocolError):
         parse(said)
+
+
+def test_what_a_terminal_would_obey_becomes_harmless() -> None:
+    """A process that was taken over could rename the window, clear the screen or write over a verdict."""
+    log = parse(json.dumps({"type": "log", "text": "a\tb\nc\x1b[2Jd\re\x9bf\u2028g\u202eh \u00e9"}).encode())
+    assert isinstance(log, Log)
+    assert log.text == "a\tb\nc\ufffd[2Jd\ufffde\ufffdf\ufffdg\ufffdh \u00e9"
+    result = {"probe": [{"sentence": "clean\x1b[1A"}]}
+    done = parse(json.dumps({"type": "stage_done", "stage": "probe", "result": result, "files": []}).encode())
+    assert isinstance(done, StageDone)
+    assert done.result == {"probe": [{"sentence": "clean\ufffd[1A"}]}
 
 
 @pytest.mark.parametrize("name", ["../escape", "/etc/passwd", ".hidden", "", "a b", "a\n", "x" * 129])

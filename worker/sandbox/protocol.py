@@ -6,6 +6,7 @@ The process handles files from strangers, so nothing it says is believed before 
 from __future__ import annotations
 
 import os
+import re
 import select
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -29,6 +30,10 @@ MAX_LINE_BYTES = 8 * 1024 * 1024
 READ_BYTES = 256 * 1024
 #: Of one attempt. Progress five times a second for four hours is 20 MiB.
 MAX_SAID_BYTES = 256 * 1024 * 1024
+
+#: What a terminal obeys, or a stream of lines is cut at: such texts are shown by commands, pages and logs. A
+#: line feed and a tab do no harm.
+_OBEYED = re.compile(r"[\x01-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[\w.@ /+-]+$")]
 FileName = Annotated[str, StringConstraints(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -134,7 +139,7 @@ _ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discrimina
 
 
 def parse(line: bytes) -> Message:
-    """Read one line.
+    """Read one line; what a terminal would obey in its texts becomes U+FFFD.
 
     Raises:
         ProtocolError: It is not JSON, not one of the messages, or holds what a database refuses: NUL
@@ -144,13 +149,23 @@ def parse(line: bytes) -> Message:
         raise ProtocolError("a NUL character")
     try:
         content: Any = from_json(line, allow_inf_nan=False)
-        return _ADAPTER.validate_python(content)
+        return _ADAPTER.validate_python(_harmless(content))
     except ValidationError as error:
         raise ProtocolError(
             f"not a message: {error.errors(include_url=False, include_input=False)[:3]}"
         ) from None
     except ValueError as error:
         raise ProtocolError(f"not JSON: {error}") from None
+
+
+def _harmless(content: Any) -> Any:
+    if isinstance(content, str):
+        return _OBEYED.sub("\ufffd", content)
+    if isinstance(content, list):
+        return [_harmless(item) for item in content]
+    if isinstance(content, dict):
+        return {_harmless(name): _harmless(value) for name, value in content.items()}
+    return content
 
 
 class MessageStream:
