@@ -10,6 +10,7 @@ from typing import Any
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from app.core.errors import NotFound, Unavailable
 from app.infra.blob_store import StoreUnreachable
@@ -100,5 +101,9 @@ def answering() -> Iterator[None]:
         if status == HTTPStatus.INSUFFICIENT_STORAGE or code in _FULL:
             raise Unavailable("storage_full", "There is no space left to store the file.") from error
         raise StoreUnreachable(f"The blob store refuses: {code}") from error
-    except (BotoCoreError, Boto3Error) as error:
+    except (
+        BotoCoreError,
+        Boto3Error,
+        HTTPError,
+    ) as error:  # the last: SSLError, of a body
         raise StoreUnreachable(f"The blob store does not answer: {type(error).__name__}") from error

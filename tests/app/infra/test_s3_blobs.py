@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from botocore.stub import Stubber
+from urllib3.exceptions import SSLError
 
 from app.core.errors import NotFound, Unavailable
 from app.infra.blobs import StoreUnreachable, make_blob_store
@@ -200,7 +201,13 @@ class _Breaking:
 
 
 @pytest.mark.parametrize(
-    "fault", [ReadTimeoutError(endpoint_url="x"), EndpointConnectionError(endpoint_url="x"), None]
+    "fault",
+    [
+        ReadTimeoutError(endpoint_url="x"),
+        EndpointConnectionError(endpoint_url="x"),
+        SSLError("[SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC]"),
+        None,
+    ],
 )
 def test_a_broken_connection_is_no_end_of_file(fault: Exception | None) -> None:
     with S3BlobReader(_Breaking(fault), "bucket", "key", 10) as reader, pytest.raises(StoreUnreachable):
