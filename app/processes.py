@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -16,6 +15,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO
+
+from app.core.plain_files import open_plain
 
 _PR_SET_PDEATHSIG = 1
 #: A child that lived this long was healthy; its next death starts the backoff anew.
@@ -61,18 +62,12 @@ class _Child:
 
 
 def tail(path: Path, size_bytes: int = 2000) -> str:
-    """Read the end of a text file, whole lines only; of anything else that stands there, nothing.
-
-    A job's process may put a link or a pipe in the place of its log where the kernel has no Landlock: the
-    first would show what its worker can read, the second would keep the worker waiting.
-    """
+    """Read the end of a text file, whole lines only; of anything else that stands there, nothing."""
     try:
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+        file = open_plain(path)
     except OSError:
         return ""
     with file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return ""
         length = file.seek(0, os.SEEK_END)
         file.seek(max(0, length - size_bytes))
         text = file.read().decode(errors="replace")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+from app.core.plain_files import open_plain
 
 CHUNK_BYTES = 1024 * 1024
 
@@ -77,18 +77,14 @@ class BlobStore(Protocol):
     def put_file(self, path: Path, *, go_on: GoOn = to_the_end) -> StoredBlob:
         """Store a copy of a file.
 
-        What is hashed is what is stored, whoever writes to the file meanwhile: a job's process still runs. So
-        it may put a link or a pipe in the file's place, where the kernel has no Landlock: the first leads
-        anywhere, the second would keep the worker waiting for ever.
+        What is hashed is what is stored, whoever writes to the file meanwhile: a job's process still runs.
 
         Raises:
             OSError: ``ELOOP``, if it is no plain file.
         """
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as source:
-            facts = os.fstat(source.fileno())
-            if not stat.S_ISREG(facts.st_mode):
-                raise OSError(errno.ELOOP, "Not a plain file", str(path))
-            writer = self.open_for_write(limit_bytes=facts.st_size, go_on=go_on)
+        with open_plain(path) as source:
+            size_bytes = os.fstat(source.fileno()).st_size
+            writer = self.open_for_write(limit_bytes=size_bytes, go_on=go_on)
             try:
                 while chunk := source.read(CHUNK_BYTES):
                     writer.write(chunk)
