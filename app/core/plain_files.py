@@ -13,7 +13,7 @@ def open_plain(path: Path) -> BinaryIO:
     """Open a file for reading, if it is a plain one.
 
     A job's process may put a link or a pipe in the place of its log or of a file it made, where the kernel
-    has no Landlock: the first leads to whatever its worker can read, the second would keep the worker waiting.
+    has no Landlock: the first leads to whatever its worker can read, the second would keep it waiting.
 
     Raises:
         OSError: It cannot be opened, or (``ELOOP``) it is no plain file.
