@@ -56,7 +56,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 )
 @click.option(
     "--surrogates",
-    type=click.Choice(get_args(Surrogates)),
+    type=click.Choice([kind for kind in get_args(Surrogates) if kind != "auto"]),
     default="patches",
     show_default=True,
     help="What audits without images search on; as in their recipe's probe.surrogates.",

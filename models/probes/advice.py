@@ -106,7 +106,7 @@ def _about_images(
             "labels let accuracy be measured too."
             + (f"{_LOSES} with such images ({_COMMAND} --images)." if compared else "")
         )
-        if probe.surrogates == "patches" and verdict != "detected":
+        if probe.surrogates != "inverted" and verdict != "detected":
             lines.append(
                 "If there are none, and the network has BatchNorm, set probe.surrogates to inverted: images "
                 "inverted from it show more backdoors than patches do."
@@ -131,9 +131,11 @@ def give_advice(
         verdict: The word.
         hazard: Over all channels.
         data: What was given.
-        probe: What was asked.
+        probe: What was asked, surrogates settled.
         findings: What was found.
     """
+    inverted = probe.surrogates == "inverted" and not enough_clean_images(data)
+    command = f"{_COMMAND} --surrogates inverted" if inverted else _COMMAND
     lines = _first_of_all(verdict, hazard, findings.doubts)
     compared = findings.calibration is not None and findings.calibration.decides
     lines += _about_images(verdict, data, probe, compared=compared)
@@ -150,13 +152,13 @@ def give_advice(
     if probe.budget != "thorough" and verdict != "detected":
         lines.append(
             "Run the audit again with budget thorough; it compares all classes, so with many it takes long."
-            + (f"{_LOSES} with that budget ({_COMMAND} --budget thorough)." if compared else "")
+            + (f"{_LOSES} with that budget ({command} --budget thorough)." if compared else "")
         )
     if not compared and verdict != "detected":
         # Scores on patches of photographs that one user gave compare with no other network's.
-        patched = data.photographs and probe.surrogates == "patches" and not enough_clean_images(data)
+        patched = data.photographs and probe.surrogates != "inverted" and not enough_clean_images(data)
         lines.append(
-            f"Have clean networks like this one scored ({_COMMAND}): beside {fewest_references()} of them or "
+            f"Have clean networks like this one scored ({command}): beside {fewest_references()} of them or "
             f"more, `detected` is said of {ALPHA:.0%} of such networks by mistake, on average. That holds "
             "for audits with the same budget and sort of images."
             + (" None can be scored on patches of your photographs: leave them out then." if patched else "")

@@ -34,7 +34,7 @@ from models.probes.trigger_inversion import (
     compare_classes,
     invert_trigger,
 )
-from models.probes.trigger_measuring import hides_image, measure_trigger
+from models.probes.trigger_measuring import check_given, hides_image, measure_trigger
 from models.probes.undistillable.questions import ask_undistillable
 from models.probes.undistillable.weigh_students import harms_students
 from models.probes.verdict import decide, overall_hazard
@@ -84,13 +84,14 @@ def run_audit(
         DataRejected: A photograph is too small to cut patches from.
     """
     started = time.monotonic()
-    _check_given(triggers, teacher.spec.num_classes)
-    with begin(teacher, data, triggers, recipe, monitor) as audit:
+    check_given(triggers, teacher.spec.num_classes)
+    sets = (*sets, *shipped_sets())
+    with begin(teacher, data, triggers, recipe, monitor, sets=sets) as audit:
         for part in (_measure_given, look_class_by_class, *SCORED):
             part(audit)
-        conditions = conditions_of(teacher.spec, data, recipe)
+        conditions = conditions_of(teacher.spec, data, audit.recipe)
         audit.probes, audit.calibration = calibrate(
-            audit.probes, conditions, (*sets, *shipped_sets()), recipe.probe.task, own_sha256=teacher.sha256
+            audit.probes, conditions, sets, recipe.probe.task, own_sha256=teacher.sha256
         )
         for part in (_probe_further, _invert, _follow, _learn_from):
             part(audit)
@@ -152,6 +153,7 @@ def _conclude(audit: AuditRun, started: float, doubts: Doubts) -> Audited:
         undistillable=audit.undistillable,
         channels=audit.channels,
         effects=findings.effects,
+        image_source=audit.images.source,
     )
     suspects = suspected_classes(audit.probes)
     return Audited(result, tuple(t for t in audit.recovered if t.target_label in suspects))
@@ -165,24 +167,6 @@ def _harms_students(audit: AuditRun) -> bool:
 def _hiding(audit: AuditRun) -> frozenset[str]:
     """Name the given triggers that leave too little of an image to prove anything."""
     return frozenset(trigger.name for trigger in audit.given if hides_image(trigger))
-
-
-def _check_given(triggers: Sequence[Trigger], num_classes: int) -> None:
-    names = [trigger.name for trigger in triggers]
-    for trigger in triggers:
-        if names.count(trigger.name) > 1:
-            raise RecipeError(
-                f"Two triggers are named {trigger.name!r}.",
-                code="trigger_name_repeated",
-                hint="Findings are told apart by the trigger's name: give each one of its own.",
-            )
-        if trigger.target_label >= num_classes:
-            raise RecipeError(
-                f"Trigger {trigger.name!r} leads to class {trigger.target_label}, "
-                f"the teacher has classes 0 to {num_classes - 1}.",
-                code="trigger_target_unknown",
-                hint="Class labels start at 0.",
-            )
 
 
 def _measure_given(audit: AuditRun) -> None:

@@ -16,11 +16,14 @@ from models.engine.frozen import frozen
 from models.engine.monitor import Monitor
 from models.engine.precision import to_channels_last
 from models.engine.seed import make_generator
+from models.errors import RecipeError
 from models.probes.audit_parts import Part, part_spans
+from models.probes.calibration.reference_set import ReferenceSet
 from models.probes.effort import EFFORTS, Effort
 from models.probes.logit_scale import at_ordinary_scale
 from models.probes.portion import Portion
 from models.probes.probe_images import ProbeImages, enough_clean_images, images_for
+from models.probes.surrogates import settle_surrogates, with_surrogates
 from models.recipes.job import Recipe
 from models.results.audit import ChannelResult, ProbeResult, TransferResult, TriggerReport
 from models.results.calibration import CalibrationResult
@@ -78,26 +81,57 @@ class AuditRun:
 
 @contextmanager
 def begin(
-    teacher: Teacher, data: AuditData, triggers: Sequence[Trigger], recipe: Recipe, monitor: Monitor
+    teacher: Teacher,
+    data: AuditData,
+    triggers: Sequence[Trigger],
+    recipe: Recipe,
+    monitor: Monitor,
+    *,
+    sets: Sequence[ReferenceSet] = (),
 ) -> Iterator[AuditRun]:
     """Prepare images and budget, and hold the teacher still until the audit is over.
 
     The teacher's convolutions are stored channels-last from here on: the same function, up to rounding, in
     less time (docs/results.md).
 
+    Args:
+        teacher: The suspect.
+        data: What the user gave.
+        triggers: Likewise.
+        recipe: That of the run has ``auto`` surrogates replaced by what they are here.
+        monitor: Of the whole audit.
+        sets: Clean reference networks, by which ``auto`` chooses.
+
     Raises:
         DataRejected: A photograph is too small to cut patches from.
         RecipeError: Inverted images are asked of a network without BatchNorm (code ``batchnorm_missing``) or
-            with statistics that are of no images (``batchnorm_unusable``).
+            with statistics that are of no images (``batchnorm_unusable``). Where ``auto`` chose them, the run
+            has patches instead and says so among its failures.
         Interrupted: The monitor asked to stop while images were inverted.
     """
     effort = EFFORTS[recipe.probe.budget]
     to_channels_last(teacher.network)
+    settled, failures = settle_surrogates(teacher, data, recipe, sets), []
     with frozen(teacher.pixel_classifier()) as classifier:
-        inversion = _portion("images", teacher, data, recipe, monitor)
-        patches = effort.surrogate_images
-        images = images_for(classifier, teacher.spec, data, recipe, patches=patches, monitor=inversion)
-        yield AuditRun(teacher, classifier, data, triggers, recipe, effort, images, monitor)
+        try:
+            images = _images(classifier, teacher, data, settled, monitor)
+        except RecipeError as problem:
+            if recipe.probe.surrogates != "auto":
+                raise
+            settled = with_surrogates(recipe, "patches")
+            images = _images(classifier, teacher, data, settled, monitor)
+            failures = [f"{problem.detail} Patches of photographs stood in for them."]
+        yield AuditRun(
+            teacher, classifier, data, triggers, settled, effort, images, monitor, failures=failures
+        )
+
+
+def _images(
+    classifier: nn.Module, teacher: Teacher, data: AuditData, recipe: Recipe, monitor: Monitor
+) -> ProbeImages:
+    inversion = _portion("images", teacher, data, recipe, monitor)
+    patches = EFFORTS[recipe.probe.budget].surrogate_images
+    return images_for(classifier, teacher.spec, data, recipe, patches=patches, monitor=inversion)
 
 
 def _portion(part: Part, teacher: Teacher, data: AuditData, recipe: Recipe, monitor: Monitor) -> Portion:

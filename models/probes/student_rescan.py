@@ -37,6 +37,7 @@ from models.probes.findings import listed, suspected_classes
 from models.probes.mmbd import CONSPICUOUS_RATIO, LEAST_MARGIN, margin_statistics
 from models.probes.portion import Portion
 from models.probes.probe_images import images_for, inverts
+from models.probes.surrogates import as_audited
 from models.probes.trigger_inversion import CONSPICUOUS, choose_classes, compare_classes
 from models.recipes.job import Recipe
 from models.recipes.probe import Budget
@@ -53,7 +54,6 @@ LEAST_RISE = 0.5
 
 #: How much of the scans' time inverting images takes.
 _INVERSION = 0.3
-
 #: Log of how far each compared class stands out from the best of the others; at most one is positive.
 Statistics = Mapping[int, float]
 
@@ -80,8 +80,8 @@ def rescan_students(
         data: As of the audit.
         recipe: Seed, budget and style of patches.
         monitor: Told of every step.
-        audit: Of the same teacher, data and recipe. Its scores are taken where its effort was that of the
-            scans; otherwise the teacher is scanned again, so that like is compared with like.
+        audit: Of the same teacher, data and recipe; says what ``auto`` surrogates are. Its scores are taken
+            where its effort was that of the scans; otherwise the teacher is scanned again.
 
     Raises:
         RecipeError: The first candidate is not a teacher, or there is no student.
@@ -91,6 +91,7 @@ def rescan_students(
     if len(candidates) < 2 or candidates[0].role != "teacher":
         raise RecipeError("A re-scan compares a teacher with at least one student.")
     started = time.monotonic()
+    recipe = as_audited(recipe, audit)
     prepared = _INVERSION if inverts(data, recipe) else 0
     scanning = _Scanning(teacher, data, recipe, candidates, audit, Portion(monitor, 0, prepared))
     middle = (1 + prepared) / 2

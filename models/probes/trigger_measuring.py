@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from models.errors import RecipeError
 from models.metrics import attack_success, clean_target_rate
 from models.probes.probe_images import ProbeImages
 from models.results.audit import TriggerReport
@@ -53,3 +55,26 @@ def trigger_norm(trigger: Trigger, images: Tensor) -> float:
     """
     change = (trigger.stamp(images).float() - images.float()) / 255
     return float(torch.linalg.vector_norm(change.flatten(1), dim=1).mean())
+
+
+def check_given(triggers: Sequence[Trigger], num_classes: int) -> None:
+    """Refuse given triggers that findings could not be told apart by, or that lead nowhere.
+
+    Raises:
+        RecipeError: ``trigger_name_repeated`` or ``trigger_target_unknown``.
+    """
+    names = [trigger.name for trigger in triggers]
+    for trigger in triggers:
+        if names.count(trigger.name) > 1:
+            raise RecipeError(
+                f"Two triggers are named {trigger.name!r}.",
+                code="trigger_name_repeated",
+                hint="Findings are told apart by the trigger's name: give each one of its own.",
+            )
+        if trigger.target_label >= num_classes:
+            raise RecipeError(
+                f"Trigger {trigger.name!r} leads to class {trigger.target_label}, "
+                f"the teacher has classes 0 to {num_classes - 1}.",
+                code="trigger_target_unknown",
+                hint="Class labels start at 0.",
+            )

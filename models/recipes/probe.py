@@ -10,7 +10,7 @@ from models.recipes.base import recipe
 
 Budget = Literal["quick", "standard", "thorough"]
 
-Surrogates = Literal["patches", "inverted"]
+Surrogates = Literal["auto", "patches", "inverted"]
 
 Channel = Literal["ood", "vanilla", "zskt", "cmi", "fast"]
 
@@ -24,11 +24,12 @@ class ProbeRecipe:
     task: Annotated[str, Len(1, 64)] | None = None
     """What the teacher's classes are, and in which order, by the name that a reference set gives it, such as
     ``cifar10``: then every class is compared with the same class of the references."""
-    surrogates: Surrogates = "patches"
+    surrogates: Surrogates = "auto"
     """What the probes search on where fewer than 50 clean images are given: ``patches`` of photographs, or
     such patches ``inverted``: moved until the teacher's BatchNorms see what they saw in training and its
     answers are spread over the classes. Those show more (docs/evaluation.md), but need a teacher with
-    BatchNorm, more time, and clean references that were scored on such images."""
+    BatchNorm, more time, and clean references that were scored on such images. ``auto`` takes them where
+    there are such references."""
     transfer: bool = True
     """Distill throw-away students, one per channel, and see whether a trigger moves over."""
     channels: Annotated[tuple[Channel, ...], Len(1, 5)] = ("ood",)

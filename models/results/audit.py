@@ -153,3 +153,6 @@ class AuditResult:
     """Those the transfer probe was asked for, in that order; empty if it did not run."""
     effects: tuple[TriggerEffect, ...] = ()
     """What given triggers do class by class that do not lead to their target; empty in earlier versions."""
+    image_source: str = ""
+    """What the probes searched on: ``clean images``, ``surrogate patches`` or ``inverted images``; empty in
+    results of earlier versions."""

@@ -83,6 +83,14 @@ def test_photographs_are_no_hindrance_where_images_are_inverted() -> None:
     assert not any("patches of your photographs" in line for line in lines)
 
 
+def test_references_are_advised_for_the_images_that_the_audit_had() -> None:
+    lines = give_advice("suspected", "low", AuditData(), ProbeRecipe(surrogates="inverted"), findings())
+    assert any("scored (proctor calibrate --surrogates inverted): beside" in line for line in lines)
+    clean = AuditData(images=torch.zeros(200, 3, 8, 8, dtype=torch.uint8))
+    lines = give_advice("suspected", "low", clean, ProbeRecipe(surrogates="inverted"), findings())
+    assert any("scored (proctor calibrate): beside" in line for line in lines)
+
+
 @pytest.mark.parametrize("given", [False, True])
 def test_a_recovered_pattern_is_called_no_given_trigger(given: bool) -> None:
     report = TriggerReport("x", "given", "replace", 3, wilson(9, 9), wilson(0, 9), 0.02, "clean images")
