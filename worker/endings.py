@@ -7,16 +7,17 @@ from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
+from app.core.errors import Unavailable
 from app.core.states import JobStatus
 from app.infra.blobs import StoreUnreachable
 from app.services import leases, publication
 from app.services.leases import CANCELED, Lease
 from worker.sandbox.launch import ProgramMissing
 
-#: Tries to start a program that is missing, at which a job fails: half an hour at upkeep's default pace and
-#: the growing pauses of ``leases.release``.
-MAX_PROGRAM_MISSING = 10
-PROGRAM_MISSING = "program_missing"
+#: Tries at which a job fails for want of what only a person brings back, a program or space: half an hour at
+#: upkeep's default pace and the growing pauses of ``leases.release``.
+MAX_TRIES = 10
+PROGRAM_MISSING, STORAGE_FULL = "program_missing", "storage_full"
 
 How = Literal["done", "failed", "canceled", "stopped", "postponed"]
 
@@ -30,6 +31,11 @@ class Ending:
 
     how: How
     error: dict[str, Any] | None = None
+
+    @property
+    def code(self) -> str:
+        """What went wrong, by the word for it; empty if nothing did."""
+        return "" if self.error is None else str(self.error["code"])
 
     def write(self, session: Session, lease: Lease) -> None:
         """Write it into the caller's transaction.
@@ -55,27 +61,43 @@ def failed(code: str, detail: str, hint: str) -> Ending:
     return Ending("failed", {"code": code, "detail": detail, "hint": hint})
 
 
-def postponed(error: OSError, *, launched: bool) -> Ending:
+def postponed(error: OSError | Unavailable, *, launched: bool) -> Ending:
     """Make the ending of an attempt for which the blob store was away, or that its host could not begin.
 
     Args:
         error: What went wrong.
         launched: Whether the job's process ran, so that the attempt counts against the job's time limit.
     """
-    code = "blob_store_unreachable" if isinstance(error, StoreUnreachable) else "not_launched"
-    if isinstance(error, ProgramMissing):
-        code = PROGRAM_MISSING
-    detail = error.strerror or str(error)
+    match error:
+        case Unavailable():
+            code = error.code
+        case StoreUnreachable():
+            code = "blob_store_unreachable"
+        case ProgramMissing():
+            code = PROGRAM_MISSING
+        case _:
+            code = "storage_failed" if launched else "not_launched"
+    detail = (error.strerror if isinstance(error, OSError) else error.detail) or str(error)
     return Ending("postponed", {"code": code, "detail": detail, "hint": "", "launched": launched})
 
 
-def program_missing(error: ProgramMissing) -> Ending:
-    """Make the ending of a job that was put off until its program would be there again, and never was."""
-    return failed(
-        PROGRAM_MISSING,
-        f"No worker could start the job's process in {MAX_PROGRAM_MISSING} tries: {error.strerror}.",
-        "Its operator has to install Proctor on the workers anew; their logs name the program. Then retry.",
-    )
+def given_up(put_off: Ending) -> Ending | None:
+    """Make the ending of a job that was put off for the last time; None for what comes back by itself."""
+    if put_off.code == PROGRAM_MISSING and put_off.error is not None:
+        return failed(
+            PROGRAM_MISSING,
+            f"No worker could start the job's process in {MAX_TRIES} tries: {put_off.error['detail']}.",
+            "Its operator has to install Proctor on the workers anew; their logs name the program. Then "
+            "retry.",
+        )
+    if put_off.code == STORAGE_FULL:
+        return failed(
+            STORAGE_FULL,
+            f"In {MAX_TRIES} tries there was no space left to store the job's results.",
+            "Delete teachers or datasets, which frees space within three hours, or ask the operator. Then "
+            "retry.",
+        )
+    return None
 
 
 def crashed(status: int) -> Ending:

@@ -9,10 +9,10 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from app.core.errors import LeaseLost
+from app.db.base import DATABASE_AWAY
 from app.infra.blobs import GoOn
 from app.services import leases
 from app.services.leases import Lease
@@ -105,7 +105,7 @@ class LeaseKeeper:
                     leases.renew(session, self.lease, settings.lease_s)
             except LeaseLost:
                 return
-            except (OperationalError, InterfaceError):
+            except DATABASE_AWAY:
                 continue
             self._renewed_at = _awake_or_asleep_s()
 
@@ -143,7 +143,7 @@ class LeaseKeeper:
         while True:
             try:
                 return operation()
-            except (OperationalError, InterfaceError):
+            except DATABASE_AWAY:
                 if _awake_or_asleep_s() - self._renewed_at > self._context.settings.lease_s:
                     raise LeaseLost(self.lease.job_id) from None
                 time.sleep(RETRY_S)

@@ -15,21 +15,11 @@ from pathlib import Path
 
 from app.core.errors import Invalid, LeaseLost, ServiceError, Unavailable
 from app.core.states import Stage
-from app.infra.blobs import StoreUnreachable
 from app.processes import tail
 from app.services import leases
 from models.errors import Interrupted
 from worker import scratch
-from worker.endings import (
-    MAX_PROGRAM_MISSING,
-    PROGRAM_MISSING,
-    Ending,
-    crashed,
-    failed,
-    postponed,
-    program_missing,
-    timed_out,
-)
+from worker.endings import MAX_TRIES, Ending, crashed, failed, given_up, postponed, timed_out
 from worker.lease_keeper import Halted, LeaseKeeper
 from worker.pipeline import Plan, make_plan
 from worker.reporter import Reporter
@@ -74,14 +64,14 @@ def _attempt(context: WorkerContext, keeper: LeaseKeeper) -> Ending:
                 watch = _launch(context, keeper, running)
             except OSError as error:
                 logger.warning("%s: the process could not be started", job_id, exc_info=True)
-                return _not_begun(context, keeper, error)
+                return _put_off(context, keeper, error, launched=False)
             if watch is None:
                 return Ending("done")
             try:
                 ending = watch.until_ended()
             except ProgramMissing as error:
                 logger.error("%s: this host's installation does not work: %s", job_id, error.strerror)
-                ending = _not_begun(context, keeper, error)
+                ending = _put_off(context, keeper, error, launched=False)
         complaint = tail(watch.log, 4000)
         if ending.how in {"failed", "postponed"} and complaint:
             logger.warning("%s: the process said:\n%s", job_id, _quoted(complaint))
@@ -89,8 +79,9 @@ def _attempt(context: WorkerContext, keeper: LeaseKeeper) -> Ending:
         raise
     except Halted as halted:
         return halted.ending
-    except StoreUnreachable as error:
-        return postponed(error, launched=True)
+    except (OSError, Unavailable) as error:  # while a stage's files were stored
+        logger.warning("%s: the results could not be stored", job_id, exc_info=True)
+        return _put_off(context, keeper, error, launched=True)
     except ServiceError as error:
         return failed(error.code, error.detail, error.hint)
     return ending
@@ -122,19 +113,23 @@ def _launch(context: WorkerContext, keeper: LeaseKeeper, running: ExitStack) -> 
     return _Watch(child, keeper, reporter, appetite, plan=plan, left_s=plan.timeout_s - spent_s, log=log)
 
 
-def _not_begun(context: WorkerContext, keeper: LeaseKeeper, error: OSError) -> Ending:
+def _put_off(
+    context: WorkerContext, keeper: LeaseKeeper, error: OSError | Unavailable, *, launched: bool
+) -> Ending:
     """Put the job off: this is its host's fault, or the blob store is away, and nothing of the job's.
 
-    What else is missing comes back by itself, however long it takes; a program does not.
+    Most of it comes back by itself, however long that takes; a program and space do not.
     """
+    put_off = postponed(error, launched=launched)
+    end = given_up(put_off)
+    if end is None:
+        return put_off
 
     def tried() -> int:
         with context.readers() as session:
-            return leases.times_released(session, keeper.lease.job_id, PROGRAM_MISSING)
+            return leases.times_released(session, keeper.lease.job_id, end.code)
 
-    if isinstance(error, ProgramMissing) and keeper.patiently(tried) + 1 >= MAX_PROGRAM_MISSING:
-        return program_missing(error)
-    return postponed(error, launched=False)
+    return end if keeper.patiently(tried) + 1 >= MAX_TRIES else put_off
 
 
 def _quoted(text: str) -> str:
@@ -252,7 +247,7 @@ class _Watch:
                     if isinstance(message, StageDone):
                         self._expect(message.stage)
                         self._reporter.stage_done(message)
-            except (ProtocolError, Invalid, Unavailable, StoreUnreachable, Halted):
+            except (ProtocolError, Invalid, Unavailable, OSError, Halted):
                 break
         self._child.kill()
         return ending

@@ -18,11 +18,11 @@ from app.api.deps import Edge, EdgeDep, KeyFirst, Reader, ReadingSession, Submit
 from app.api.idempotency import Answer, KeyHeader, fingerprint, once
 from app.api.openapi import COMMON, LISTED, job_links, problems
 from app.api.paging import PageQuery, next_after
-from app.api.problems import DATABASE_AWAY
 from app.api.waiting import poll, preferred_wait_s
 from app.core.errors import Unauthenticated
 from app.core.states import Device, JobKind, JobStatus
 from app.db import tables
+from app.db.base import DATABASE_AWAY
 from app.schemas.base import JobId, Page
 from app.schemas.jobs import Job, JobRequest
 from app.services import jobs, keys

@@ -9,8 +9,6 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -18,12 +16,10 @@ from starlette.routing import compile_path
 
 from app.api.problem_types import PROBLEM_TYPES, ProblemType
 from app.core.errors import NotFound, ServiceError
+from app.db.base import DATABASE_AWAY
 from app.infra.blobs import StoreUnreachable
 from app.schemas.problem import FieldError, Problem
 from models.errors import ProctorError
-
-DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
-"""What a session raises when its database does not answer."""
 
 MEDIA_TYPE = "application/problem+json"
 MAX_FIELD_ERRORS = 20

@@ -10,7 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+#: What a session raises when its database does not answer, or no connection to it becomes free.
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
 
 #: How long a writer waits for another on SQLite. Transactions here take milliseconds.
 SQLITE_BUSY_S = 30.0

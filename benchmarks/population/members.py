@@ -96,14 +96,13 @@ def members() -> Iterator[Member]:
             seed, count = CLEAN[part]
             for variant in variants(base, count, seed):
                 yield Member(part, variant.kind, variant.recipe)
-            yield from _attacked(part, base)
+            yield from attacked(part, base, shift=ARCHITECTURES.index(architecture))
     for architecture in TUNED_ON:
         yield from _adaptive(replace(digits_recipe(), architecture=architecture))
 
 
-def _attacked(part: Part, base: TeacherRecipe) -> Iterator[Member]:
+def attacked(part: Part, base: TeacherRecipe, *, shift: int) -> Iterator[Member]:
     """Poison rates and targets go round, shifted by architecture, so that every attack meets several."""
-    shift = ARCHITECTURES.index(base.architecture)
     names = list(ATTACKS)
     seed, rounds = ATTACKED[part]
     for place, name in enumerate(names * rounds):

@@ -16,7 +16,7 @@ from tests.service_room import ServiceRoom
 from tests.worker.test_supervisor import context, database_url
 from worker.child_job import ChildJob
 from worker.context import Outbox
-from worker.endings import MAX_PROGRAM_MISSING
+from worker.endings import MAX_TRIES
 from worker.sandbox import child
 from worker.supervisor import run_job
 from worker.worker_context import WorkerContext
@@ -45,7 +45,7 @@ def test_a_job_that_no_worker_has_a_program_for_fails_at_last(
     run_job(broken, job.id)
     waiting = room.job(job.id)
     assert (waiting.status, waiting.attempt) == (JobStatus.QUEUED, 0)
-    times_put_off(context, job.id, "program_missing", MAX_PROGRAM_MISSING - 2)
+    times_put_off(context, job.id, "program_missing", MAX_TRIES - 2)
     run_job(broken, job.id)
     failed = room.job(job.id)
     assert failed.status == JobStatus.FAILED
@@ -57,7 +57,7 @@ def test_a_job_that_waited_long_for_other_things_is_not_failed(
     room: ServiceRoom, context: WorkerContext, tmp_path: Path
 ) -> None:
     job = room.submit()
-    times_put_off(context, job.id, "blob_store_unreachable", MAX_PROGRAM_MISSING)
+    times_put_off(context, job.id, "blob_store_unreachable", MAX_TRIES)
     run_job(replace(context, child=(str(tmp_path / "python"),)), job.id)
     assert room.job(job.id).status == JobStatus.QUEUED
 
@@ -86,7 +86,7 @@ def test_a_job_is_not_put_off_for_ever_by_broken_installations(
     room: ServiceRoom, context: WorkerContext
 ) -> None:
     job = room.submit()
-    times_put_off(context, job.id, "program_missing", MAX_PROGRAM_MISSING - 1)
+    times_put_off(context, job.id, "program_missing", MAX_TRIES - 1)
     run_job(replace(context, child=(sys.executable, "-c", "import no_such_library")), job.id)
     failed = room.job(job.id)
     assert failed.error is not None and failed.error["code"] == "program_missing"
