@@ -8,24 +8,39 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.architectures import build
+from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.probes.calibration.choose import choose_set
 from models.probes.calibration.conditions import conditions_of
 from models.probes.calibration.conformal import fewest_references
 from models.probes.calibration.read_set import shipped_sets
-from models.recipes.architecture import ArchitectureSpec
+from models.probes.surrogates import settle_surrogates, with_surrogates
+from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.from_document import recipe_from
 from models.recipes.job import Recipe
+from models.recipes.probe import Surrogates
 
 DEMO = Path(__file__).resolve().parents[4] / "scripts" / "demo_recipe.json"
 IMAGES = AuditData(images=torch.zeros(200, 3, 16, 16, dtype=torch.uint8))
 
 
-@pytest.mark.parametrize(("data", "name"), [(IMAGES, "images"), (AuditData(), "patches")])
-def test_audits_of_the_demos_teacher_find_references(data: AuditData, name: str) -> None:
-    recipe = recipe_from(Recipe, json.loads(DEMO.read_text()))
-    conditions = conditions_of(ArchitectureSpec("wrn-10-2", 10, 16), data, recipe)
-    choice = choose_set(conditions, shipped_sets(), recipe.probe.task)
+@pytest.mark.parametrize(
+    ("data", "surrogates", "name"),
+    [
+        (IMAGES, "auto", "images"),
+        (AuditData(), "auto", "inverted"),
+        (AuditData(), "inverted", "inverted"),
+        (AuditData(), "patches", "patches"),
+    ],
+)
+def test_audits_of_the_demos_teacher_find_references(
+    data: AuditData, surrogates: Surrogates, name: str
+) -> None:
+    recipe = with_surrogates(recipe_from(Recipe, json.loads(DEMO.read_text())), surrogates)
+    spec = ArchitectureSpec("wrn-10-2", 10, 16)
+    recipe = settle_surrogates(Teacher(build(spec), Normalization(), spec), data, recipe, shipped_sets())
+    choice = choose_set(conditions_of(spec, data, recipe), shipped_sets(), recipe.probe.task)
     assert choice.found is not None, choice.reason
     assert choice.found.name == f"digits-wrn-10-2-quick-{name}"
     assert choice.found.task == recipe.probe.task == "digits"
