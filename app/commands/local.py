@@ -146,6 +146,16 @@ class LocalService:
                 return
             self._wait()
 
+    def ended_within(self, job_id: str, seconds: float) -> bool:
+        """Wait for a job to be over, and no longer than that; return whether it is."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with self._reading() as session:
+                over = jobs.status_of(session, TENANT, job_id).terminal
+            if over or time.monotonic() > deadline:
+                return over
+            self._wait()
+
     def artifacts(self, job_id: str) -> list[Document]:
         """List a job's files."""
         with self._reading() as session:

@@ -6,7 +6,6 @@ import shlex
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -78,11 +77,8 @@ def run_here(output: Output, teacher: str, options: JobOptions, folder: Path, ho
 def _cancel(service: LocalService, output: Output, job_id: str) -> None:
     output.remark("Canceling ...")
     service.cancel(job_id)
-    deadline = time.monotonic() + CANCEL_S
-    for _ in service.events(job_id):
-        if time.monotonic() > deadline:
-            break
-    output.remark("Canceled.")
+    over = service.ended_within(job_id, CANCEL_S)
+    output.remark("Canceled." if over else "Canceled. Its worker did not stop in time and is ended now.")
 
 
 def settings_in(home: Path) -> Settings:

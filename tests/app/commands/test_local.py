@@ -175,7 +175,9 @@ def test_unknown_fields_of_a_recipe_are_refused(service: LocalService, teacher: 
 def test_a_queued_job_is_canceled_at_once(service: LocalService, teacher: Path) -> None:
     teacher_id = service.upload_teacher(teacher, {})["id"]
     job = service.submit({"kind": "audit", "teacher": teacher_id})
+    assert not service.ended_within(job["id"], 0.0)
     assert service.cancel(job["id"])["status"] == "canceled"
+    assert service.ended_within(job["id"], 0.0)
 
 
 def test_files_come_out_of_the_home(

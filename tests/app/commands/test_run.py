@@ -118,3 +118,32 @@ def test_workers_that_are_slow_to_end_are_no_news(
             time.sleep(0.05)
     assert "did not end by itself" not in capsys.readouterr().err
     assert "did not end by itself" in log.read_text()
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_ctrl_c_ends_the_command_though_the_worker_does_not_answer(
+    over: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It waited for the job's next event, and a worker that stands still sends none."""
+
+    class Interrupted(FakeService):
+        def events(self, job_id: str) -> Iterator[Any]:
+            raise KeyboardInterrupt
+
+        def cancel(self, job_id: str) -> None:
+            asked.append(job_id)
+
+        def ended_within(self, job_id: str, seconds: float) -> bool:
+            asked.append(seconds)
+            return over
+
+    @contextmanager
+    def service(*given: Any) -> Iterator[Interrupted]:
+        yield Interrupted({**SUCCEEDED, "error": None})
+
+    asked: list[Any] = []
+    monkeypatch.setattr(run, "local_service", service)
+    (tmp_path / "teacher.pt").write_bytes(b"weights")
+    assert proctor(["run", str(tmp_path / "teacher.pt"), "--output", str(tmp_path / "out")]) == 130
+    assert asked == ["job_1", run.CANCEL_S]
+    assert ("did not stop in time" in capsys.readouterr().err) is not over
