@@ -39,6 +39,9 @@ _IF_KNOWN = (
     "from this very network: searches find such patterns in clean networks, too."
 )
 
+#: Share of the pixels from which a pasted pattern may hide what an image shows.
+_LARGE = 0.1
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -123,6 +126,17 @@ def _works(report: TriggerReport) -> str:
     return (
         f"the trigger {report.name}, which you gave, sends {rate.value:.0%} of {rate.n} "
         f"{report.image_source} to class {label}; without it {report.clean_rate.value:.0%} go there."
+        f"{_size(report)}"
+    )
+
+
+def _size(report: TriggerReport) -> str:
+    """Say what a large sticker may do to a benign network: hide the rest, or be a picture of the class."""
+    if report.kind != "replace" or report.mask_area < _LARGE:
+        return ""
+    return (
+        f" It covers {report.mask_area:.0%} of the pixels: be sure that such an image still shows its own "
+        "class, for a benign network, too, goes by what it can see."
     )
 
 
