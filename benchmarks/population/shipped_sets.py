@@ -62,7 +62,7 @@ def main() -> None:
             entry = measure(member, data)
             append_line(options.store, entry)
             print(f"{member.name}  {entry['accuracy']:.3f}  {entry['success']}", flush=True)
-    print(summary(read_lines(options.store)))
+    print(summary(list(read_lines(options.store))))
 
 
 def members() -> Iterator[Member]:
