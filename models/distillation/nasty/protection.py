@@ -152,9 +152,7 @@ def _batches(original: Teacher, split: ProtectionSplit, recipe: ProtectRecipe, s
 def _check_students(original: Teacher, recipe: ProtectRecipe) -> None:
     """Refuse students that cannot be built, before the twin is trained; no weights are made."""
     spec = original.spec
-    build_empty(
-        partial(build, ArchitectureSpec(recipe.harm.architecture, spec.num_classes, spec.input_size))
-    )
+    build_empty(partial(build, ArchitectureSpec(recipe.harm.architecture, spec.num_classes, spec.input_size)))
 
 
 def _first_weights(
