@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
-import torch
-
 from models.architectures import StagedClassifier, build
+from models.architectures.empty_weights import build_empty
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.data.photographs import builtin_photographs
@@ -80,8 +80,7 @@ def plan_students(
 
 def _obstacle(teacher: ArchitectureSpec, student: ArchitectureSpec) -> str:
     """Say why the features of two networks cannot be compared, or nothing; no weights are made."""
-    with torch.device("meta"):
-        networks = build(teacher), build(student)
+    networks = _empty(teacher), _empty(student)
     try:
         check_stages(*networks, teacher.input_size)
     except RecipeError as error:
@@ -91,8 +90,12 @@ def _obstacle(teacher: ArchitectureSpec, student: ArchitectureSpec) -> str:
 
 def _unclippable(teacher: ArchitectureSpec) -> str:
     """Say why a network's activations cannot be clipped, or nothing; no weights are made."""
-    with torch.device("meta"):
-        return clipping_obstacle(build(teacher))
+    return clipping_obstacle(_empty(teacher))
+
+
+def _empty(spec: ArchitectureSpec) -> StagedClassifier:
+    network: StagedClassifier = build_empty(partial(build, spec))
+    return network
 
 
 def train_student(

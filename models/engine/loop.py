@@ -93,6 +93,7 @@ class _Loop:
             try:
                 scalars = self.task.step(self.done)
             except Finished:
+                self._read()
                 break
             self.done += 1
             reports = self.done % every == 0 or self.done == self.steps
@@ -111,7 +112,12 @@ class _Loop:
     def _check(self, loss: Tensor, *, now: bool) -> None:
         """Raise if a loss is not finite; on a GPU only ``now`` or every so many steps."""
         self.unread = loss if self.unread is None else self.unread + loss
-        if not now and loss.device.type != "cpu" and self.done % GPU_READS_EVERY:
+        if now or loss.device.type == "cpu" or self.done % GPU_READS_EVERY == 0:
+            self._read()
+
+    def _read(self) -> None:
+        """Raise if a loss since the last reading is not finite."""
+        if self.unread is None:
             return
         value, self.unread = float(self.unread), None
         if not math.isfinite(value):

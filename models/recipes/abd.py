@@ -25,7 +25,8 @@ class VaccineRecipe:
     members: Annotated[int, Interval(ge=1, le=16)] = 3
     """Shuffled copies whose logits are averaged."""
     layers: Annotated[int, Interval(ge=-256, le=256)] | None = None
-    """Shuffle the last n convolutions, the first n when negative; None takes all of the last stage."""
+    """Shuffle the last n convolutions, the first n when negative; 0 leaves the vaccine out. None takes all of
+    the last stage."""
     direction: Direction = "teacher_reference"
     """``teacher_reference`` is KL(T, T~) as in the code; ``shuffled_reference`` after a secondary source."""
     gradient_through_shuffled: bool = True

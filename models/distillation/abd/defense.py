@@ -43,9 +43,11 @@ class AbdDefense:
         vaccine = recipe.vaccine
         self.ensemble = ShuffledEnsemble(teacher, vaccine.members, vaccine.layers)
         self.ensemble.shuffle(make_generator(seed, "shuffle 0"))
-        self.decide_at = min(vaccine.selection_batches, steps // 4) if vaccine.weight > 0.0 else 0
+        # Copies in which nothing is shuffled agree with the teacher on every image.
+        weight = 0.0 if vaccine.layers == 0 else vaccine.weight
+        self.decide_at = min(vaccine.selection_batches, steps // 4) if weight > 0.0 else 0
         # While the decision is open lambda is 0 (algorithms.md 1.3).
-        self.vaccine = ShufflingVaccine(self.ensemble, vaccine, 0.0 if self.decide_at else vaccine.weight)
+        self.vaccine = ShufflingVaccine(self.ensemble, vaccine, 0.0 if self.decide_at else weight)
         self.retrospection = SelfRetrospection(teacher, student, recipe.retrospection, seed=seed)
         self.retrospecting = False
         self.skip = min(vaccine.selection_skip, self.decide_at // 2)

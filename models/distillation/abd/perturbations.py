@@ -147,7 +147,8 @@ class Perturbations:
             turn: Rotates through the shifts when there are more of them than the images can serve.
 
         Returns:
-            Share of the images that changed to the class their shift aims at, or to any other.
+            Share of the images that now go to the class their shift aims at, also of those that did without
+            it; where it aims at none, of those that changed.
         """
         fast = bfloat16_pays(x.device)
         playing = self.in_play(len(x), turn)

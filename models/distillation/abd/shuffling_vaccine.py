@@ -46,7 +46,8 @@ def permute_input_channels(convolution: nn.Conv2d | nn.Linear, generator: torch.
 def shuffled_layers(network: StagedClassifier, layers: int | None) -> Sequence[nn.Conv2d | nn.Linear]:
     """List the layers to shuffle: the last ``layers``, the first when negative, the last stage if None.
 
-    The stem, whose input channels are colors, only takes part when all convolutions are counted out to it.
+    The stem, whose input channels are colors, only takes part when all convolutions are counted out to it, or
+    the first ones are asked for.
     """
     last_stage = network.stage_convolutions(len(network.stage_channels) - 1)
     if layers is None:

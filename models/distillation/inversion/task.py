@@ -116,10 +116,10 @@ class InversionTask:
     def step(self, index: int) -> Mapping[str, Tensor]:
         """Take a step of the synthesis or of the student; returns the latest scalars of both."""
         told = self._synthesize(index) if self.place < self.synthesizer.steps else self._learn(index)
-        # Until the student learns, the loss is the generator's.
-        self.told = (
-            {"loss": told["inversion_loss"], **self.told, **told} if not self.told else self.told | told
-        )
+        self.told = self.told | told
+        if "agreement" not in self.told:
+            # Until the student learns, the loss is the generator's.
+            self.told["loss"] = self.told["inversion_loss"]
         self.place += 1
         warm = self.round < self.synthesizer.warmup_rounds
         if self.place >= self.synthesizer.steps + (0 if warm else self.student_steps):

@@ -9,10 +9,10 @@ the last step is taken, and the measurement decides only what the report says.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-
-import torch
+from functools import partial
 
 from models.architectures import StagedClassifier, build
+from models.architectures.empty_weights import build_empty
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.distillation.data_free import finish
@@ -152,8 +152,7 @@ def _batches(original: Teacher, split: ProtectionSplit, recipe: ProtectRecipe, s
 def _check_students(original: Teacher, recipe: ProtectRecipe) -> None:
     """Refuse students that cannot be built, before the twin is trained; no weights are made."""
     spec = original.spec
-    with torch.device("meta"):
-        build(ArchitectureSpec(recipe.harm.architecture, spec.num_classes, spec.input_size))
+    build_empty(partial(build, ArchitectureSpec(recipe.harm.architecture, spec.num_classes, spec.input_size)))
 
 
 def _first_weights(

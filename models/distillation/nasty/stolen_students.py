@@ -6,9 +6,10 @@ network, with
     alpha t² KL( softmax(teacher / t) || softmax(student / t) ) + (1 - alpha) CE
 
 as in Ma et al., ICLR 2021, section 4.1 (alpha .9, the divergence a ``batchmean``; ``vanilla`` takes the mean
-over classes too and so another constant). They start from the same weights and see the same batches in the
-same order, because each step shows one batch to all three: what they end up doing differently, they owe to
-whom they learned from. The thief is assumed to have the owner's images and labels, as in the paper.
+over classes too and so another constant). They start from the same weights, see the same batches in the same
+order, because each step shows one batch to all three, and drop out the same units: what they end up doing
+differently, they owe to whom they learned from. The thief is assumed to have the owner's images and labels,
+as in the paper.
 """
 
 from __future__ import annotations
@@ -103,8 +104,7 @@ def train_stolen_students(
     twin = replace(original, network=nasty)
     with frozen(original.network), frozen(nasty):
         task = StolenStudentsTask(original, twin, split, recipe, seed=seed, sources=sources)
-        stream = derive_seed(seed, "stolen dropout")
-        loop = run_loop(task, steps=task.steps, monitor=monitor, resume=resume, seed=stream)
+        loop = run_loop(task, steps=task.steps, monitor=monitor, resume=resume)
     answers = tuple(
         (task.seed_of(index), {source: task.answers[f"{index} {source}"] for source in task.sources})
         for index in range(recipe.harm.repetitions)
@@ -165,7 +165,8 @@ class StolenStudentsTask:
         for source in self.sources:
             student, optimizer = self.students[source], self.optimizers[source]
             student.train()
-            with autocast(x.device, self.fast):
+            dropout = derive_seed(self.seed_of(repetition), f"dropout {place}")
+            with seeded(dropout), autocast(x.device, self.fast):
                 logits = student(x)
             loss = student_loss(
                 logits,

@@ -14,7 +14,7 @@ from models.distillation.labelled_batches import LabelledBatches
 from models.distillation.robustkd.feature_mask import FeatureMask
 from models.distillation.robustkd.feature_variance import variance_loss
 from models.engine.precision import autocast, bfloat16_pays
-from models.metrics.prediction import to_pixels
+from models.metrics.prediction import BATCH_SIZE, to_pixels
 from models.recipes.robustkd import RobustKDRecipe
 
 
@@ -24,13 +24,16 @@ def mean_stage_outputs(teacher: PixelClassifier, images: Tensor) -> list[Tensor]
 
     Args:
         teacher: In eval mode.
-        images: uint8 (N, 3, H, W), few enough for one forward pass.
+        images: uint8 (N, 3, H, W).
 
     Returns:
         One (C, H, W) per stage.
     """
-    stages = teacher.network.forward_stages(teacher.normalize(to_pixels(images, teacher))).stages
-    return [stage.mean(dim=0) for stage in stages]
+    parts = []
+    for part in torch.split(images, BATCH_SIZE):
+        stages = teacher.network.forward_stages(teacher.normalize(to_pixels(part, teacher))).stages
+        parts.append([stage.mean(dim=0) * (len(part) / len(images)) for stage in stages])
+    return [torch.stack(of_stage).sum(dim=0) for of_stage in zip(*parts, strict=True)]
 
 
 class DetoxificationTask:

@@ -29,6 +29,7 @@ def recipe(student: str, method: str = "auto") -> Recipe:
         ("torchvision-squeezenet1_1", "wrn-16-1", "ood", "margins"),
         ("shufflenet-v2-x1", "shufflenet-v2-x0.5", "robustkd", "detoxified"),
         ("shufflenet-v2-x1", "wrn-16-1", "ood", "Stage sizes of the teacher are"),
+        ("torchvision-regnet_x_400mf", "wrn-16-1", "ood", "margins"),
     ],
 )
 def test_auto_takes_robustkd_only_where_features_can_be_compared(teacher, student, method, said) -> None:
@@ -51,7 +52,13 @@ def test_looking_at_the_networks_draws_no_random_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("teacher", "defense"), [("wrn-16-2", "abd_clip"), ("torchvision-squeezenet1_1", "abd")]
+    ("teacher", "defense"),
+    [
+        ("wrn-16-2", "abd_clip"),
+        ("torchvision-squeezenet1_1", "abd"),
+        # Computes its depth and widths with tensors, which have no values on the meta device.
+        ("torchvision-regnet_x_400mf", "abd_clip"),
+    ],
 )
 def test_auto_clips_teachers_that_have_something_to_clip(teacher: str, defense: str) -> None:
     chosen, orders = plan_students(ArchitectureSpec(teacher, 10, 32), AuditData(), recipe("wrn-16-1"))

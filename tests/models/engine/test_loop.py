@@ -121,6 +121,8 @@ class Queued:
 
 class OnGpu(Counter):
     def step(self, index: int) -> Mapping[str, Any]:
+        if index == self.ends_at:
+            raise Finished
         return {"loss": Queued(float("nan") if index == self.fails_at else 1.0)}
 
 
@@ -143,3 +145,9 @@ def test_on_a_gpu_a_loss_that_is_not_a_number_ends_the_run_a_little_later() -> N
         run_loop(OnGpu(fails_at=3), steps=20_000, monitor=Unstored())
     assert caught.value.code == "non_finite"
     assert f"step {GPU_READS_EVERY}." in str(caught.value)
+
+
+def test_on_a_gpu_a_task_that_finishes_early_is_not_done_before_its_last_losses_are_read() -> None:
+    with pytest.raises(TrainingFailed) as caught:
+        run_loop(OnGpu(fails_at=27, ends_at=30), steps=20_000, monitor=Unstored())
+    assert caught.value.code == "non_finite"

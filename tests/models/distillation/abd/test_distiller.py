@@ -63,6 +63,16 @@ def test_lambda_is_zero_until_the_decision() -> None:  # algorithms.md 1.3
     assert weights_of_vaccine[-1] == pytest.approx(VACCINE.weight)
 
 
+@pytest.mark.parametrize("selection_batches", [0, 4])
+def test_shuffling_no_layer_leaves_the_vaccine_out(selection_batches: int) -> None:
+    """Intact copies agree on every image: the student was driven away from all the teacher says."""
+    vaccine = replace(VACCINE, layers=0, selection_batches=selection_batches)
+    result, decisions = run(ood_task(), AbdRecipe(vaccine, replace(RETROSPECTION, run="never")))
+    assert result.final["vaccine_weight"] == 0.0
+    assert result.final["loss"] > 0.0
+    assert "vaccine_selection" not in decisions
+
+
 def test_the_second_stretch_starts_at_the_late_checkpoint_with_a_fresh_rate() -> None:  # trap 47
     task = ood_task()
     with frozen(SUSPECT.network):

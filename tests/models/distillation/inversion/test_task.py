@@ -136,6 +136,21 @@ def test_the_teacher_sees_normalized_pixels(method: str) -> None:  # trap 3
     assert torch.equal(learned, task.pseudo_images(20, "looking"))
 
 
+@pytest.mark.parametrize(("method", "before"), [("cmi", 3), ("fast", 6)])
+def test_until_the_student_learns_the_loss_is_the_generators(method: str, before: int) -> None:
+    """It stayed that of the very first step, for a fifth of a short run."""
+    suspect = teacher()
+    with frozen(suspect.network):
+        task = make(method, suspect)
+        told = [task.step(index) for index in range(before + 3)]
+    assert all(one["loss"] == one["inversion_loss"] for one in told[:before])
+    learned = told[before]["loss"]
+    assert learned != told[before]["inversion_loss"]
+    # While more images are made, it is that of the student's last step.
+    later = 2 if method == "cmi" else 1
+    assert told[before + later]["loss"] == told[before + later - 1]["loss"]
+
+
 def test_the_students_loss_carries_the_square_of_the_temperature() -> None:  # traps 13 and 14
     suspect = teacher()
     with frozen(suspect.network):

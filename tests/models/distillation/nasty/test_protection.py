@@ -5,9 +5,15 @@ import torch
 
 from models.data.bundle import AuditData
 from models.distillation.nasty.owner_images import split_images
-from models.distillation.nasty.protection import _first_weights, measure_protection, protect
+from models.distillation.nasty.protection import (
+    _check_students,
+    _first_weights,
+    measure_protection,
+    protect,
+)
 from models.engine.monitor import SilentMonitor
 from models.errors import Interrupted, RecipeError
+from models.recipes.architecture import ArchitectureSpec
 from models.recipes.protect import HarmRecipe, ProtectRecipe
 from tests.models.distillation.small import CLASSES, StoppingMonitor, images, teacher, weights
 
@@ -62,6 +68,12 @@ def test_students_that_take_no_such_images_are_refused_before_anything_is_traine
         made(replace(RECIPE, harm=replace(HARM, architecture="vgg-11-bn-w16")), monitor=monitor)
     assert caught.value.code == "input_size_unsupported"
     assert not monitor.states
+
+
+def test_students_whose_layers_are_computed_with_tensors_are_not_refused() -> None:
+    """RegNet's are, and on the meta device those have no values."""
+    original = replace(teacher(), spec=ArchitectureSpec("wrn-10-1", CLASSES, 32))
+    _check_students(original, replace(RECIPE, harm=replace(HARM, architecture="torchvision-regnet_x_400mf")))
 
 
 def test_an_interrupted_protection_ends_in_the_same_network() -> None:

@@ -19,9 +19,10 @@ LABELS = torch.arange(48) % CLASSES
 SPLIT = ProtectionSplit(images(), LABELS, images(), LABELS)
 
 
-def make(harm=HARM, **changes):
+def make(harm=HARM, sources=SOURCES, **changes):
     twin = replace(teacher(), network=network(seed=5).eval())
-    return StolenStudentsTask(teacher(), twin, SPLIT, ProtectRecipe(harm=harm, **changes), seed=3)
+    recipe = ProtectRecipe(harm=harm, **changes)
+    return StolenStudentsTask(teacher(), twin, SPLIT, recipe, seed=3, sources=sources)
 
 
 def run(harm=HARM, monitor=None, resume=None):
@@ -45,9 +46,10 @@ def test_a_student_of_the_labels_alone_has_the_whole_cross_entropy() -> None:
     assert loss.item() == pytest.approx(cross_entropy(logits, labels).item())
 
 
-def test_students_who_ignore_their_teachers_end_as_one() -> None:
-    """Same first weights and same batches: what differs between them, they owe to whom they learned from."""
-    task = run(replace(HARM, distillation_weight=0.0))
+@pytest.mark.parametrize("architecture", ["wrn-10-1", "vgg-small-elu"])
+def test_students_who_ignore_their_teachers_end_as_one(architecture: str) -> None:
+    """Same weights, batches and dropout: what differs between them, they owe to whom they learned from."""
+    task = run(replace(HARM, architecture=architecture, distillation_weight=0.0))
     ends = [weights(task.students[source]) for source in SOURCES]
     assert torch.equal(ends[0], ends[1]) and torch.equal(ends[0], ends[2])
 
@@ -55,6 +57,16 @@ def test_students_who_ignore_their_teachers_end_as_one() -> None:
 def test_students_who_listen_end_apart() -> None:
     ends = [weights(run().students[source]) for source in SOURCES]
     assert not torch.equal(ends[0], ends[1]) and not torch.equal(ends[1], ends[2])
+
+
+def test_leaving_some_out_changes_nothing_for_the_others() -> None:
+    """Also where they drop units out."""
+    harm = replace(HARM, architecture="vgg-small-elu")
+    alone = make(harm, sources=("nasty",))
+    run_loop(alone, steps=3, monitor=SilentMonitor())
+    together = make(harm)
+    run_loop(together, steps=3, monitor=SilentMonitor())
+    assert torch.equal(weights(alone.students["nasty"]), weights(together.students["nasty"]))
 
 
 def test_every_repetition_has_first_weights_and_answers_of_its_own() -> None:
