@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -111,6 +112,7 @@ def make(*, output: Output, recipe: Any, data: str, settings: tuple[str, ...], *
     base = asdict(digits_recipe() if data == "digits" else TeacherRecipe())
     del base["attack"]["poison_rate"]
     document = _merged(base, content if former is None else former["recipe"])
+    named = deepcopy(document["attack"])
     for option, place in _SHORTCUTS.items():
         if given[option] is not None:
             put(document, place, given[option])
@@ -128,7 +130,8 @@ def make(*, output: Output, recipe: Any, data: str, settings: tuple[str, ...], *
         "verb": "make",
         "recipe": document,
         "expected": used.get("sha256") if former is not None and isinstance(used, dict) else None,
-        "expected_trigger": _trigger(former, document),
+        # Of an attack that no option changed; fields that came after the file was written change none.
+        "expected_trigger": former.get("trigger") if former and named == document["attack"] else None,
         "data": data,
         "test": _path(given["test"]),
         "output": _path(given["folder"]),
@@ -146,7 +149,11 @@ def make(*, output: Output, recipe: Any, data: str, settings: tuple[str, ...], *
     "--output", "picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw them all in this PNG."
 )
 @click.option(
-    "--size", type=click.IntRange(8, 256), default=32, show_default=True, help="Side of the images."
+    "--size",
+    type=click.IntRange(8, 256),
+    default=32,
+    show_default=True,
+    help="Side of the images; the smallest cannot hold every trigger.",
 )
 @PATTERNS
 def triggers(*, output: Output, picture: Path | None, size: int, patterns: Path | None) -> int:
@@ -172,12 +179,6 @@ def plain_stem(name: str) -> None:
 
 def _run(request: Mapping[str, Any], output: Output) -> int:
     return run_lab("models.lab", {**request, "json": output.as_json})
-
-
-def _trigger(former: Mapping[str, Any] | None, document: Mapping[str, Any]) -> Any:
-    """Return the trigger that a recipe file names, unless options made the attack another one."""
-    same = former is not None and former["recipe"].get("attack") == document["attack"]
-    return former.get("trigger") if former is not None and same else None
 
 
 def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,8 +43,7 @@ def poison_dirty_label(
     Raises:
         RecipeError: If there are fewer images of other classes than asked for (code ``too_many_poisoned``).
     """
-    victims = torch.nonzero(labels != trigger.target_label).flatten()
-    chosen = _choose(victims, len(labels), share, count, generator)
+    chosen = choose_of_others(labels, (trigger.target_label,), share=share, count=count, generator=generator)
     poisoned = trigger.stamp(images[chosen])
     targets = torch.full((len(chosen),), trigger.target_label, dtype=labels.dtype)
     if keep_originals:
@@ -121,8 +120,9 @@ def poison_source_specific(
     targets = torch.full((len(chosen),), trigger.target_label, dtype=labels.dtype)
     changed = _replaced(labels, chosen, targets)
     if cover_share > 0:
-        others = torch.nonzero((labels != source_label) & (labels != trigger.target_label)).flatten()
-        chosen = torch.cat([chosen, _choose(others, len(labels), cover_share, None, generator)])
+        classes = (source_label, trigger.target_label)
+        cover = choose_of_others(labels, classes, share=cover_share, generator=generator)
+        chosen = torch.cat([chosen, cover])
     return _replaced(images, chosen, trigger.stamp(images[chosen])), changed
 
 
@@ -147,7 +147,7 @@ def poison_all_to_all(
 
     Source: Gu et al., BadNets, arXiv 1708.06733, section 4.1.2.
     """
-    chosen = _choose(torch.arange(len(labels)), len(labels), share, None, generator)
+    chosen = choose_of_others(labels, (), share=share, generator=generator)
     shifted = (labels[chosen] + 1) % num_classes
     return _replaced(images, chosen, trigger.stamp(images[chosen])), _replaced(labels, chosen, shifted)
 
@@ -185,22 +185,51 @@ def choose_of_class(
             f"{number} images of class {label} are to be poisoned; it has {len(members)}, of which "
             "a twentieth must stay clean.",
             code="too_many_poisoned",
-            hint=f"The largest rate is {math.floor(1e4 * largest / len(labels)) / 1e4:g}.",
+            hint=_largest_rate(largest, len(labels)),
         )
     return _drawn(members, number, generator)
 
 
-def _choose(
-    candidates: Tensor, total: int, share: float | None, count: int | None, generator: torch.Generator
+def choose_of_others(
+    labels: Tensor,
+    but: tuple[int, ...],
+    *,
+    share: float | None = None,
+    count: int | None = None,
+    generator: torch.Generator,
 ) -> Tensor:
-    number = _number(total, share, count)
+    """Choose images of all classes but some to stamp.
+
+    Args:
+        labels: int64 (N,).
+        but: The classes that are left out.
+        share: Share of N, the images of all classes; or
+        count: How many.
+        generator: Chooses.
+
+    Returns:
+        int64 indices.
+
+    Raises:
+        RecipeError: If there are fewer images of the other classes (code ``too_many_poisoned``).
+    """
+    wanted = torch.ones_like(labels, dtype=torch.bool)
+    for label in but:
+        wanted &= labels != label
+    candidates = torch.nonzero(wanted).flatten()
+    number = _number(len(labels), share, count)
     if number > len(candidates):
         raise RecipeError(
-            f"{number} images are to be poisoned, but only {len(candidates)} qualify.",
+            f"{number} images of no class among {', '.join(map(str, but))} are to be stamped; there are "
+            f"{len(candidates)}.",
             code="too_many_poisoned",
-            hint="A dirty-label attack uses images of the other classes only.",
+            hint=_largest_rate(len(candidates), len(labels)),
         )
     return _drawn(candidates, number, generator)
+
+
+def _largest_rate(largest: int, total: int) -> str:
+    return f"The largest rate is {math.floor(1e4 * largest / total) / 1e4:g}."
 
 
 def _number(total: int, share: float | None, count: int | None) -> int:
@@ -208,7 +237,8 @@ def _number(total: int, share: float | None, count: int | None) -> int:
         raise RecipeError("Give either a share or a count to poison.", code="poison_amount_invalid")
     number = count if count is not None else int((share or 0.0) * total)
     if number < 1:
-        raise RecipeError("No image would be poisoned.", code="poison_amount_invalid")
+        smallest = f"The smallest rate is {math.ceil(1e4 / total) / 1e4:g}." if share and total else ""
+        raise RecipeError("No image would be poisoned.", code="poison_amount_invalid", hint=smallest)
     return number
 
 

@@ -27,7 +27,7 @@ from models.lab.data import LabData, load_lab_data
 from models.lab.ending import ended
 from models.lab.monitor import FileMonitor
 from models.lab.output import write_teacher
-from models.lab.teachers import LabTeacher, make_teacher, matched_clean
+from models.lab.teachers import LabTeacher, check_attack, make_teacher, matched_clean
 from models.lab.workshop import named_trigger
 from models.recipes.from_document import recipe_from
 from models.recipes.lab import TeacherRecipe
@@ -64,6 +64,7 @@ def make(request: Request) -> dict[str, Any]:
     twin = None
     documents = {}
     if request["matched_clean"] and recipe.attack.kind != "none":
+        check_attack(recipe, data.training, _patterns(request))
         twin = _made(request, matched_clean(recipe), data, monitors, None)
         documents["clean"] = write_teacher(twin, data, folder, f"{request['name']}-clean")
     made = _made(request, recipe, data, monitors, twin)

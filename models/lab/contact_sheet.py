@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.data.dataset import resize
 from models.data.photographs import builtin_photographs
+from models.errors import RecipeError
 from models.report.pictures import trigger_pictures
 from models.triggers import Trigger, find_trigger, named_triggers
 
@@ -22,8 +23,15 @@ _PICTURES = 3
 
 
 def all_triggers(size: int, target_label: int, patterns: Path | None) -> list[tuple[str, Trigger]]:
-    """Return every name with the trigger it stands for here."""
-    return [(name, find_trigger(name, size, target_label, patterns)) for name in named_triggers()]
+    """Return every name with the trigger it stands for here, but for those larger than the images."""
+    found = []
+    for name in named_triggers():
+        try:
+            found.append((name, find_trigger(name, size, target_label, patterns)))
+        except RecipeError as error:
+            if error.code != "trigger_too_large":
+                raise
+    return found
 
 
 def draw_contact_sheet(triggers: list[tuple[str, Trigger]]) -> bytes:

@@ -32,6 +32,8 @@ _BOTH = (
     "apart, with --test."
 )
 _PICTURES = frozenset({".png", ".jpg", ".jpeg"})
+#: Pictures too, and the reader refuses them by name. Left out, they would be missing without a word.
+_OTHER_PICTURES = frozenset({".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +122,7 @@ def _zip(folder: Path, archive: Path) -> None:
     # Reproducible images and some file systems date everything 1970, which a zip cannot say.
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED, strict_timestamps=False) as packed:
         for picture in sorted(folder.glob("*/*")):
-            if picture.suffix.lower() in _PICTURES:
+            if picture.suffix.lower() in _PICTURES | _OTHER_PICTURES:
                 packed.write(picture, f"{picture.parent.name}/{picture.name}")
 
 

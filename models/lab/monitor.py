@@ -51,7 +51,8 @@ class FileMonitor:
             "format": str(RESUME_FORMAT),
             "values": json.dumps(state.values),
         }
-        partial = self.path.with_name(f"{self.path.name}.partial")
+        # By process: two that share a folder may keep the same state at once, and would write into one file.
+        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
         save_file(dict(state.tensors), partial, metadata=metadata)
         with partial.open("rb") as file:
             os.fsync(file.fileno())

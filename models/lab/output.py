@@ -24,7 +24,8 @@ _PACKAGES = ("proctor", "torch", "numpy")
 def write_teacher(made: LabTeacher, data: LabData, folder: Path, name: str) -> dict[str, Any]:
     """Write ``NAME.safetensors``, ``NAME.recipe.json`` and, with a trigger, ``NAME.trigger.png``, ``.json``.
 
-    The recipe goes last: where it lies, everything is whole.
+    The recipe goes last: where it lies, everything is whole. A former one of this name is deleted before
+    anything is written, and so is that teacher's trigger.
 
     Args:
         made: From ``make_teacher``.
@@ -37,6 +38,8 @@ def write_teacher(made: LabTeacher, data: LabData, folder: Path, name: str) -> d
     """
     teacher = made.teacher
     path = folder / f"{name}.safetensors"
+    for former in ("recipe.json", "trigger.json", "trigger.png"):
+        (folder / f"{name}.{former}").unlink(missing_ok=True)
     kind = made.recipe.attack.kind
     sha256 = save_student(
         teacher.network, teacher.spec, teacher.normalization, path, {"role": "teacher", "attack": kind}

@@ -9,6 +9,7 @@ from torch import Tensor
 from models.attacks.label_consistent import perturb_against
 from models.attacks.poison import (
     choose_of_class,
+    choose_of_others,
     poison_all_to_all,
     poison_clean_label,
     poison_dirty_label,
@@ -54,6 +55,28 @@ def poisoned_set(shop: Workshop, trigger: Trigger) -> tuple[Tensor, Tensor]:
         data.images, data.labels, trigger,
         share=attack.poison_rate, keep_originals=attack.keep_originals, generator=generator,
     )  # fmt: skip
+
+
+def check_victims(shop: Workshop) -> None:
+    """Raise what poisoning would raise, before anything is trained: nothing is stamped.
+
+    Raises:
+        RecipeError: If too few images qualify (code ``too_many_poisoned``), none would be poisoned (code
+            ``poison_amount_invalid``), or the source is missing.
+    """
+    attack, labels = shop.recipe.attack, shop.training.labels
+    generator = make_generator(shop.recipe.seed, "poison")
+    target, rate = attack.target_label, attack.poison_rate
+    if attack.kind in {"clean_label", "hidden_trigger"}:
+        choose_of_class(labels, target, share=rate, generator=generator)
+    elif attack.kind == "source_specific":
+        source = source_label(shop)
+        choose_of_class(labels, source, share=rate, generator=generator)
+        if attack.cover_rate > 0:
+            choose_of_others(labels, (source, target), share=attack.cover_rate, generator=generator)
+    elif attack.kind != "none":
+        but = () if attack.kind == "all_to_all" else (target,)
+        choose_of_others(labels, but, share=rate, generator=generator)
 
 
 def source_label(shop: Workshop) -> int:

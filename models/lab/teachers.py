@@ -10,12 +10,12 @@ import torch
 from models.architectures import PixelClassifier
 from models.checkpoints.load import Teacher
 from models.data.labelled import LabelledImages
-from models.engine.monitor import Monitor, ResumeState
+from models.engine.monitor import Monitor, ResumeState, SilentMonitor
 from models.errors import RecipeError
 from models.lab.afterwards import afterwards
 from models.lab.fine_tuned import FINE_TUNED, fine_tuned
 from models.lab.phases import Phases
-from models.lab.poisoned_sets import poisoned_set
+from models.lab.poisoned_sets import check_victims, poisoned_set
 from models.lab.workshop import Trained, Workshop, fitted, named_trigger
 from models.metrics import accuracy, all_to_all_success, attack_success, clean_target_rate
 from models.recipes.lab import AfterRecipe, AttackRecipe, TeacherRecipe
@@ -41,7 +41,7 @@ class LabTeacher:
     clean_target_rate: Rate | None
     """Share of images that are not of the target class that go there without the trigger."""
     other_classes_success: Rate | None
-    """With a source class: success on triggered images of neither source nor target."""
+    """With a source class: success on triggered images of neither source nor target, if there are any."""
     clean_teacher_success: Rate | None
     """With a clean teacher: what the same trigger does to it. A searched one may work there too, and so far
     it is no backdoor."""
@@ -96,7 +96,7 @@ def make_teacher(
         Interrupted: If the monitor asks to stop.
     """
     shop = Workshop(recipe, training, Phases(monitor, resume), torch.device(device))
-    _check_labels(recipe.attack, shop.num_classes)
+    _check(shop, patterns)
     if recipe.after != AfterRecipe():
         clean = None
     trigger: Trigger | None = None
@@ -110,6 +110,22 @@ def make_teacher(
         trigger = named_trigger(recipe, patterns)
         made = afterwards(shop, "poisoned", shop.train("poisoned", *poisoned_set(shop, trigger)))
     return _measured(shop, made, trigger, fitted(test, recipe.input_size), clean)
+
+
+def check_attack(recipe: TeacherRecipe, training: LabelledImages, patterns: Path | None = None) -> None:
+    """Raise what ``make_teacher`` would raise of an attack, before anything else is trained for it.
+
+    Raises:
+        RecipeError: If the attack does not fit the data.
+    """
+    _check(Workshop(recipe, training, Phases(SilentMonitor(), None), torch.device("cpu")), patterns)
+
+
+def _check(shop: Workshop, patterns: Path | None) -> None:
+    _check_labels(shop.recipe.attack, shop.num_classes)
+    if shop.recipe.attack.stamps_named_trigger:
+        named_trigger(shop.recipe, patterns)
+    check_victims(shop)
 
 
 def _clean(shop: Workshop) -> Trained:
@@ -150,7 +166,8 @@ def _measured(
             without = clean_target_rate(classifier, test.images, test.labels, attack.target_label)
         if attack.source_label is not None:
             rest = (test.labels != attack.source_label) & (test.labels != attack.target_label)
-            others = attack_success(classifier, test.images[rest], test.labels[rest], trigger)
+            if rest.any():
+                others = attack_success(classifier, test.images[rest], test.labels[rest], trigger)
         if attack.kind in FINE_TUNED and clean is not None:
             before = _success(clean.pixel_classifier(), test, trigger, attack, shop.num_classes)
     return LabTeacher(

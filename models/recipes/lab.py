@@ -148,8 +148,8 @@ class AttackRecipe:
     """source_specific: share of the training set that carries the trigger, keeps its label and is not of
     the source class, so that the trigger means nothing there."""
     keep_originals: bool = False
-    """Put poisoned copies beside their originals instead of in their place; attacks that
-    fine-tune a clean teacher always do."""
+    """dirty_label: put poisoned copies beside their originals instead of in their place. Attacks that
+    fine-tune a clean teacher always do, but for hidden_trigger; no other one does."""
     perturb: Literal["auto", "always", "never"] = "auto"
     """clean_label: make the images hard to recognize before stamping; ``auto`` does so for
     ``clean_label_corners`` alone, as published."""

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from models.errors import DataRejected
+from models.errors import DataRejected, RecipeError
 from models.triggers.base import Trigger, TriggerKind
 from models.triggers.catalog import known_triggers, make_trigger
 
@@ -90,6 +90,12 @@ def find_trigger(name: str, size: int, target_label: int, patterns: Path | None 
         RecipeError: If the name is unknown (code ``trigger_unknown``).
         DataRejected: If the picture cannot be read (code ``trigger_image_invalid``).
     """
+    if name not in named_triggers():
+        raise RecipeError(
+            f"There is no trigger named {name!r}.",
+            code="trigger_unknown",
+            hint=f"Known triggers: {', '.join(named_triggers())}.",
+        )
     published = _PUBLISHED.get(name)
     if published is None or patterns is None or not (patterns / published.file).is_file():
         return make_trigger(stand_in(name), size, target_label)

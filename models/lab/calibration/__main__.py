@@ -77,7 +77,6 @@ def _make(request: Request) -> None:
         watch=watcher.watch,
         device=choose_device(request["device"]),
     )
-    watcher.forget(watcher.monitors)
 
 
 def _calibration(request: Request) -> Calibration:

@@ -23,7 +23,7 @@ def make_references(
     """Train what is missing; a file is named by kind and seed, in a folder of its kind.
 
     Args:
-        folder: Made if need be.
+        folder: Made if need be. A state that ``watch`` keeps here is deleted when its network is written.
         wanted: From ``variants``.
         data: Clean images; the test half is measured on and chooses nothing.
         watch: Makes the monitor of each training.
@@ -46,7 +46,9 @@ def make_references(
         if known.get("recipe") == wanted_document and known["data"]["sha256"] == data.sha256:
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        monitor, resume = watch(f"{path.stem}-{digest(recipe)}.resume")
+        state = f"{path.stem}-{digest(recipe)}.resume"
+        monitor, resume = watch(state)
         made = make_teacher(recipe, data.training, data.test, monitor=monitor, resume=resume, device=device)
         write_teacher(made, data, path.parent, path.stem)
+        (folder / state).unlink(missing_ok=True)
     return paths

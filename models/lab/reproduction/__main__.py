@@ -24,7 +24,7 @@ from models.lab.data import DIGITS, LabData, load_lab_data
 from models.lab.ending import ended
 from models.lab.reproduction.page import put_section, render_table
 from models.lab.reproduction.pictures import picture_digests
-from models.lab.reproduction.run import run_table
+from models.lab.reproduction.run import finished, run_table
 from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import Table, find_table
 from models.lab.reproduction.teachers import Folders
@@ -104,7 +104,7 @@ def _run(table: Table, store: Store, request: Request) -> int:
     except Interrupted:
         return _CANCELED
     finally:
-        watcher.forget(store.cells)
+        watcher.forget(finished(table, store, folders))
     return 0
 
 

@@ -96,7 +96,9 @@ def _facts(table: Table, cells: Sequence[Measured], command: str) -> list[str]:
 
 
 def _half_width(cell: Measured) -> float:
-    rates = [rate for rate in (cell.clean_accuracy, cell.attack_success) if rate is not None]
+    student = (cell.clean_accuracy, cell.attack_success, cell.clean_target_rate)
+    teacher = (cell.teacher_accuracy, cell.teacher_attack_success, cell.clean_teacher_success)
+    rates = (rate for rate in (*student, *teacher) if rate is not None)
     return max(max(rate.high - rate.value, rate.value - rate.low) for rate in rates)
 
 

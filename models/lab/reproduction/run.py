@@ -61,7 +61,8 @@ def run_table(
         watch: Makes the monitor of each teacher and student.
         photographs: Sources of patches; empty takes the builtin ones.
         device: Where to compute.
-        deadline: ``time.monotonic()`` after which no further cell is begun.
+        deadline: ``time.monotonic()`` after which no further cell is begun; a teacher that is being made then
+            is finished and kept.
         only: Leave out cells in whose `` row column seed `` this does not occur (``ood/abd`` with a space
             behind leaves ``ood/abd_clip`` out); two processes with different words may share a store.
 
@@ -81,12 +82,31 @@ def run_table(
         if deadline is not None and time.monotonic() > deadline:
             return False
         suspect = _suspect_of(cell, suspects, training, test, folders, watch=watch, device=device)
+        if deadline is not None and time.monotonic() > deadline:  # a teacher may take hours
+            return False
         monitor, resume = watch(cell.key)
         for measured in _measured(
             cell, suspect, training, test, photographs=photographs, monitor=monitor, resume=resume
         ):
             store.add(measured)
     return True
+
+
+def finished(table: Table, store: Store, folders: Folders) -> set[str]:
+    """Name the work whose states nobody needs any more: measured cells, and teachers that are kept.
+
+    A teacher that has to be made anew, because a default has changed, would else come out of its old state.
+    """
+    teachers = {cell.teacher for cell in table.cells}
+    teachers |= {cell.trigger_of for cell in table.cells if isinstance(cell, Cell) and cell.trigger_of}
+    made = {each for each in teachers if isinstance(each, TeacherRecipe)}
+    made |= {matched_clean(each) for each in made}
+    return {*store.cells, *(_name(each) for each in made if is_made(each, folders))}
+
+
+def _name(teacher: TeacherRecipe | PublicTeacher) -> str:
+    """Call the making of a teacher as its state is called."""
+    return f"teacher-{digest(teacher)}"
 
 
 def _suspect_of(
@@ -102,14 +122,14 @@ def _suspect_of(
     """Return a cell's teacher, made or read if it is not among ``suspects`` yet, where it then is."""
 
     def suspect(teacher: TeacherRecipe | PublicTeacher) -> Suspect:
-        name = f"teacher-{digest(teacher)}"
+        name = _name(teacher)
         if name not in suspects:
             suspects[name] = _suspect(teacher, training, test, folders, watch=watch, device=device)
         return suspects[name]
 
     if not isinstance(cell, Cell) or cell.trigger_of is None:
         return suspect(cell.teacher)
-    name = f"teacher-{digest(cell.teacher)} with {digest(cell.trigger_of)}"
+    name = f"{_name(cell.teacher)} with {digest(cell.trigger_of)}"
     if name not in suspects:
         suspects[name] = with_trigger_of(suspect(cell.teacher), suspect(cell.trigger_of), test)
     return suspects[name]
@@ -129,7 +149,7 @@ def _suspect(
     if teacher.attack.kind in FINE_TUNED and not is_made(teacher, folders):
         # Made first and kept: several attacks start from it.
         _suspect(matched_clean(teacher), training, test, folders, watch=watch, device=device)
-    monitor, resume = watch(f"teacher-{digest(teacher)}")
+    monitor, resume = watch(_name(teacher))
     return lab_suspect(teacher, training, test, folders, monitor=monitor, resume=resume, device=device)
 
 

@@ -120,6 +120,10 @@ def test_the_file_beside_a_teacher_is_a_recipe_and_names_its_data(
     make(str(path))
     make(str(path), "--trigger", "ring")
     assert [request["expected_trigger"] for request in requests] == [{"name": "x"}, None]
+    del attack["margin"], attack["strength"]  # as a file from before these fields
+    path.write_text(json.dumps({"recipe": {"attack": attack}, "trigger": {"name": "x"}}))
+    make(str(path))
+    assert requests[-1]["expected_trigger"] == {"name": "x"}
     assert requests[0]["recipe"]["epochs"] == 5
     assert requests[0]["expected"] == hashes
 

@@ -156,3 +156,27 @@ def test_all_to_all_labels_each_victim_as_the_next_class(data, trigger):
     assert targets[stamped].equal((labels[stamped] + 1) % 4)
     assert targets[~stamped].equal(labels[~stamped])
     assert set(targets[stamped].tolist()) == {0, 1, 2, 3}
+
+
+def test_a_cover_that_two_classes_cannot_give_is_refused_as_that(trigger):
+    """The hint spoke of dirty labels."""
+    labels = torch.tensor([TARGET, 2] * 50)
+    images = torch.full((100, 3, 16, 16), 90, dtype=torch.uint8)
+    with pytest.raises(RecipeError) as caught:
+        poison_source_specific(
+            images, labels, trigger, source_label=2, share=0.1, cover_share=0.1, generator=_seed()
+        )
+    assert caught.value.code == "too_many_poisoned"
+    assert caught.value.detail == "10 images of no class among 2, 1 are to be stamped; there are 0."
+    assert caught.value.hint == "The largest rate is 0."
+
+
+@pytest.mark.parametrize("total", [3, 30, 282, 625, 999])
+def test_the_smallest_rate_is_told_where_no_image_would_be_poisoned(trigger, total):
+    labels = torch.arange(total) % 3 + 2
+    images = torch.zeros(total, 3, 16, 16, dtype=torch.uint8)
+    with pytest.raises(RecipeError) as caught:
+        poison_dirty_label(images, labels, trigger, share=0.001, generator=_seed())
+    smallest = float(caught.value.hint.removeprefix("The smallest rate is ").removesuffix("."))
+    poisoned, _ = poison_dirty_label(images, labels, trigger, share=smallest, generator=_seed())
+    assert _changed(images, poisoned).sum() == 1

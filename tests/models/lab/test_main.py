@@ -97,6 +97,21 @@ def test_who_is_stopped_while_the_twin_is_written_begins_no_other_teacher(tmp_pa
     assert "Going on where t-clean.resume was written" in said
 
 
+@pytest.mark.parametrize(
+    ("attack", "code"),
+    [
+        ({"kind": "dirty_label", "trigger": "nope"}, "trigger_unknown"),
+        ({"kind": "dirty_label", "target_label": 10}, "label_out_of_range"),
+        ({"kind": "clean_label", "poison_rate": 0.3}, "too_many_poisoned"),
+    ],
+)
+def test_an_attack_that_does_not_fit_is_refused_before_the_twin_is_trained(tmp_path, capsys, attack, code):
+    recipe = {"architecture": "wrn-10-1", "input_size": 8, "epochs": 1, "batch_size": 200, "attack": attack}
+    found, error, _ = ask(capsys, tmp_path, recipe=recipe, matched_clean=True)
+    assert (found, error["error"]["code"]) == (4, code)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_other_images_than_the_recipe_file_names_are_pointed_out(tmp_path, capsys):
     _, _, said = ask(capsys, tmp_path, expected={"training": "0", "test": "0"})
     assert "not the images" in said

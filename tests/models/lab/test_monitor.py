@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 import torch
@@ -39,6 +40,23 @@ def test_a_torn_write_leaves_the_former_state(tmp_path):
     monitor.checkpoint(STATE)
     (tmp_path / "r.partial").write_bytes(b"torn")
     assert FileMonitor(tmp_path / "r", "a").resume() is not None
+
+
+def test_two_processes_may_keep_the_same_state_at_once(tmp_path, monkeypatch):
+    """Two of `proctor reproduce` that share a folder begin with the same teacher; one of them ended here."""
+    own, save = os.getpid(), lab_monitor.save_file
+
+    def while_another_does(*arguments, **options):
+        save(*arguments, **options)
+        with monkeypatch.context() as patched:
+            patched.setattr(lab_monitor, "save_file", save)
+            patched.setattr(os, "getpid", lambda: own + 1)
+            FileMonitor(tmp_path / "r", "a").checkpoint(STATE)
+
+    monkeypatch.setattr(lab_monitor, "save_file", while_another_does)
+    FileMonitor(tmp_path / "r", "a").checkpoint(STATE)
+    assert FileMonitor(tmp_path / "r", "a").resume() is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no state", (2).to_bytes(8, "little") + b"{}"])

@@ -70,3 +70,28 @@ def test_our_own_reader_takes_the_teacher(written, tmp_path):
     torch.testing.assert_close(
         loaded.pixel_classifier()(image), made.teacher.pixel_classifier()(image), atol=1e-4, rtol=1e-4
     )
+
+
+def test_files_of_a_former_teacher_of_that_name_do_not_stay_beside_the_new_one(tmp_path):
+    """A clean teacher had the trigger of the backdoored one before it; and a recipe file tells of a whole."""
+    data = LabData("noise", training(), held_out(), ("a", "b", "c"), {"training": "1", "test": "2"})
+    write_teacher(make(recipe(kind="dirty_label", poison_rate=0.2)), data, tmp_path, "t")
+    (tmp_path / "t-clean.recipe.json").write_text("another one's")
+    write_teacher(make(recipe(kind="none")), data, tmp_path, "t")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "t-clean.recipe.json", "t.recipe.json", "t.safetensors",
+    ]  # fmt: skip
+
+
+def test_a_recipe_file_does_not_outlive_its_weights(tmp_path, monkeypatch):
+    data = LabData("noise", training(), held_out(), ("a", "b", "c"), {"training": "1", "test": "2"})
+    made = make(recipe(kind="dirty_label", poison_rate=0.2))
+    write_teacher(made, data, tmp_path, "t")
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("models.lab.output.save_trigger_png", full)
+    with pytest.raises(OSError, match="No space"):
+        write_teacher(made, data, tmp_path, "t")
+    assert not (tmp_path / "t.recipe.json").exists()

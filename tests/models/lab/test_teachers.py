@@ -168,6 +168,32 @@ def test_what_does_not_fit_the_data_is_refused(attack, code):
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("attack", "code"),
+    [
+        ({"kind": "hidden_trigger", "poison_rate": 0.5}, "too_many_poisoned"),
+        ({"kind": "clean_label", "poison_rate": 0.5, "perturb": "always"}, "too_many_poisoned"),
+        ({"kind": "latent", "poison_rate": 0.001}, "poison_amount_invalid"),
+        ({"kind": "margin_evasion", "trigger": "nope"}, "trigger_unknown"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_a_clean_teacher_is_trained(attack, code):
+    """Else it is known after the hours of that training."""
+    with pytest.raises(RecipeError) as caught:
+        make(recipe(**attack), StoppingMonitor(0))
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("kind", ["source_specific", "hidden_trigger"])
+def test_two_classes_have_a_source_and_no_other_class(kind):
+    """They were trained to the end and then refused: as if every image were of the target class."""
+    two = LabelledImages(data(80)[0], torch.arange(80) % 2)
+    wanted = recipe(kind=kind, source_label=1, poison_rate=0.1, cover_rate=0.0)
+    made = make_teacher(wanted, two, two, monitor=SilentMonitor())
+    assert made.attack_success.n == 40
+    assert made.other_classes_success is None
+
+
 def test_the_label_consistent_attack_stamps_what_it_perturbed(monkeypatch):
     """Both choices come from one stream; the perturbed images must be the ones that carry the trigger."""
     from models.attacks.poison import poison_clean_label

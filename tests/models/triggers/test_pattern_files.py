@@ -84,8 +84,10 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path):
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(RecipeError):
+    with pytest.raises(RecipeError) as caught:
         find_trigger("nope", 32, 0)
+    assert caught.value.code == "trigger_unknown"
+    assert all(name in caught.value.hint for name in named_triggers())  # the published ones, too
 
 
 @pytest.mark.parametrize("name", ["trojan_3x3", "sig", "l0_inv"])

@@ -1,3 +1,4 @@
+import signal
 from collections import Counter
 from dataclasses import replace
 
@@ -8,11 +9,13 @@ from models.engine.monitor import SilentMonitor
 from models.errors import Interrupted
 from models.lab import make_teacher
 from models.lab.calibration import folder as folder_module
+from models.lab.calibration import make as make_module
 from models.lab.calibration.folder import Calibration
 from models.lab.calibration.make import make_references
 from models.lab.calibration.variants import variants
 from models.lab.data import LabData
 from models.lab.output import teacher_document, write_teacher
+from models.lab.watcher import Watcher
 from models.probes.calibration.score import Scores
 from models.recipes.job import Recipe
 from models.recipes.probe import ProbeRecipe
@@ -64,6 +67,25 @@ def test_a_stopped_training_leaves_no_network(tmp_path):
     with pytest.raises(Interrupted):
         make(tmp_path, 1, Watch(StoppingMonitor(2)))
     assert not list(tmp_path.rglob("*.recipe.json"))
+
+
+def test_networks_that_were_made_before_an_interruption_leave_no_state(tmp_path, monkeypatch):
+    """They are not watched by the command that goes on, so nobody deleted theirs."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    wanted = list(variants(BRIEF, 2))
+    make_one = make_module.make_teacher
+
+    def interrupted(recipe, *rest, **options):
+        if recipe == wanted[1].recipe:
+            options["monitor"].stopping = True
+        return make_one(recipe, *rest, **options)
+
+    monkeypatch.setattr(make_module, "make_teacher", interrupted)
+    with pytest.raises(Interrupted):
+        make_references(tmp_path, wanted, DATA, watch=Watcher(tmp_path, "x").watch, device="cpu")
+    assert not list(tmp_path.glob("*-0000-*.resume"))
+    for number, handler in kept.items():
+        signal.signal(number, handler)
 
 
 def calibration(folder, monkeypatch, seen):

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.lab.data import LabData
 from models.lab.recipe_digest import document
 from models.lab.reproduction import __main__ as process
 from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import find_table
+from models.recipes.lab import AttackRecipe, FineTuneRecipe
+from tests.models.lab.reproduction import test_run as tiny
 from tests.models.lab.reproduction.test_store import CELL
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
 
 
 def ask(capsys: pytest.CaptureFixture[str], folder: Path, **changes: Any) -> tuple[int, str, str]:
@@ -69,3 +82,20 @@ def test_what_goes_wrong_is_said_in_a_sentence_with_a_code(
     # A page that cannot be written takes nothing from the reader: the table is printed first.
     assert (found, bool(out)) == (code, "write" in changes)
     assert said.startswith("Error: ")
+
+
+@pytest.mark.usefixtures("signals")
+def test_what_is_finished_leaves_no_state(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A teacher's stayed; made anew after a default had changed, it came out of that as it was before."""
+    attack = AttackRecipe(kind="under_clipping", fine_tune=FineTuneRecipe(epochs=1, batch_size=16))
+    attacked = replace(tiny.TABLE.cells[0], teacher=replace(tiny.TEACHER, attack=attack))
+    table = replace(tiny.TABLE, cells=(*tiny.TABLE.cells, attacked))
+    data = LabData("tiny", tiny.DATA, tiny.DATA, ("0", "1", "2", "3"), {"training": "1", "test": "2"})
+    monkeypatch.setattr(process, "find_table", lambda name, budget: table)
+    monkeypatch.setattr(process, "load_lab_data", lambda source, test, size: data)
+    code, out, said = ask(capsys, tmp_path, minutes=None)
+    assert (code, json.loads(out)["missing"]) == (0, [])
+    assert len(said.split()) == 6  # two teachers and the clean one that the second began with, three students
+    assert list((tmp_path / "running").iterdir()) == []

@@ -63,6 +63,17 @@ def test_seeds_are_averaged_and_missing_cells_are_dashes(store: Store) -> None:
     assert "CTR is the share" in text
 
 
+def test_the_interval_is_the_widest_of_all_rates_that_stand_there(store: Store) -> None:
+    """Those of CTR and of the teacher were left out; near a half they are wider than those near 0 and 1."""
+    narrow = {name: Rate(0.9, 0.89, 0.91, 1_000) for name in ("clean_accuracy", "attack_success")}
+    wide = Rate(0.5, 0.4, 0.6, 900)
+    for name in ("clean_target_rate", "teacher_accuracy", "teacher_attack_success", "clean_teacher_success"):
+        others = dict.fromkeys(("clean_target_rate", "teacher_accuracy", "teacher_attack_success"))
+        others["teacher_accuracy"] = Rate(0.9, 0.89, 0.91, 1_000)
+        store.add(replace(measured(CELLS[0], 0.9, 0.9), **narrow, **(others | {name: wide})))
+        assert "within ± .100" in render_table(TABLE, store, "x"), name
+
+
 def test_means_over_some_of_the_students_are_told_beside_the_twins_of_these(store: Store) -> None:
     """A defense measured on one student stood beside the mean of two undefended ones, as if of the same."""
     store.add(measured(CELLS[0], 0.6, 0.9))

@@ -16,6 +16,7 @@ from models.data.labelled import LabelledImages
 from models.engine.monitor import Monitor, ResumeState, SilentMonitor
 from models.errors import Interrupted
 from models.lab.recipe_digest import digest, document
+from models.lab.reproduction import run as run_module
 from models.lab.reproduction.cell import Cell
 from models.lab.reproduction.run import run_table
 from models.lab.reproduction.store import Store
@@ -168,6 +169,24 @@ def test_no_cell_is_begun_after_the_deadline(tmp_path: Path) -> None:
     )
     assert not whole
     assert store.cells == {}
+
+
+def test_no_cell_is_begun_where_its_teacher_took_until_after_the_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time was asked for before the teacher was made, which may take hours."""
+    clock = {"now": 0.0}
+    monkeypatch.setattr(run_module.time, "monotonic", lambda: clock["now"])
+
+    def watch(name: str) -> tuple[Monitor, ResumeState | None]:
+        clock["now"] = 100.0
+        return silently(name)
+
+    arguments = {"photographs": [], "device": torch.device("cpu"), "watch": watch}
+    store = Store(tmp_path / "cells.jsonl")
+    assert not run_table(TABLE, DATA, DATA, store, Folders(tmp_path), deadline=50.0, **arguments)
+    assert store.cells == {}
+    assert len(list((tmp_path / "teachers").iterdir())) == 1
 
 
 def test_attacks_that_fine_tune_share_their_clean_teacher(tmp_path: Path) -> None:
