@@ -13,6 +13,7 @@ from models.data.bundle import AuditData
 from models.data.labelled import LabelledImages
 from models.distillation.students import StudentOrder, train_student
 from models.engine.monitor import Monitor, ResumeState
+from models.errors import RecipeError
 from models.lab.fine_tuned import FINE_TUNED
 from models.lab.recipe_digest import digest, document
 from models.lab.reproduction.cell import Cell, Measured, PublicTeacher
@@ -70,10 +71,11 @@ def run_table(
         Whether the table is complete.
 
     Raises:
-        RecipeError: ``pictures_missing`` if a trigger that is to be measured is a picture that is not there.
+        RecipeError: ``pictures_missing`` if a trigger that is to be measured is a picture that is not there,
+            ``only_matches_nothing`` if ``only`` leaves all out.
         Interrupted: If a monitor asks to stop.
     """
-    chosen = [cell for cell in table.cells if only in f" {cell.row} {cell.column} {cell.seed} "]
+    chosen = _chosen(table, only)
     check_pictures((cell for cell in chosen if store.find(cell) is None), folders.patterns)
     suspects: dict[str, Suspect] = {}
     for cell in chosen:
@@ -90,6 +92,18 @@ def run_table(
         ):
             store.add(measured)
     return True
+
+
+def _chosen(table: Table, only: str) -> list[Cell | ProtectionCell]:
+    names = [f" {cell.row} {cell.column} {cell.seed} " for cell in table.cells]
+    chosen = [cell for cell, name in zip(table.cells, names, strict=True) if only in name]
+    if not chosen:
+        raise RecipeError(
+            f"No student of the table {table.name} has {only!r} in its name.",
+            code="only_matches_nothing",
+            hint=f"Names are teacher, method/defense and seed, as in {names[0]!r}.",
+        )
+    return chosen
 
 
 def finished(table: Table, store: Store, folders: Folders) -> set[str]:

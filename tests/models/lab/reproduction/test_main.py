@@ -99,3 +99,13 @@ def test_what_is_finished_leaves_no_state(
     assert (code, json.loads(out)["missing"]) == (0, [])
     assert len(said.split()) == 6  # two teachers and the clean one that the second began with, three students
     assert list((tmp_path / "running").iterdir()) == []
+
+
+def test_words_that_no_student_has_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], signals: None
+) -> None:
+    """A slip of the finger measured nothing, and a script took that for done."""
+    code, out, _ = ask(capsys, tmp_path, minutes=None, only="watermark_substitut ood")
+    told = json.loads(out)["error"]
+    assert (code, told["code"]) == (4, "only_matches_nothing")
+    assert "' badnets_grid ood/none 0 '" in told["hint"]

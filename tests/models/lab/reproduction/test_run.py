@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from models.data.labelled import LabelledImages
 from models.engine.monitor import Monitor, ResumeState, SilentMonitor
-from models.errors import Interrupted
+from models.errors import Interrupted, RecipeError
 from models.lab.recipe_digest import digest, document
 from models.lab.reproduction import run as run_module
 from models.lab.reproduction.cell import Cell
@@ -146,7 +146,8 @@ def facts_of(path: Path) -> dict[str, str]:
 def test_other_cells_can_be_left_to_another_process(tmp_path: Path) -> None:
     store = Store(tmp_path / "cells.jsonl")
     arguments = {"photographs": [], "device": torch.device("cpu"), "watch": silently}
-    run_table(TABLE, DATA, DATA, store, Folders(tmp_path), only="zskt", **arguments)
+    with pytest.raises(RecipeError, match="has 'zskt' in its name"):
+        run_table(TABLE, DATA, DATA, store, Folders(tmp_path), only="zskt", **arguments)
     assert store.cells == {}
     run_table(TABLE, DATA, DATA, store, Folders(tmp_path), only="grid ood/none 1 ", **arguments)
     assert [cell.seed for cell in store.cells.values()] == [1]
