@@ -100,16 +100,22 @@ def test_a_disk_that_stays_full_ends_the_job(
     assert "frees space" in ended.error["hint"]
 
 
-@pytest.mark.parametrize("fault", [OperationalError("", {}, Exception("away")), PoolTimeoutError("busy")])
-def test_a_database_that_is_away_for_a_moment_does_not_end_the_renewals(
-    fault: Exception, room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No connection became free in half a minute, and the thread beside died without a word."""
+def impatient_keeper(room: ServiceRoom, context: WorkerContext) -> LeaseKeeper:
+    """Claim a new job, and renew its lease twenty times a second."""
     job = room.submit()
     settings = context.settings.model_copy(update={"heartbeat_s": 0.05})
     with room.sessions.begin() as session:
         lease = leases.claim(session, job.id, worker="w", lease_s=60)
     assert lease is not None
+    return LeaseKeeper(replace(context, settings=settings), lease)
+
+
+@pytest.mark.parametrize("fault", [OperationalError("", {}, Exception("away")), PoolTimeoutError("busy")])
+def test_a_database_that_is_away_for_a_moment_does_not_end_the_renewals(
+    fault: Exception, room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No connection became free in half a minute, and the thread beside died without a word."""
+    keeper = impatient_keeper(room, context)
     outages, renew, renewed = [fault], leases.renew, []
 
     def flaky(*arguments: Any) -> None:
@@ -119,7 +125,7 @@ def test_a_database_that_is_away_for_a_moment_does_not_end_the_renewals(
         renewed.append(True)
 
     monkeypatch.setattr(leases, "renew", flaky)
-    with LeaseKeeper(replace(context, settings=settings), lease).kept():
+    with keeper.kept():
         wait_until(lambda: bool(renewed))
     assert outages == []
 
@@ -178,18 +184,13 @@ def slowly(put: Callable[..., object], room: ServiceRoom, seconds: float) -> Cal
 def test_a_lease_that_was_lost_beside_is_found_out_by_the_next_write(
     room: ServiceRoom, context: WorkerContext
 ) -> None:
-    job = room.submit()
-    settings = context.settings.model_copy(update={"heartbeat_s": 0.05})
-    with room.sessions.begin() as session:
-        lease = leases.claim(session, job.id, worker="w", lease_s=60)
-    assert lease is not None
-    keeper = LeaseKeeper(replace(context, settings=settings), lease)
+    keeper = impatient_keeper(room, context)
     with keeper.kept():
         with room.sessions.begin() as session:
-            session.get_one(Job, job.id).lease_token = "another"
+            session.get_one(Job, keeper.lease.job_id).lease_token = "another"
         time.sleep(0.3)
     with pytest.raises(LeaseLost):
-        keeper.write(lambda session: leases.renew(session, lease, 60))
+        keeper.write(lambda session: leases.renew(session, keeper.lease, 60))
 
 
 @pytest.mark.parametrize("fault", [away, full, stale])
