@@ -118,12 +118,26 @@ def _labelled(path: Path, size: int) -> tuple[LabelledImages, tuple[str, ...]]:
 
 
 def _zip(folder: Path, archive: Path) -> None:
-    """Pack ``class/picture`` without compressing, for the one reader there is."""
+    """Pack ``class/picture`` without compressing, for the one reader there is.
+
+    Pictures elsewhere are refused, as in an archive: left out, they would be missing without a word.
+    """
+    for odd in (*folder.glob("*"), *folder.glob("*/*/*")):
+        if _is_picture(odd):
+            raise DataRejected(
+                f"{odd.relative_to(folder)} does not lie in a class folder like the others.",
+                code="archive_layout",
+                hint="Put every picture into a folder named after its class, and nothing in between.",
+            )
     # Reproducible images and some file systems date everything 1970, which a zip cannot say.
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED, strict_timestamps=False) as packed:
         for picture in sorted(folder.glob("*/*")):
-            if picture.suffix.lower() in _PICTURES | _OTHER_PICTURES:
+            if _is_picture(picture):
                 packed.write(picture, f"{picture.parent.name}/{picture.name}")
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in _PICTURES | _OTHER_PICTURES
 
 
 def _is_cifar(path: Path) -> bool:

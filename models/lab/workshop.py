@@ -155,9 +155,9 @@ def long_tail(data: LabelledImages, ratio: float, num_classes: int) -> LabelledI
     Args:
         data: Any order.
         ratio: First class over last; 1 keeps everything.
-        num_classes: K.
+        num_classes: K. A single class has no tail.
     """
-    if ratio == 1.0:
+    if ratio == 1.0 or num_classes == 1:
         return data
     kept = []
     for label in range(num_classes):

@@ -19,7 +19,7 @@ import torch
 
 from models.data.photographs import read_photograph
 from models.engine.device import choose_device
-from models.errors import Interrupted, RecipeError
+from models.errors import DataRejected, Interrupted, RecipeError
 from models.lab.data import DIGITS, LabData, load_lab_data
 from models.lab.ending import ended
 from models.lab.reproduction.page import put_section, render_table
@@ -32,6 +32,8 @@ from models.lab.watcher import Watcher
 
 Request = Mapping[str, Any]
 _SIZES = {"digits": 16, "cifar10": 32}
+#: Of CIFAR-10.
+_CLASSES = 10
 _CANCELED = 130
 
 
@@ -115,8 +117,17 @@ def _data(table: Table, request: Request) -> LabData:
             code="data_missing",
             hint="Name its folder with --data; it holds train.zip and test.zip, or CIFAR's python archive.",
         )
-    source = DIGITS if table.data == "digits" else request["data"]
-    return load_lab_data(source, None, size=_SIZES[table.data])
+    if table.data == "digits":
+        return load_lab_data(DIGITS, None, size=_SIZES[table.data])
+    data = load_lab_data(request["data"], None, size=_SIZES[table.data])
+    if len(data.classes) != _CLASSES:
+        raise DataRejected(
+            f"The table {table.name} is measured on {table.data}: ten classes, and {data.name} has "
+            f"{len(data.classes)}.",
+            code="labels_mismatch",
+            hint="CIFAR-100 is another data set; give --data that of the table.",
+        )
+    return data
 
 
 def _folder(name: str | None) -> Path | None:

@@ -69,6 +69,17 @@ def test_a_picture_in_a_folder_that_cannot_be_read_is_refused_as_it_is_in_a_zip(
     assert name in caught.value.detail
 
 
+@pytest.mark.parametrize("name", ["4.png", "cat/left/4.jpg", "fox/left/4.png", "fox/left/4.bmp"])
+def test_a_picture_outside_the_class_folders_is_refused_as_it_is_in_a_zip(tmp_path, name):
+    """It was left out without a word, and so was a class whose pictures lie a folder deeper."""
+    write_folder(tmp_path / "train", TRAIN | {name: 60})
+    write_folder(tmp_path / "test", TEST)
+    with pytest.raises(DataRejected) as caught:
+        load_lab_data(str(tmp_path), None, size=32)
+    assert caught.value.code == "archive_layout"
+    assert name in caught.value.detail
+
+
 def test_pictures_older_than_zips_are_read(tmp_path):
     """Files that were unpacked reproducibly are of 1970; they ended in a ValueError."""
     write_folder(tmp_path / "train", TRAIN)

@@ -19,6 +19,12 @@ def test_a_ratio_of_one_keeps_all():
     assert long_tail(data, 1.0, 2) is data
 
 
+def test_a_single_class_has_no_tail():
+    """The share was taken by K - 1 classes."""
+    data = LabelledImages(torch.zeros(5, 3, 2, 2, dtype=torch.uint8), torch.zeros(5, dtype=torch.int64))
+    assert long_tail(data, 10.0, 1) is data
+
+
 def test_images_need_a_label_each_and_are_bytes():
     with pytest.raises(DataRejected):
         LabelledImages(torch.zeros(5, 3, 2, 2, dtype=torch.uint8), torch.zeros(4))

@@ -19,6 +19,7 @@ from models.lab.reproduction.tables import find_table
 from models.recipes.lab import AttackRecipe, FineTuneRecipe
 from tests.models.lab.reproduction import test_run as tiny
 from tests.models.lab.reproduction.test_store import CELL
+from tests.models.lab.test_data import write_folder
 
 
 @pytest.fixture
@@ -82,6 +83,15 @@ def test_what_goes_wrong_is_said_in_a_sentence_with_a_code(
     # A page that cannot be written takes nothing from the reader: the table is printed first.
     assert (found, bool(out)) == (code, "write" in changes)
     assert said.startswith("Error: ")
+
+
+def test_other_data_than_the_tables_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """CIFAR-100 was taken for CIFAR-10, and its students filled the table."""
+    for half in ("train", "test"):
+        write_folder(tmp_path / half, {"cat/1.png": 10, "dog/1.png": 30})
+    code, out, _ = ask(capsys, tmp_path, table="fast", data=str(tmp_path), minutes=None)
+    assert (code, json.loads(out)["error"]["code"]) == (3, "labels_mismatch")
+    assert not (tmp_path / "cells.jsonl").exists()
 
 
 @pytest.mark.usefixtures("signals")
