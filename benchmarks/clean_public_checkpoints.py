@@ -1,11 +1,12 @@
 """Audit and clean two public backdoored checkpoints over HTTP, as a user would, and print what was found.
 
-    python benchmarks/clean_public_checkpoints.py [--only NAME] [--output out/public]
+    python benchmarks/clean_public_checkpoints.py [--only NAME] [--method ood] [--output out/public]
 
 The data folder is PROCTOR_SHARED_DATA, or ``shared/data`` beside the repository; its README names sources and
 licenses. Bytes are uploaded as published. Per checkpoint: an audit of the checkpoint alone (tier 0), then a
-``clean`` job with the default recipe but for ``"defense": "abd"`` (with labelled images ``auto`` would take
-RobustKD; here the labels only measure) and the known trigger. Ends with status 1 if a claim does not hold.
+``clean`` job with the default recipe but for ``"defense": "abd_clip"`` (with labelled images ``auto`` would
+take RobustKD; here the labels only measure) and the known trigger. Ends with status 1 if a claim does not
+hold; a limit on the time, 15 minutes, is of ``--method ood`` alone.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ def checkpoints(folder: Path) -> tuple[Public, ...]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="part of a file name")
+    parser.add_argument("--method", choices=["auto", "ood"], default="auto", help="of the students")
     parser.add_argument(
         "--output", type=Path, default=Path("out/public"), help="folder for students and reports"
     )
@@ -68,23 +70,28 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary, service(Path(temporary) / "home", output) as client:
         for public in checkpoints(folder):
             if options.only in public.file:
-                failed += run_one(client, output, folder, public, options.output / Path(public.file).stem)
+                keep = options.output / Path(public.file).stem
+                failed += run_one(client, output, folder, public, keep, options.method)
     print("all claims hold" if not failed else "FAILED: " + "; ".join(failed))
     return 1 if failed else 0
 
 
-def run_one(client: ProctorClient, output: Output, folder: Path, public: Public, keep: Path) -> list[str]:
+def run_one(
+    client: ProctorClient, output: Output, folder: Path, public: Public, keep: Path, method: str
+) -> list[str]:
     checkpoint = folder / "teachers" / public.file
     audit, seconds = timed(client, output, checkpoint, {"kind": "audit"}, {})
     named = audit["result"]["probe"]["target_label"]
     print(f"\n{public.file}\n  tier 0 audit: {audit['verdict']}, class {named}, {seconds:.0f} s")
-    request = {"kind": "clean", "recipe": {"defense": "abd"}, "triggers": [public.trigger]}
+    recipe = {"method": method, "defense": "abd_clip"}
+    request = {"kind": "clean", "recipe": recipe, "triggers": [public.trigger]}
     data = {"labelled": folder / "cifar10" / "test.zip"}
     job, seconds = timed(client, output, checkpoint, request, data)
     journey.fetch(client, output, job["id"], keep)
     print(f"  clean job: {job['status']}, accepted {job['accepted']}, {seconds:.0f} s")
     failed = [] if named == public.target_label else [f"{public.file}: audit names {named}"]
-    failed += [f"{public.file}: clean job took {seconds:.0f} s"] if seconds > 900 else []
+    if method == "ood" and seconds > 900:
+        failed.append(f"{public.file}: clean job took {seconds:.0f} s")
     for transfer in job["result"]["probe"]["transfers"]:
         success = transfer["student_success"]
         print(f"  transfer of {transfer['trigger']}: {text(success)}, {transfer['images_seen']} images")

@@ -15,6 +15,7 @@ from models.data.photographs import builtin_photographs
 from models.distillation.clipping.bounds import clipping_obstacle
 from models.distillation.clipping.choice import clip_teacher
 from models.distillation.feature_task import check_stages
+from models.distillation.inversion.fast_obstacle import fast_obstacle
 from models.distillation.methods import METHODS, Run
 from models.engine.determinism import deterministic
 from models.engine.monitor import Monitor, ResumeState
@@ -47,19 +48,18 @@ class TrainedStudent:
     result: StudentResult
 
 
-def plan_students(
-    spec: ArchitectureSpec, data: AuditData, recipe: Recipe
-) -> tuple[Plan, tuple[StudentOrder, ...]]:
+def plan_students(teacher: Teacher, data: AuditData, recipe: Recipe) -> tuple[Plan, tuple[StudentOrder, ...]]:
     """Decide which students a job trains: the undefended control first, the one to be accepted last.
 
     Args:
-        spec: The teacher's.
+        teacher: Its structure and its BatchNorms' statistics say what ``auto`` means.
         data: What the user gave.
         recipe: The job's.
 
     Raises:
         RecipeError: If method, defense and data do not fit together, or the student's name is unknown.
     """
+    spec = teacher.spec
     name = recipe.student.architecture or smaller(spec)
     validate_student_name(name)
     student = ArchitectureSpec(name, spec.num_classes, spec.input_size)
@@ -68,7 +68,8 @@ def plan_students(
         labelled=data.labels is not None,
         unlabelled=data.images is not None,
         obstacle=_obstacle(spec, student) if recipe.method == "auto" and data.labels is not None else "",
-        unclippable=_unclippable(spec) if recipe.defense == "auto" else "",
+        uninvertible=fast_obstacle(teacher) if recipe.method == "auto" else "",
+        unclippable=clipping_obstacle(teacher.network) if recipe.defense == "auto" else "",
     )
     orders = []
     if chosen.control is not None:
@@ -86,11 +87,6 @@ def _obstacle(teacher: ArchitectureSpec, student: ArchitectureSpec) -> str:
     except RecipeError as error:
         return error.detail
     return ""
-
-
-def _unclippable(teacher: ArchitectureSpec) -> str:
-    """Say why a network's activations cannot be clipped, or nothing; no weights are made."""
-    return clipping_obstacle(_empty(teacher))
 
 
 def _empty(spec: ArchitectureSpec) -> StagedClassifier:

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 from models.errors import Interrupted
 
 #: What a kept state is made of: raise it with every change to what ``pack``, the loop, a task or a stage puts
-#: into one, so that no run is given a state that it cannot read.
-RESUME_FORMAT = 3
+#: into one, so that no run is given a state that it cannot read; and with what ``auto`` takes, so that no
+#: student goes on by another method.
+RESUME_FORMAT = 4
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
-from models.distillation.inversion.batchnorm_statistics import BatchNormReader
-from models.errors import RecipeError
+from models.distillation.inversion.batchnorm_statistics import statistics_obstacle
 from models.probes.calibration.choose import choose_set
 from models.probes.calibration.conditions import conditions_of
 from models.probes.calibration.conformal import fewest_references
@@ -43,7 +42,7 @@ def settle_surrogates(
     if recipe.probe.surrogates != "auto":
         return recipe
     patches, inverted = (with_surrogates(recipe, kind) for kind in ("patches", "inverted"))
-    if enough_clean_images(data) or not _has_statistics(teacher):
+    if enough_clean_images(data) or statistics_obstacle(teacher.network):
         return patches
     enough, same = _worth(teacher, data, inverted, sets)
     return inverted if enough and (enough, same) >= _worth(teacher, data, patches, sets) else patches
@@ -55,14 +54,6 @@ def as_audited(recipe: Recipe, audit: AuditResult | None) -> Recipe:
         return recipe
     inverted = audit is not None and audit.image_source == "inverted images"
     return with_surrogates(recipe, "inverted" if inverted else "patches")
-
-
-def _has_statistics(teacher: Teacher) -> bool:
-    try:
-        BatchNormReader(teacher.network)
-    except RecipeError:
-        return False
-    return True
 
 
 def _worth(

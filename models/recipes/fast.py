@@ -19,7 +19,7 @@ MetaGradient = Literal["first_order", "reptile"]
 class FastRecipe:
     """FastDFKD (Fang et al., AAAI 2022) at a budget of minutes on two cores."""
 
-    rounds: Annotated[int, Interval(ge=1, le=1_000_000)] = 150
+    rounds: Annotated[int, Interval(ge=1, le=1_000_000)] = 200
     """Times a batch of images is made and the student learns."""
     warmup_rounds: Annotated[int, Interval(ge=0, le=100_000)] = 20
     """First rounds, in which the student does not learn and is not asked; at most half of all."""

@@ -26,7 +26,7 @@ def run(job: ChildJob, monitor: JobMonitor) -> StageOutput:
     """Train; leave a file for each student."""
     subject = inputs.load_subject(job, monitor)
     teacher, data = subject.teacher, subject.data
-    chosen, orders = api.plan_students(teacher.spec, data, inputs.load_recipe(job))
+    chosen, orders = api.plan_students(teacher, data, inputs.load_recipe(job))
     roles = [order.role for order in orders]
     monitor.log(chosen.reason)
     results, files = [], []

@@ -48,6 +48,22 @@ class Reading:
     """The layers' inputs averaged over positions and joined, (N, D), float32."""
 
 
+def statistics_obstacle(network: nn.Module) -> str:
+    """Return why a network's statistics cannot lead an inversion, as a sentence; empty if they can."""
+    if _norms(network):
+        return ""
+    return "Model inversion reads the statistics in a teacher's BatchNorms, and this teacher has none."
+
+
+def _norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    """Return the layers that keep running statistics."""
+    return [
+        module
+        for module in network.modules()
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None
+    ]
+
+
 class BatchNormReader:
     """Runs a network and tells what came into its BatchNorms."""
 
@@ -59,14 +75,11 @@ class BatchNormReader:
                 inversion has only the classifier to go by, and images that please it look like nothing.
         """
         self.network = network
-        self.norms = [
-            module
-            for module in network.modules()
-            if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None
-        ]
-        if not self.norms:
+        self.norms = _norms(network)
+        obstacle = statistics_obstacle(network)
+        if obstacle:
             raise RecipeError(
-                "Model inversion reads the statistics in a teacher's BatchNorms, and this teacher has none.",
+                obstacle,
                 code="batchnorm_missing",
                 hint="Choose method ood or zskt, and for the audit probe.surrogates patches.",
             )

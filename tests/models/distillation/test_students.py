@@ -5,15 +5,25 @@ from __future__ import annotations
 import pytest
 import torch
 
+from models.architectures import build
+from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.distillation.students import plan_students
-from models.recipes.architecture import ArchitectureSpec
+from models.engine.seed import seeded
+from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.job import Recipe
 from models.recipes.student import StudentRecipe
 
 LABELLED = AuditData(
     images=torch.zeros(4, 3, 32, 32, dtype=torch.uint8), labels=torch.zeros(4, dtype=torch.long)
 )
+
+
+def teacher_of(name: str, side: int = 32) -> Teacher:
+    """Return a network of first weights; looking at it draws no number, and so none here but these."""
+    spec = ArchitectureSpec(name, 10, side)
+    with seeded(0):
+        return Teacher(build(spec).eval(), Normalization(), spec)
 
 
 def recipe(student: str, method: str = "auto") -> Recipe:
@@ -28,26 +38,59 @@ def recipe(student: str, method: str = "auto") -> Recipe:
         ("resnet-18", "wrn-16-1", "ood", "Stage sizes of the teacher are"),
         ("torchvision-squeezenet1_1", "wrn-16-1", "ood", "margins"),
         ("shufflenet-v2-x1", "shufflenet-v2-x0.5", "robustkd", "detoxified"),
-        ("shufflenet-v2-x1", "wrn-16-1", "ood", "Stage sizes of the teacher are"),
-        ("torchvision-regnet_x_400mf", "wrn-16-1", "ood", "margins"),
+        ("shufflenet-v2-x1", "wrn-16-1", "fast", "Stage sizes of the teacher are"),
+        ("torchvision-regnet_x_400mf", "wrn-16-1", "fast", "margins"),
     ],
 )
 def test_auto_takes_robustkd_only_where_features_can_be_compared(teacher, student, method, said) -> None:
-    spec = ArchitectureSpec(teacher, 10, 32)
-    chosen, orders = plan_students(spec, LABELLED, recipe(student))
+    chosen, orders = plan_students(teacher_of(teacher), LABELLED, recipe(student))
     assert (chosen.method, orders[-1].method) == (method, method)
     assert said in chosen.reason
 
 
+@pytest.mark.parametrize(
+    ("teacher", "side", "method", "said"),
+    [
+        ("wrn-16-2", 16, "fast", "BatchNorms remember"),
+        ("vgg-16", 32, "fast", "BatchNorms remember"),
+        ("vgg-small-elu", 32, "fast", "BatchNorms remember"),
+        ("torchvision-squeezenet1_1", 32, "ood", "this teacher has none"),
+        ("resnet-18", 33, "ood", "this teacher takes 33"),
+        ("torchvision-resnet50", 224, "ood", "this teacher takes 224"),
+        ("resnet-18", 32, "ood", "555 million"),
+    ],
+)
+def test_auto_makes_images_only_where_that_is_measured_and_takes_no_days(
+    teacher: str, side: int, method: str, said: str
+) -> None:
+    chosen, orders = plan_students(teacher_of(teacher, side), AuditData(), recipe("wrn-10-1"))
+    assert [order.method for order in orders] == [method, method]
+    assert said in chosen.reason
+
+
+@pytest.mark.parametrize("side", [16, 32])
+def test_statistics_that_no_image_can_reach_leave_patches(side: int) -> None:
+    """A mean of 1e30 in a channel that is multiplied by 0 behind its BatchNorm changes no answer, and ended
+    every synthesis without a finite loss: the job would have failed."""
+    teacher = teacher_of("wrn-10-1", side)
+    norm = next(module for module in teacher.network.modules() if isinstance(module, torch.nn.BatchNorm2d))
+    with torch.no_grad():
+        norm.running_mean[0], norm.weight[0] = 1e30, 0.0
+    chosen, _ = plan_students(teacher, AuditData(), recipe("plain-cnn-w16"))
+    assert chosen.method == "ood"
+    assert "the distance is no number" in chosen.reason
+
+
 def test_a_method_that_was_asked_for_is_not_second_guessed() -> None:
-    spec = ArchitectureSpec("resnet-18", 10, 32)
-    assert plan_students(spec, LABELLED, recipe("wrn-16-1", "robustkd"))[0].method == "robustkd"
+    asked = recipe("wrn-16-1", "robustkd")
+    assert plan_students(teacher_of("resnet-18"), LABELLED, asked)[0].method == "robustkd"
 
 
 def test_looking_at_the_networks_draws_no_random_number() -> None:
+    teacher = teacher_of("wrn-16-2")
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    plan_students(ArchitectureSpec("wrn-16-2", 10, 32), LABELLED, recipe("wrn-16-1"))
+    plan_students(teacher, LABELLED, recipe("wrn-16-1"))
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -61,6 +104,6 @@ def test_looking_at_the_networks_draws_no_random_number() -> None:
     ],
 )
 def test_auto_clips_teachers_that_have_something_to_clip(teacher: str, defense: str) -> None:
-    chosen, orders = plan_students(ArchitectureSpec(teacher, 10, 32), AuditData(), recipe("wrn-16-1"))
+    chosen, orders = plan_students(teacher_of(teacher), AuditData(), recipe("wrn-16-1"))
     assert (chosen.defense, orders[-1].defense) == (defense, defense)
     assert ("BatchNorms and this teacher has none" in chosen.reason) == (defense == "abd")

@@ -59,7 +59,7 @@ def test_two_runs_take_every_operation_so_and_end_in_the_same_bits(method: str) 
     suspect = teacher()
     recipe = replace(RECIPE, method=method)
     data = AuditData(photographs=list(images(1).repeat(1, 1, 8, 8)))
-    order = plan_students(suspect.spec, data, recipe)[1][-1]
+    order = plan_students(suspect, data, recipe)[1][-1]
     monitor = Watching()
     runs = [train_student(suspect, data, recipe, order, monitor) for _ in range(2)]
     assert monitor.seen == {True}

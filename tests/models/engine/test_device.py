@@ -57,7 +57,7 @@ def test_a_job_computes_on_the_gpu(method: str) -> None:
     trigger = make_trigger("badnets_square", 16, 1)
     audited = api.audit(teacher, data, [trigger], recipe, SilentMonitor())
     assert len(audited.result.probes) >= 2
-    _, orders = api.plan_students(SPEC, data, recipe)
+    _, orders = api.plan_students(teacher, data, recipe)
     student = api.distill(teacher, data, recipe, orders[-1], SilentMonitor(), recovered=audited.recovered)
     assert next(student.network.parameters()).device.type == "cuda"
     images = api.measuring_images(teacher, data, recipe, method=method)

@@ -11,17 +11,31 @@ def test_auto_takes_robustkd_with_labels():
     assert "Labelled clean images were given" in chosen.reason
 
 
-def test_auto_takes_patches_where_features_cannot_be_compared():
+def test_auto_makes_images_where_features_cannot_be_compared():
     chosen = plan(Recipe(), labelled=True, unlabelled=False, obstacle="The layer list marks no stage.")
-    assert (chosen.method, chosen.defense, chosen.control) == ("ood", "abd_clip", "ood")
+    assert (chosen.method, chosen.defense, chosen.control) == ("fast", "abd_clip", "fast")
     assert "The layer list marks no stage." in chosen.reason
     asked = plan(Recipe(method="robustkd"), labelled=True, unlabelled=False, obstacle="It cannot.")
     assert asked.method == "robustkd"
 
 
-def test_auto_takes_patches_abd_and_a_clipped_teacher_without_labels():
+def test_auto_takes_the_fast_method_abd_and_a_clipped_teacher_without_labels():
     chosen = plan(Recipe(), labelled=False, unlabelled=True)
-    assert (chosen.method, chosen.defense, chosen.control) == ("ood", "abd_clip", "ood")
+    assert (chosen.method, chosen.defense, chosen.control) == ("fast", "abd_clip", "fast")
+
+
+@pytest.mark.parametrize(
+    ("labelled", "defense"), [(False, "auto"), (False, "none"), (True, "auto"), (True, "abd"), (True, "clip")]
+)
+def test_auto_takes_patches_where_no_image_can_be_made_and_says_why(labelled, defense):
+    why, obstacle = "This teacher takes 224.", "The layer list marks no stage."
+    chosen = plan(
+        Recipe(defense=defense), labelled=labelled, unlabelled=False, obstacle=obstacle, uninvertible=why
+    )
+    assert chosen.method == "ood"
+    assert why in chosen.reason
+    asked = plan(Recipe(method="fast"), labelled=labelled, unlabelled=False, uninvertible=why)
+    assert asked.method == "fast"
 
 
 def test_auto_leaves_clipping_out_where_there_is_nothing_to_clip():
@@ -34,7 +48,7 @@ def test_auto_leaves_clipping_out_where_there_is_nothing_to_clip():
 
 
 def test_auto_follows_the_defense_when_labels_are_given():
-    assert plan(Recipe(defense="abd"), labelled=True, unlabelled=False).method == "ood"
+    assert plan(Recipe(defense="abd"), labelled=True, unlabelled=False).method == "fast"
     assert plan(Recipe(defense="none"), labelled=True, unlabelled=False).method == "vanilla"
 
 
