@@ -26,6 +26,8 @@ from models.metrics.prediction import evaluation_mode, to_pixels
 from models.recipes.robustkd import RobustKDRecipe
 from models.triggers import Trigger
 
+_VARIANCE_IMAGES = 100
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -105,7 +107,8 @@ def measure(
         threshold=mask.threshold,
         accuracy_drop=before - clean_accuracy(edited, images, labels),
         trigger_success=max(success, default=None),
-        variance_ratio=_variance_ratio(teacher, mask, images[:100]),
+        # From everywhere: held-out images are sorted by class.
+        variance_ratio=_variance_ratio(teacher, mask, images[:: -(-len(images) // _VARIANCE_IMAGES)]),
     )
 
 

@@ -87,6 +87,20 @@ def test_an_empty_edit_measures_as_the_teacher_itself() -> None:
     assert measured == Candidate(0.5, 0.0, None, pytest.approx(1.0))
 
 
+def test_the_variance_is_that_of_all_classes() -> None:
+    """Trap 49: images are sorted by class, and the first hundred were looked at alone."""
+    torch.manual_seed(0)
+    teacher = PixelClassifier(build(ArchitectureSpec("wrn-10-1", 2, 8)), Normalization()).eval()
+    mask = FeatureMask(
+        [torch.rand(16, 8, 8), torch.rand(32, 4, 4), torch.rand(64, 2, 2)], threshold=0.5, mode="blend"
+    )
+    dark, noisy = torch.zeros(100, 3, 8, 8).byte(), torch.randint(0, 256, (200, 3, 8, 8)).byte()
+    labels = (torch.arange(300) >= 100).long()
+    kinds = (torch.cat([dark, dark, dark]), torch.cat([dark, noisy]))
+    ratios = [measure(teacher, mask, images, labels, [], before=0.5).variance_ratio for images in kinds]
+    assert ratios[0] != pytest.approx(ratios[1])
+
+
 def test_worst_recovered_trigger_counts() -> None:
     torch.manual_seed(0)
     network = build(ArchitectureSpec("wrn-10-1", 4, 16))
