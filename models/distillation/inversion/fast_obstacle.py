@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from models.architectures.cost import count_macs
+from models.architectures.pixel_generator import SIDE_STEP
 from models.checkpoints.load import Teacher
 from models.data.patches import make_patches
 from models.data.photographs import builtin_photographs
@@ -28,6 +29,11 @@ def fast_obstacle(teacher: Teacher) -> str:
         return (
             f"Making images by the teacher's statistics (method fast) was measured on up to {_SIDE} pixels a "
             f"side; this teacher takes {side}."
+        )
+    if side % SIDE_STEP:
+        return (
+            f"Making images by the teacher's statistics (method fast) draws sides that are multiples of "
+            f"{SIDE_STEP} pixels; this teacher takes {side}."
         )
     missing = statistics_obstacle(teacher.network)
     if missing:

@@ -56,6 +56,9 @@ def test_auto_takes_robustkd_only_where_features_can_be_compared(teacher, studen
         ("vgg-small-elu", 32, "fast", "BatchNorms remember"),
         ("torchvision-squeezenet1_1", 32, "ood", "this teacher has none"),
         ("resnet-18", 33, "ood", "this teacher takes 33"),
+        # The generator doubles twice, and refused such sides after the job had begun.
+        ("wrn-10-1", 30, "ood", "multiples of 4 pixels; this teacher takes 30"),
+        ("wrn-10-1", 9, "ood", "multiples of 4 pixels; this teacher takes 9"),
         ("torchvision-resnet50", 224, "ood", "this teacher takes 224"),
         ("resnet-18", 32, "ood", "555 million"),
     ],
