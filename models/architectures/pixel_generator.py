@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 from models.errors import RecipeError
 
+#: Two doublings: sides are multiples of it.
+SIDE_STEP = 4
+
 
 class PixelGenerator(nn.Module):
     """Maps noise (N, noise_size) to pixels in [0, 1], (N, 3, side, side)."""
@@ -31,14 +34,14 @@ class PixelGenerator(nn.Module):
             RecipeError: ``input_size_unsupported`` if ``side`` is not a multiple of 4.
         """
         super().__init__()
-        if side % 4:
+        if side % SIDE_STEP:
             raise RecipeError(
-                f"Model inversion draws images whose side is a multiple of 4, not {side}.",
+                f"Model inversion draws images whose side is a multiple of {SIDE_STEP}, not {side}.",
                 code="input_size_unsupported",
                 hint="Use the ood method for this teacher.",
             )
-        self.seed_shape = (width, side // 4, side // 4)
-        self.expand = nn.Linear(noise_size, width * (side // 4) ** 2)
+        self.seed_shape = (width, side // SIDE_STEP, side // SIDE_STEP)
+        self.expand = nn.Linear(noise_size, width * (side // SIDE_STEP) ** 2)
         self.layers = nn.Sequential(
             nn.BatchNorm2d(width),
             nn.Upsample(scale_factor=2),
