@@ -13,7 +13,7 @@ from models.distillation.inversion.batchnorm_statistics import BatchNormReader, 
 
 #: Of the images it was measured on (docs/results.md).
 _SIDE = 32
-#: A VGG-16 for CIFAR has 313 million, a ResNet-18 555.
+#: A VGG-16 with BatchNorm for CIFAR has 313 million, a ResNet-18 555.
 _MACS = 350_000_000
 _PATCHES = 16
 #: Beside a larger distance no other term of the loss is left in float32, and over a whole batch squares of

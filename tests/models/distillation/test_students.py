@@ -52,7 +52,7 @@ def test_auto_takes_robustkd_only_where_features_can_be_compared(teacher, studen
     ("teacher", "side", "method", "said"),
     [
         ("wrn-16-2", 16, "fast", "BatchNorms remember"),
-        ("vgg-16", 32, "fast", "BatchNorms remember"),
+        ("vgg-16-bn", 32, "fast", "BatchNorms remember"),
         ("vgg-small-elu", 32, "fast", "BatchNorms remember"),
         ("torchvision-squeezenet1_1", 32, "ood", "this teacher has none"),
         ("resnet-18", 33, "ood", "this teacher takes 33"),
