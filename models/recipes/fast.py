@@ -12,6 +12,7 @@ from models.recipes.pool_learning import PoolLearningRecipe
 
 Weight = Annotated[float, Interval(ge=0.0, le=1e4)]
 Rate = Annotated[float, Interval(gt=0.0, le=1.0)]
+BatchNormDistance = Literal["relative", "raw"]
 MetaGradient = Literal["first_order", "reptile"]
 
 
@@ -44,8 +45,12 @@ class FastRecipe:
     ``reptile`` takes the way itself."""
     renew_first_layer: bool = True
     """Draw the first layer anew each round: what maps noise to features is of one batch, not common."""
-    batchnorm_weight: Weight = 10.0
-    """Of the distance between the images' statistics and those the teacher's BatchNorms have kept."""
+    batchnorm_weight: Weight = 1.0
+    """Of the distance between the images' statistics and those the teacher's BatchNorms have kept; 10 fits
+    ``raw``."""
+    batchnorm_distance: BatchNormDistance = "relative"
+    """``raw``: L2 norms of the differences of means and variances, as in the paper; channels of large numbers
+    outweigh all others. ``relative``: root mean squares in units of each channel's running variance."""
     one_hot_weight: Weight = 0.5
     """Of the cross-entropy with the class an image is meant to be."""
     adversarial_weight: Weight = 0.5

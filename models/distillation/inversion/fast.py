@@ -9,7 +9,9 @@ Source: Fang et al., "Up to 100x Faster Data-Free Knowledge Distillation", AAAI 
 code. Choices where the text at hand is silent: the first-order gradient is the sum of the copy's gradients
 over its steps, which Adam, being blind to scale, takes as their mean; Reptile's way ``theta - theta_k`` goes
 through the same Adam; images are seen through CMI's shifted view; the average of the BatchNorm statistics
-takes in each round once, at its last step. There is no contrastive term.
+takes in each round once, at its last step. There is no contrastive term. A departure: the distance of
+statistics is measured in units of the running variances (docs/results.md: where channels of large numbers
+outweigh all others, the paper's leaves images that the teacher does not even take for their classes).
 """
 
 from __future__ import annotations
@@ -65,7 +67,12 @@ class FastSynthesizer:
         self.spec, self.device = teacher.spec, teacher.device
         self.normalize = teacher.pixel_classifier().normalize
         self.average = MomentsAverage(recipe.statistics_momentum)
-        weights = InversionWeights(recipe.batchnorm_weight, recipe.one_hot_weight, recipe.adversarial_weight)
+        weights = InversionWeights(
+            recipe.batchnorm_weight,
+            recipe.one_hot_weight,
+            recipe.adversarial_weight,
+            relative=recipe.batchnorm_distance == "relative",
+        )
         self.objective = InversionObjective(teacher.network, student, weights, self.average)
         self.padding = crop_padding(recipe.learning, teacher.spec.input_size)
         self.flip = recipe.learning.horizontal_flip

@@ -24,6 +24,8 @@ class InversionWeights:
     batchnorm: float
     one_hot: float
     adversarial: float
+    relative: bool = False
+    """Measure statistics in units of each channel's running variance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +114,9 @@ class InversionObjective:
         loss = self.weights.one_hot * parts["one_hot_loss"]
         moments = reading.moments if self.average is None else self.average.with_batch(reading.moments)
         if self.weights.batchnorm > 0.0:
-            parts["statistics_loss"] = self.reader.distance(moments)
+            reader = self.reader
+            distance = reader.distance_behind if self.weights.relative else reader.distance
+            parts["statistics_loss"] = distance(moments)
             loss = loss + self.weights.batchnorm * parts["statistics_loss"]
         if adversarial and self.weights.adversarial > 0.0:
             with consulted(self.student), autocast(self.device, self.fast):
