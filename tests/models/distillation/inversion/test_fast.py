@@ -29,6 +29,15 @@ def test_every_copy_starts_from_the_meta_generator() -> None:
             task.step(index)
 
 
+def test_statistics_are_measured_as_the_recipe_says() -> None:
+    _, by_default = planned()
+    _, papers = planned(replace(FAST, batchnorm_distance="raw", batchnorm_weight=10.0))
+    weighed = [
+        (made.objective.weights.relative, made.objective.weights.batchnorm) for made in (by_default, papers)
+    ]
+    assert weighed == [(True, 1.0), (False, 10.0)]
+
+
 @pytest.mark.parametrize("meta_gradient", ["first_order", "reptile"])
 def test_the_meta_generator_moves_once_per_round(meta_gradient: str) -> None:
     task, made = planned(replace(FAST, renew_first_layer=False, meta_gradient=meta_gradient))

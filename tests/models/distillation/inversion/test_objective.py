@@ -62,6 +62,22 @@ def test_the_terms_are_summed_with_their_weights_and_the_defenses_own() -> None:
     assert found.loss.item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("relative", [False, True])
+def test_the_distance_of_statistics_is_the_one_that_is_asked_for(relative: bool) -> None:
+    """The paper's taught students of a small VGG nothing: channels of large numbers outweighed all others."""
+    teacher, student = network("wrn-10-1", 0), network()
+    with frozen(teacher):
+        objective = InversionObjective(teacher, student, InversionWeights(1.0, 0.0, 0.0, relative=relative))
+        objective.fast = False
+        reader = objective.reader
+        found = objective(X, LABELS, NoDefense()).parts["statistics_loss"].item()
+        raw, behind = (
+            each(reader.read(X).moments).item() for each in (reader.distance, reader.distance_behind)
+        )
+    assert found == pytest.approx(behind if relative else raw, rel=1e-4)
+    assert raw != pytest.approx(behind, rel=0.1)
+
+
 def test_in_a_warm_up_the_student_is_not_asked() -> None:
     teacher, student = network("wrn-10-1", 0), network()
     with frozen(teacher):
