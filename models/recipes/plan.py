@@ -38,8 +38,9 @@ def plan(
 ) -> Plan:
     """Resolve ``auto`` in method and defense.
 
-    Without labels that is the fast method, with ABD and a clipped teacher. Its students of CIFAR-10 networks
-    are twice as accurate as those of patches, and of digits' backdoors less is left in six triggers of seven.
+    Without labels that is the fast method, with ABD and a clipped teacher. Undefended, its students of a
+    WRN-16-2 on CIFAR-10 are twice as accurate as those of patches; with both defenses those of digits are
+    better, too, and obey six backdoors of seven less (both with the paper's distance of statistics).
     Of the defenses each alone left 1.00 of a trigger that the other took away (docs/results.md).
 
     Args:
