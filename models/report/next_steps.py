@@ -20,10 +20,10 @@ LENGTH_FIELDS = {
     "vanilla": "vanilla.images",
     "robustkd": "robustkd.feature.max_images",
 }
-#: WRN-16-2 of .80 to .82, small budget: .70 to .73 accurate where patches make .30 (docs/results.md).
+#: Three WRN-16-2 and a small VGG of .77 to .82: .61 to .73 where patches make .30 (docs/results.md).
 BETTER_THAN_PATCHES = (
     " Or take method fast, which needs a teacher with BatchNorm, or zskt, which takes longer: without a "
-    "defense their students of CIFAR-10 networks kept .87 to .89 of the accuracy, those of patches .37."
+    "defense their students of CIFAR-10 networks kept .79 to .89 of the accuracy, those of patches .4."
 )
 LEARNS_FROM_CLEAN_IMAGES = frozenset({"vanilla", "robustkd"})
 
