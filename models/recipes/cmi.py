@@ -8,10 +8,8 @@ from typing import Annotated
 from annotated_types import Interval
 
 from models.recipes.base import recipe
+from models.recipes.inversion import BatchNormDistance, Rate, Weight
 from models.recipes.pool_learning import PoolLearningRecipe
-
-Weight = Annotated[float, Interval(ge=0.0, le=1e4)]
-Rate = Annotated[float, Interval(gt=0.0, le=1.0)]
 
 
 @recipe
@@ -34,6 +32,9 @@ class CmiRecipe:
     """Of the Adam that moves generator and noise."""
     batchnorm_weight: Weight = 1.0
     """Of the distance between the images' statistics and those the teacher's BatchNorms have kept."""
+    batchnorm_distance: BatchNormDistance = "raw"
+    """``raw``: L2 norms of the differences of means and variances, as in the paper; channels of large numbers
+    outweigh all others. ``relative``: root mean squares in units of each channel's running variance."""
     one_hot_weight: Weight = 1.0
     """Of the cross-entropy with the class an image is meant to be."""
     adversarial_weight: Weight = 0.5

@@ -8,11 +8,9 @@ from typing import Annotated, Literal
 from annotated_types import Interval
 
 from models.recipes.base import recipe
+from models.recipes.inversion import BatchNormDistance, Rate, Weight
 from models.recipes.pool_learning import PoolLearningRecipe
 
-Weight = Annotated[float, Interval(ge=0.0, le=1e4)]
-Rate = Annotated[float, Interval(gt=0.0, le=1.0)]
-BatchNormDistance = Literal["relative", "raw"]
 MetaGradient = Literal["first_order", "reptile"]
 
 

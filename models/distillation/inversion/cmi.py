@@ -57,8 +57,7 @@ class CmiSynthesizer:
         self.rounds, self.steps = recipe.rounds, recipe.synthesis_steps
         self.spec, self.device = teacher.spec, teacher.device
         self.normalize = teacher.pixel_classifier().normalize
-        weights = InversionWeights(recipe.batchnorm_weight, recipe.one_hot_weight, recipe.adversarial_weight)
-        self.objective = InversionObjective(teacher.network, student, weights)
+        self.objective = InversionObjective(teacher.network, student, InversionWeights.of(recipe))
         self.padding = crop_padding(recipe.learning, teacher.spec.input_size)
         self.flip = recipe.learning.horizontal_flip
         self.contrasts = recipe.contrast_weight > 0.0

@@ -67,12 +67,7 @@ class FastSynthesizer:
         self.spec, self.device = teacher.spec, teacher.device
         self.normalize = teacher.pixel_classifier().normalize
         self.average = MomentsAverage(recipe.statistics_momentum)
-        weights = InversionWeights(
-            recipe.batchnorm_weight,
-            recipe.one_hot_weight,
-            recipe.adversarial_weight,
-            relative=recipe.batchnorm_distance == "relative",
-        )
+        weights = InversionWeights.of(recipe)
         self.objective = InversionObjective(teacher.network, student, weights, self.average)
         self.padding = crop_padding(recipe.learning, teacher.spec.input_size)
         self.flip = recipe.learning.horizontal_flip

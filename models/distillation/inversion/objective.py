@@ -15,6 +15,8 @@ from models.distillation.defense import Defense
 from models.distillation.inversion.batchnorm_statistics import BatchNormReader, MomentsAverage, Reading
 from models.distillation.losses import sample_divergence
 from models.engine.precision import autocast, bfloat16_pays
+from models.recipes.cmi import CmiRecipe
+from models.recipes.fast import FastRecipe
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,16 @@ class InversionWeights:
     adversarial: float
     relative: bool = False
     """Measure statistics in units of each channel's running variance."""
+
+    @classmethod
+    def of(cls, recipe: CmiRecipe | FastRecipe) -> InversionWeights:
+        """Return what a method's recipe says."""
+        return cls(
+            recipe.batchnorm_weight,
+            recipe.one_hot_weight,
+            recipe.adversarial_weight,
+            relative=recipe.batchnorm_distance == "relative",
+        )
 
 
 @dataclass(frozen=True, eq=False)

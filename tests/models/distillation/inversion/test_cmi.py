@@ -107,3 +107,15 @@ def test_a_teacher_without_batchnorm_is_refused_before_anything_runs() -> None:
     with frozen(suspect.network), pytest.raises(RecipeError) as refused:
         inversion_task(suspect, network(), CMI, seed=0)
     assert refused.value.code == "batchnorm_missing"
+
+
+def test_statistics_are_measured_as_in_the_paper_unless_the_recipe_says_relative() -> None:
+    suspect = teacher()
+    relative = replace(CMI, batchnorm_distance="relative", batchnorm_weight=3.0)
+    weighed = [
+        (made.objective.weights.relative, made.objective.weights.batchnorm)
+        for made in (
+            synthesizer(inversion_task(suspect, network(), recipe, seed=0)) for recipe in (CMI, relative)
+        )
+    ]
+    assert weighed == [(False, 1.0), (True, 3.0)]
