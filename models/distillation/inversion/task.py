@@ -29,6 +29,7 @@ from models.engine.loop import run_loop
 from models.engine.monitor import Monitor, ResumeState
 from models.engine.precision import autocast, bfloat16_pays, to_channels_last
 from models.engine.seed import derive_seed, make_generator
+from models.errors import TrainingFailed
 from models.recipes.abd import AbdRecipe
 from models.recipes.pool_learning import PoolLearningRecipe
 
@@ -199,6 +200,9 @@ class InversionTask:
         self.told = dict(state["told"])
 
 
+_INSTEAD = "Choose method ood, which makes no images from the teacher; or lower the learning rates."
+
+
 def run_inversion(
     task: InversionTask,
     defense: AbdRecipe | None,
@@ -213,11 +217,14 @@ def run_inversion(
         TrainingFailed: If a loss is not finite.
         Interrupted: If the monitor asks to stop.
     """
-    if defense is not None:
-        result, decisions = run_abd(task, defense, seed=seed, monitor=monitor, resume=resume)
-    else:
-        stream = derive_seed(seed, "dropout")
-        result = run_loop(task, steps=task.steps, monitor=monitor, resume=resume, seed=stream)
-        decisions = ()
+    try:
+        if defense is not None:
+            result, decisions = run_abd(task, defense, seed=seed, monitor=monitor, resume=resume)
+        else:
+            stream = derive_seed(seed, "dropout")
+            result = run_loop(task, steps=task.steps, monitor=monitor, resume=resume, seed=stream)
+            decisions = ()
+    except TrainingFailed as failed:
+        raise TrainingFailed(failed.detail, code=failed.code, hint=_INSTEAD) from failed
     # With or without ABD: of the stretch that ABD runs twice, the student that is kept knows one run.
     return finish(task.student, result, task.learning_steps * task.recipe.batch_size, decisions)

@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import BatchNorm2d
 
 from models.checkpoints.load import Teacher
 from models.distillation.abd.distiller import AbdTask
@@ -20,6 +21,8 @@ from models.engine.frozen import frozen
 from models.engine.monitor import Monitor, ResumeState, SilentMonitor
 from models.errors import Interrupted, TrainingFailed
 from models.recipes.abd import AbdRecipe
+from models.recipes.cmi import CmiRecipe
+from models.recipes.fast import FastRecipe
 from models.recipes.pool_learning import PoolLearningRecipe
 from tests.models.distillation.inversion.small_recipes import ABD, CMI, FAST
 from tests.models.distillation.small import SIZE, StoppingMonitor, network, teacher, weights
@@ -221,6 +224,18 @@ def test_a_synthesis_without_a_finite_loss_is_an_error() -> None:
             for index in range(3):
                 task.step(index)
     assert failed.value.code == "non_finite"
+
+
+@pytest.mark.parametrize("recipe", [CMI, replace(FAST, batchnorm_distance="raw")])
+def test_statistics_that_no_image_can_have_end_in_advice(recipe: CmiRecipe | FastRecipe) -> None:
+    suspect = teacher()
+    first = next(module for module in suspect.network.modules() if isinstance(module, BatchNorm2d))
+    assert first.running_mean is not None
+    first.running_mean.fill_(1e25)
+    with pytest.raises(TrainingFailed) as failed:
+        distill_by_inversion(suspect, network(), recipe, defense=None, seed=0, monitor=SilentMonitor())
+    assert failed.value.code == "non_finite"
+    assert "method ood" in failed.value.hint
 
 
 def test_padding_is_scaled_with_the_side() -> None:
