@@ -1,7 +1,8 @@
-"""How model inversion measures statistics, and what its undefended students become: runs side by side.
+"""How model inversion measures statistics, and what its students become: runs side by side.
 
     python -m benchmarks.statistics_distance fast public_watermark relative:1 raw:10 [--rounds 60]
     python -m benchmarks.statistics_distance digits badnets_grid relative:1 raw:1 --method cmi
+    python -m benchmarks.statistics_distance digits badnets_grid relative:1 --defense abd_clip
 
 The first word is a table of ``proctor reproduce``, the second a row of it; a teacher of the lab is made in
 ``--work`` first (ten minutes and more on CIFAR-10). Reads CIFAR-10, patterns and checkpoints from
@@ -16,7 +17,7 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import torch
 
@@ -32,6 +33,7 @@ from models.lab.reproduction.teachers import Folders, Suspect, lab_suspect, publ
 from models.metrics import accuracy, attack_success, clean_target_rate
 from models.recipes.inversion import BatchNormDistance
 from models.recipes.job import Recipe
+from models.recipes.plan import AppliedDefense
 from models.recipes.student import StudentRecipe
 
 
@@ -41,6 +43,7 @@ def main() -> None:
     parser.add_argument("row")
     parser.add_argument("variants", nargs="+", help="distance:weight")
     parser.add_argument("--method", choices=("fast", "cmi"), default="fast")
+    parser.add_argument("--defense", choices=get_args(AppliedDefense), default="none")
     parser.add_argument("--rounds", type=int, help="the table's by default")
     parser.add_argument("--work", type=Path, default=Path("out/statistics_distance"))
     options = parser.parse_args()
@@ -55,8 +58,9 @@ def main() -> None:
     for variant in options.variants:
         distance, weight = variant.split(":")
         recipe = varied(cell, options.method, distance, float(weight), options.rounds)
+        recipe = replace(recipe, defense=options.defense, control=False)
         told = student(suspect, data, recipe)
-        print(options.method, options.row, options.rounds or "", variant, told, flush=True)
+        print(options.row, options.method, options.defense, options.rounds or "", variant, told, flush=True)
 
 
 def find(cell: Cell, data: LabData, folders: Folders) -> Suspect:
@@ -72,7 +76,7 @@ def find(cell: Cell, data: LabData, folders: Folders) -> Suspect:
 def varied(
     cell: Cell, method: Literal["fast", "cmi"], distance: str, weight: float, rounds: int | None
 ) -> Recipe:
-    """Return the undefended student's recipe of a cell's table, with another distance of statistics."""
+    """Return the recipe of a cell's table, with another distance of statistics."""
     measure = cast(BatchNormDistance, distance)
     fast = replace(
         cell.recipe.fast,
@@ -87,7 +91,7 @@ def varied(
         batchnorm_weight=weight,
     )
     student = StudentRecipe(cell.student)
-    return replace(cell.recipe, method=method, defense="none", student=student, fast=fast, cmi=cmi)
+    return replace(cell.recipe, method=method, student=student, fast=fast, cmi=cmi)
 
 
 def student(suspect: Suspect, data: LabData, recipe: Recipe) -> str:
