@@ -108,7 +108,8 @@ def train_student(
 
     Args:
         teacher: Whom to learn from.
-        data: Clean images for the methods that use them; photographs for ``ood``.
+        data: Clean images for the methods that use them; photographs for ``ood``
+            and for the bounds of a clipped teacher.
         recipe: The job's.
         order: Which student; from ``plan_students``. Control and defended student start from equal weights.
         monitor: Told of every step.

@@ -21,8 +21,9 @@ class ClipRecipe:
     """Quantiles to try, tightest first; the first that keeps enough agreement is taken, else the last."""
     min_agreement: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.75
     """Share of held-out surrogate images on which the clipped teacher must name the teacher's class. Bounds
-    cost more there than on images: agreement of .72 kept .79 of .81 on CIFAR-10. But students learn from the
-    surrogate images: at .6 those of digits lost 3 to 61 points of accuracy, at .75 few (docs/results.md)."""
+    cost more there than on images: agreement of .72 kept .79 of .81 on CIFAR-10. But students of
+    ``ood`` learn from such images: at .6 those of digits lost 3 to 61 points of accuracy, at .75 few
+    (docs/results.md)."""
     sides: Sides = "upper"
     """Bound from above, or also from below at the opposite quantile."""
     where: Where = "all"

@@ -32,7 +32,8 @@ class Recipe:
 
     method: Method = "auto"
     """How the student learns. ``auto`` takes RobustKD when labelled clean images are given, else ``fast``, or
-    ``ood`` for teachers without BatchNorm, of images beyond 32 pixels or of many multiply-accumulates."""
+    ``ood`` for teachers without BatchNorm, of images beyond 32 pixels or of a side that is no multiple of 4,
+    or of many multiply-accumulates."""
     defense: Defense = "auto"
     """``abd`` joins ABD to a data-free method. ``clip`` bounds the teacher's activations first, with any
     method but RobustKD, which is a defense itself. ``abd_clip`` does both, and so does ``auto`` with a

@@ -20,7 +20,8 @@ class OodRecipe:
     patches: Annotated[int, Interval(ge=64, le=1_000_000)] = 20_000
     """Patches cut from the photographs, once; the original cuts 50,000 and trains on each 300 times."""
     patch_style: PatchStyle = "photo"
-    """``photo`` keeps the patches; ``strokes`` draws bright lines on black, for teachers of digits."""
+    """``photo`` keeps the patches; ``strokes`` draws bright lines on black, for teachers of digits. So
+    whatever the method for audits, a clipped teacher's bounds and measuring, where they take patches."""
     sharp_share: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.0
     """Share of patches shrunk without smoothing. They keep fine detail, by which small triggers move: the
     transfer probe takes half of them, a student that is to be used none (docs/results.md)."""

@@ -14,4 +14,4 @@ class StudentRecipe:
     """Which network learns."""
 
     architecture: Annotated[str, Len(1, 64)] | None = None
-    """Registry name. None takes a smaller network of the teacher's family, or ``wrn-16-1``."""
+    """Registry name. None takes a smaller network: of the teacher's family, or one like ``wrn-16-1``."""

@@ -22,8 +22,9 @@ LENGTH_FIELDS = {
 }
 #: Three WRN-16-2 and a small VGG of .77 to .82: .61 to .73 where patches make .30 (docs/results.md).
 BETTER_THAN_PATCHES = (
-    " Or take method fast, which needs a teacher with BatchNorm, or zskt, which takes longer: without a "
-    "defense their students of CIFAR-10 networks kept .79 to .89 of the accuracy, those of patches .4."
+    " Or take method fast, which needs a teacher with BatchNorm, or zskt for 1,500 pseudo-batches, which "
+    "takes longer (both draw sides that are multiples of 4 pixels): without a defense their students of "
+    "CIFAR-10 networks kept .79 to .89 of the accuracy, those of patches .4."
 )
 LEARNS_FROM_CLEAN_IMAGES = frozenset({"vanilla", "robustkd"})
 
@@ -39,7 +40,7 @@ def too_weak(method: str, *, clean_images: bool) -> str:
     if method in LEARNS_FROM_CLEAN_IMAGES:
         more += ", or give more clean images"
     elif not clean_images:
-        more += ", or give clean images of the kind the teacher was made for"
+        more += ", or give labelled clean images of the kind the teacher was made for"
     better = BETTER_THAN_PATCHES if method == "ood" else ""
     return f"The student falls short of its teacher by more than the recipe tolerates: {more}.{better}"
 

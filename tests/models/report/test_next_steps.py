@@ -2,7 +2,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from models.lab.reproduction import budgets
 from models.recipes.job import Recipe
+from models.recipes.plan import plan
 from models.report.next_steps import LENGTH_FIELDS, STILL_BACKDOORED, next_steps, too_weak
 from models.results.verification import Check
 from tests.models.report.sample import audit, document
@@ -38,7 +40,23 @@ def test_the_first_advice_claims_no_more_than_was_measured():
 def test_a_weak_student_is_told_how_to_grow():
     weak = verified(check(WEAK, False), check("attack success", None))
     (line,) = next_steps(None, weak, method="ood", clean_images=False)
-    assert "raise ood.images, or give clean images of the kind the teacher was made for. Or take" in line
+    assert "raise ood.images, or give labelled clean images of the kind the teacher was made for. Or" in line
+
+
+def test_images_that_are_advised_change_what_auto_takes():
+    """Images without labels do not: they only measure."""
+    assert plan(Recipe(), labelled=False, unlabelled=True).method == "fast"
+    assert plan(Recipe(), labelled=True, unlabelled=False).method == "robustkd"
+    assert "labelled clean images" in too_weak("fast", clean_images=False)
+
+
+def test_what_is_better_than_patches_is_as_long_as_it_was_measured():
+    """zskt's default is shorter, and its accuracy then was not measured."""
+    measured, usual = budgets.cifar("small"), Recipe()
+    line = too_weak("ood", clean_images=True)
+    assert f"zskt for {measured.zskt.pseudo_batches:,} pseudo-batches" in line
+    assert measured.zskt.pseudo_batches > usual.zskt.pseudo_batches
+    assert measured.fast.rounds == usual.fast.rounds
 
 
 @pytest.mark.parametrize("method", LENGTH_FIELDS)
