@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -29,6 +29,8 @@ from models.recipes.job import Recipe
 from models.recipes.plan import DATA_FREE, AppliedDefense, ChosenMethod, Plan, plan
 from models.results.training import Decision, StudentResult
 from models.triggers import Trigger
+
+_NOT_LEARNED_FROM = "From the photographs that were given the student does not learn; by method ood it does."
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ def plan_students(teacher: Teacher, data: AuditData, recipe: Recipe) -> tuple[Pl
         uninvertible=fast_obstacle(teacher) if recipe.method == "auto" else "",
         unclippable=clipping_obstacle(teacher.network) if recipe.defense == "auto" else "",
     )
+    if data.photographs and recipe.method == "auto" and chosen.method == "fast":
+        chosen = replace(chosen, reason=f"{chosen.reason} {_NOT_LEARNED_FROM}")
     orders = []
     if chosen.control is not None:
         orders.append(StudentOrder("undefended", chosen.control, "none", student))

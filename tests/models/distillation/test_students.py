@@ -89,6 +89,19 @@ def test_statistics_that_no_image_can_reach_leave_patches(side: int, mean: float
     assert "so far from what they see" in chosen.reason
 
 
+@pytest.mark.parametrize(
+    ("teacher", "method", "said"), [("wrn-16-2", "fast", True), ("torchvision-squeezenet1_1", "ood", False)]
+)
+def test_auto_says_that_given_photographs_are_not_learned_from(teacher: str, method: str, said: bool) -> None:
+    """They are what the user uploaded for the student, and another method than theirs was chosen."""
+    given = AuditData(photographs=[torch.zeros(3, 64, 64, dtype=torch.uint8)])
+    chosen, _ = plan_students(teacher_of(teacher), given, recipe("wrn-10-1"))
+    assert chosen.method == method
+    assert ("From the photographs that were given the student does not learn" in chosen.reason) is said
+    alone, _ = plan_students(teacher_of(teacher), AuditData(), recipe("wrn-10-1"))
+    assert "photographs" not in alone.reason
+
+
 def test_a_method_that_was_asked_for_is_not_second_guessed() -> None:
     asked = recipe("wrn-16-1", "robustkd")
     assert plan_students(teacher_of("resnet-18"), LABELLED, asked)[0].method == "robustkd"
