@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -19,6 +19,7 @@ from models.distillation.inversion.fast_obstacle import fast_obstacle
 from models.distillation.methods import METHODS, Run
 from models.engine.determinism import deterministic
 from models.engine.monitor import Monitor, ResumeState
+from models.engine.precision import to_channels_last
 from models.engine.seed import derive_seed, seeded
 from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
@@ -28,6 +29,8 @@ from models.recipes.job import Recipe
 from models.recipes.plan import DATA_FREE, AppliedDefense, ChosenMethod, Plan, plan
 from models.results.training import Decision, StudentResult
 from models.triggers import Trigger
+
+_NOT_LEARNED_FROM = "From the photographs that were given the student does not learn; by method ood it does."
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ def plan_students(teacher: Teacher, data: AuditData, recipe: Recipe) -> tuple[Pl
         uninvertible=fast_obstacle(teacher) if recipe.method == "auto" else "",
         unclippable=clipping_obstacle(teacher.network) if recipe.defense == "auto" else "",
     )
+    if data.photographs and recipe.method == "auto" and chosen.method == "fast":
+        chosen = replace(chosen, reason=f"{chosen.reason} {_NOT_LEARNED_FROM}")
     orders = []
     if chosen.control is not None:
         orders.append(StudentOrder("undefended", chosen.control, "none", student))
@@ -123,9 +128,9 @@ def train_student(
     """
     student = _initialized(order.architecture, recipe.seed).to(teacher.device)
     abd = recipe.abd if order.defense in {"abd", "abd_clip"} else None
-    source, decisions = _source(teacher, data, recipe, order)
-    run = Run(source, student, data, recipe, abd, monitor, tuple(recovered), resume)
     with deterministic(recipe.deterministic):
+        source, decisions = _source(teacher, data, recipe, order)
+        run = Run(source, student, data, recipe, abd, monitor, tuple(recovered), resume)
         distilled = METHODS[order.method](run)
     result = StudentResult(
         role=order.role,
@@ -146,9 +151,15 @@ def train_student(
 def _source(
     teacher: Teacher, data: AuditData, recipe: Recipe, order: StudentOrder
 ) -> tuple[Teacher, tuple[Decision, ...]]:
-    """Return whom the student learns from: the teacher, or its clipped copy and how that was made."""
+    """Return whom the student learns from: the teacher, or its clipped copy and how that was made.
+
+    Every method that takes a clipped teacher lays its own out channels-last, and leaves it so. In another
+    layout convolutions round differently: a job that went on behind its control, which it found finished,
+    took other bounds than one that had trained it.
+    """
     if order.defense not in {"clip", "abd_clip"}:
         return teacher, ()
+    to_channels_last(teacher.network)
     photographs = data.photographs or builtin_photographs()
     source, decision = clip_teacher(
         teacher, photographs, recipe.clip, style=recipe.ood.patch_style, seed=recipe.seed

@@ -10,7 +10,7 @@ from models.results.audit import AuditResult
 from models.results.inspection import CheckpointInspection
 from models.results.protection import ProtectionResult, ProtectionTraining
 from models.results.teacher_check import TeacherCheck
-from models.results.training import DistillationResult
+from models.results.training import Decision, DistillationResult
 from models.results.verification import VerificationResult
 
 SCHEMA = "proctor.report"
@@ -93,7 +93,14 @@ class ReportDocument:
             self.verification,
             method="" if self.distillation is None else self.distillation.method,
             clean_images=any(facts.role != "surrogate" for facts in self.provenance.datasets),
+            clipping=self._clipping,
         )
+
+    @property
+    def _clipping(self) -> Decision | None:
+        """How the teacher of the student to be accepted was clipped, if it was."""
+        decisions = () if self.distillation is None else self.distillation.students[-1].decisions
+        return next((decision for decision in decisions if decision.name == "clipping"), None)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report without pictures, ready for ``json.dumps``."""

@@ -39,6 +39,10 @@ STYLE: dict[Any, Any] = {
 }
 
 
+#: What tells how a student learned, whatever else was recorded: of images that are made, it is much.
+_OF_THE_STUDENT = ("loss", "agreement")
+
+
 @contextmanager
 def drawn(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
     """Give an empty figure of so many inches, in the report's style, and its axes."""
@@ -146,7 +150,7 @@ def training_curves(students: Sequence[StudentResult], value: str) -> str:
     """Draw one recorded number of every student over its steps."""
     with drawn(7.2, 2.1) as (figure, axes):
         for student in students:
-            points = [(p.step, p.values[value]) for p in student.curve if value in p.values]
+            points = _points(student.curve, value)
             if points:
                 steps, values = zip(*points, strict=True)
                 axes.plot(steps, values, color=ROLE_COLOR[student.role], linewidth=1.4, label=student.role)
@@ -155,6 +159,13 @@ def training_curves(students: Sequence[StudentResult], value: str) -> str:
         axes.set_ylabel(value.replace("_", " "))
         axes.legend(frameon=False, loc="best")
         return to_svg(figure)
+
+
+def _points(curve: Sequence[CurvePoint], value: str) -> list[tuple[int, float]]:
+    """Pair steps with values; until a student agrees on anything, in a warm-up, the loss is a generator's."""
+    learned = any("agreement" in point.values for point in curve)
+    of_student = [p for p in curve if value != "loss" or not learned or "agreement" in p.values]
+    return [(point.step, point.values[value]) for point in of_student if value in point.values]
 
 
 def run_curve(curve: Sequence[CurvePoint], value: str) -> str:
@@ -169,11 +180,15 @@ def run_curve(curve: Sequence[CurvePoint], value: str) -> str:
 
 
 def recorded_values(students: Sequence[StudentResult]) -> list[str]:
-    """Name what all students recorded at two steps or more, in the order of the first student's record."""
+    """Name what all students recorded at two steps or more, loss and agreement first.
+
+    The rest comes in the order of the first student's record.
+    """
     names: list[str] = []
     for student in students:
         for point in student.curve:
             names.extend(name for name in point.values if name not in names)
+    names.sort(key=lambda name: name not in _OF_THE_STUDENT)
     return [n for n in names if all(sum(n in p.values for p in s.curve) > 1 for s in students)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.results.audit import AuditResult
+from models.results.training import Decision
 from models.results.verification import VerificationResult
 
 STILL_BACKDOORED = (
@@ -45,12 +46,29 @@ def too_weak(method: str, *, clean_images: bool) -> str:
     return f"The student falls short of its teacher by more than the recipe tolerates: {more}.{better}"
 
 
+def too_tight(clipping: Decision | None) -> str:
+    """Say that a student's teacher was clipped to another one; nothing where its bounds left enough.
+
+    Args:
+        clipping: How the bounds were chosen, if the student learned behind some.
+    """
+    if clipping is None or clipping.values["agreement"] >= clipping.values.get("min_agreement", 0.0):
+        return ""
+    return (
+        "No bounds that were tried left the teacher as it is: the student learned from a clipped copy that "
+        f"names the teacher's class on {clipping.values['agreement']:.0%} of surrogate images, where "
+        f"{clipping.values['min_agreement']:.0%} were asked for. Take defense abd, or add a looser quantile, "
+        "such as .999, to clip.quantiles."
+    )
+
+
 def next_steps(
     audit: AuditResult | None,
     verification: VerificationResult | None,
     *,
     method: str = "",
     clean_images: bool = False,
+    clipping: Decision | None = None,
 ) -> tuple[str, ...]:
     """Return sentences, the most urgent first.
 
@@ -59,12 +77,14 @@ def next_steps(
         verification: Of the students, if there are any.
         method: By which the students were made, if there are any.
         clean_images: Whether some were given.
+        clipping: As for ``too_tight``.
     """
     checks = () if verification is None else verification.checks
     failed = [check.name for check in checks if check.passed is False]
     attacked = [name for name in failed if name.startswith("success of")]
     lines = [STILL_BACKDOORED] if attacked else []
     if len(failed) > len(attacked):
+        lines += filter(None, [too_tight(clipping)])
         lines.append(too_weak(method, clean_images=clean_images))
     if verification is not None and verification.warnings:
         lines.append(ONLY_IN_THE_STUDENT)

@@ -81,7 +81,9 @@ class AbdTask:
     def step(self, index: int) -> Mapping[str, Tensor]:
         """Take a step of the method; between the stretches, decide whether there is a second one."""
         if self.again and index == self.task.steps - self.again:
-            self.late = pack(self.task.state_dict())
+            # Not the defense's, which is never gone back to: it has several copies of the teacher.
+            kept = self.task.state_dict()
+            self.late = pack({name: kept[name] for name in kept if name != "defense"})
         if index == self.task.steps:
             self._turn_back(index)
         return self.task.step(index)

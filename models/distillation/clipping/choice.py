@@ -72,4 +72,5 @@ def _decision(tried: dict[float, float], recipe: ClipRecipe) -> Decision:
         f"less than the {recipe.min_agreement:.0%} that were asked for."
     )
     values = {f"agreement_at_{quantile:g}": share for quantile, share in tried.items()}
-    return Decision(0, "clipping", text, {"quantile": chosen, "agreement": agreement, **values})
+    asked = {"min_agreement": recipe.min_agreement}
+    return Decision(0, "clipping", text, {"quantile": chosen, "agreement": agreement, **asked, **values})

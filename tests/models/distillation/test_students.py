@@ -8,11 +8,15 @@ import torch
 from models.architectures import build
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
-from models.distillation.students import plan_students
+from models.distillation.students import plan_students, train_student
+from models.engine.monitor import SilentMonitor
 from models.engine.seed import seeded
 from models.recipes.architecture import ArchitectureSpec, Normalization
+from models.recipes.clip import ClipRecipe
 from models.recipes.job import Recipe
+from models.recipes.ood import OodRecipe
 from models.recipes.student import StudentRecipe
+from tests.models.distillation import small
 
 LABELLED = AuditData(
     images=torch.zeros(4, 3, 32, 32, dtype=torch.uint8), labels=torch.zeros(4, dtype=torch.long)
@@ -85,6 +89,19 @@ def test_statistics_that_no_image_can_reach_leave_patches(side: int, mean: float
     assert "so far from what they see" in chosen.reason
 
 
+@pytest.mark.parametrize(
+    ("teacher", "method", "said"), [("wrn-16-2", "fast", True), ("torchvision-squeezenet1_1", "ood", False)]
+)
+def test_auto_says_that_given_photographs_are_not_learned_from(teacher: str, method: str, said: bool) -> None:
+    """They are what the user uploaded for the student, and another method than theirs was chosen."""
+    given = AuditData(photographs=[torch.zeros(3, 64, 64, dtype=torch.uint8)])
+    chosen, _ = plan_students(teacher_of(teacher), given, recipe("wrn-10-1"))
+    assert chosen.method == method
+    assert ("From the photographs that were given the student does not learn" in chosen.reason) is said
+    alone, _ = plan_students(teacher_of(teacher), AuditData(), recipe("wrn-10-1"))
+    assert "photographs" not in alone.reason
+
+
 def test_a_method_that_was_asked_for_is_not_second_guessed() -> None:
     asked = recipe("wrn-16-1", "robustkd")
     assert plan_students(teacher_of("resnet-18"), LABELLED, asked)[0].method == "robustkd"
@@ -111,3 +128,24 @@ def test_auto_clips_teachers_that_have_something_to_clip(teacher: str, defense: 
     chosen, orders = plan_students(teacher_of(teacher), AuditData(), recipe("wrn-16-1"))
     assert (chosen.defense, orders[-1].defense) == (defense, defense)
     assert ("BatchNorms and this teacher has none" in chosen.reason) == (defense == "abd")
+
+
+def test_a_clipped_teachers_student_is_the_same_behind_its_control_and_where_that_was_done_before() -> None:
+    """Training the control left the teacher in another layout, in which its channels' quantiles round
+    differently: a worker that went on after a kill, with the control done, trained another student."""
+    asked = Recipe(
+        method="ood",
+        defense="clip",
+        student=StudentRecipe("wrn-10-1"),
+        ood=OodRecipe(patches=64, images=64, batch_size=16),
+        clip=ClipRecipe(images=64),
+    )
+
+    def trained(*, control_too: bool) -> torch.Tensor:
+        suspect = small.teacher()
+        _, orders = plan_students(suspect, AuditData(), asked)
+        for order in orders if control_too else orders[-1:]:
+            student = train_student(suspect, AuditData(), asked, order, SilentMonitor())
+        return small.weights(student.network)
+
+    assert torch.equal(trained(control_too=True), trained(control_too=False))

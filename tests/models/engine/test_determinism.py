@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from models.data.bundle import AuditData
+from models.distillation.clipping.choice import clip_teacher
 from models.distillation.students import plan_students, train_student
 from models.engine.determinism import CUBLAS_WORKSPACE, deterministic
 from models.engine.monitor import SilentMonitor
 from models.recipes.abd import AbdRecipe, RetrospectionRecipe, VaccineRecipe
+from models.recipes.clip import ClipRecipe
 from models.recipes.job import Recipe
 from models.recipes.ood import OodRecipe
 from models.recipes.student import StudentRecipe
@@ -66,3 +68,18 @@ def test_two_runs_take_every_operation_so_and_end_in_the_same_bits(method: str) 
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.equal(*[weights(run.network) for run in runs])
     assert runs[0].result.curve == runs[1].result.curve
+
+
+def test_the_bounds_of_a_clipped_teacher_are_found_so_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They were found before the setting was made, and a student learns from nothing else."""
+    seen = []
+
+    def watched(*arguments: object, **named: object) -> object:
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        return clip_teacher(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("models.distillation.students.clip_teacher", watched)
+    recipe = replace(RECIPE, method="ood", defense="clip", clip=ClipRecipe(images=32))
+    _, orders = plan_students(teacher(), AuditData(), recipe)
+    train_student(teacher(), AuditData(), recipe, orders[-1], SilentMonitor())
+    assert seen == [True]

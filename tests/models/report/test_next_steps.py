@@ -5,7 +5,8 @@ import pytest
 from models.lab.reproduction import budgets
 from models.recipes.job import Recipe
 from models.recipes.plan import plan
-from models.report.next_steps import LENGTH_FIELDS, STILL_BACKDOORED, next_steps, too_weak
+from models.report.next_steps import LENGTH_FIELDS, STILL_BACKDOORED, next_steps, too_tight, too_weak
+from models.results.training import Decision
 from models.results.verification import Check
 from tests.models.report.sample import audit, document
 
@@ -76,6 +77,32 @@ def test_only_the_methods_own_field_is_named_and_it_is_one(method: str):
 def test_the_report_knows_method_and_images():
     weak = replace(document(), audit=None, verification=verified(check(WEAK, False)))
     assert weak.next_steps == (too_weak("ood", clean_images=True),)
+
+
+def clipping(agreement: float) -> Decision:
+    return Decision(0, "clipping", "", {"agreement": agreement, "min_agreement": 0.75})
+
+
+def test_a_weak_student_of_bounds_that_changed_its_teacher_is_told_so_first():
+    """It was told to see more images, of a teacher that named other classes than the intact one."""
+    students = document().distillation.students
+    bounded = replace(students[-1], decisions=(clipping(0.4),))
+    weak = replace(
+        document(),
+        audit=None,
+        distillation=replace(document().distillation, students=(*students[:-1], bounded)),
+        verification=verified(check(WEAK, False)),
+    )
+    told, more = weak.next_steps
+    assert more == too_weak("ood", clean_images=True)
+    assert "on 40% of surrogate images, where 75% were asked for" in told
+    assert "Take defense abd" in told
+
+
+def test_bounds_that_left_the_teacher_as_it_is_are_not_blamed():
+    assert too_tight(clipping(0.75)) == too_tight(None) == ""
+    accepted = verified(check(WEAK, True))
+    assert next_steps(None, accepted, clipping=clipping(0.4)) == ()
 
 
 def test_both_can_be_wrong():

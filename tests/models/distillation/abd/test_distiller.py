@@ -90,6 +90,16 @@ def test_the_second_stretch_starts_at_the_late_checkpoint_with_a_fresh_rate() ->
     assert not plan.optimizer.state
 
 
+def test_the_late_checkpoint_has_no_second_copies_of_the_teacher() -> None:
+    """It had all that the vaccine shuffles once more, in memory and in every state that was kept."""
+    with frozen(SUSPECT.network):
+        whole = AbdTask(ood_task(), AbdRecipe(VACCINE, RETROSPECTION), seed=0)
+        for index in range(13):
+            whole.step(index)
+    state = whole.state_dict()
+    assert set(state["task"]) - set(state["late"]) == {"defense"}
+
+
 @pytest.mark.parametrize("keep", [True, False])
 def test_the_chosen_students_weights_are_left_in_the_network(
     keep: bool, monkeypatch: pytest.MonkeyPatch

@@ -34,6 +34,7 @@ def test_the_tightest_quantile_that_keeps_enough_agreement_is_taken() -> None:
 def test_the_loosest_is_taken_and_said_when_none_keeps_enough() -> None:
     _, decision = clip(ClipRecipe(quantiles=(0.6, 0.51), min_agreement=1.0, images=64))
     assert decision.values["quantile"] == 0.6
+    assert decision.values["agreement"] < decision.values["min_agreement"] == 1.0
     assert "less than" in decision.text
 
 
