@@ -163,11 +163,11 @@ def give_advice(
             "for audits with the same budget and sort of images."
             + (" None can be scored on patches of your photographs: leave them out then." if patched else "")
         )
-    if any(moved.learned_too_little for moved in findings.transfers):
+    if any(moved.begun or moved.learned_too_little for moved in findings.transfers):
         seen = probe.transfer_images or EFFORTS[probe.budget].transfer_images
         lines.append(
             f"Raise probe.transfer_images (it was {seen:,}): a throw-away student learned too little of its "
-            "teacher to tell whether a trigger moves."
+            "teacher to tell how far a trigger moves."
         )
     if not probe.transfer:
         lines.append("Run the transfer probe: it shows whether a trigger moves to a briefly trained student.")

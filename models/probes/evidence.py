@@ -90,6 +90,10 @@ def _transfer_line(transfer: TransferResult) -> str:
         doubt = f"; without it the student sends {without.value:.1%} there, so that says nothing"
     elif transfer.hazard == "not_tested" and transfer.control_success.high >= rate.low and rate.value >= 0.5:
         doubt = ", nearly as well or better, so the trigger's success cannot be told from the control's"
+    elif transfer.begun:
+        doubt = (
+            ", and the trigger on more images than that and than without it: longer training may move more"
+        )
     elif transfer.hazard == "not_tested":
         doubt = ", and that is too little for a hazard and too much to be called harmless"
     return (

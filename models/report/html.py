@@ -92,6 +92,11 @@ def hazard_sentence(audit: AuditResult) -> str:
     """Say whether a trigger moves into a student; where that is not known, whether it was tried."""
     if audit.hazard != "not_tested" or not audit.transfers:
         return HAZARD_WORDS[audit.hazard]
+    if any(moved.begun for moved in audit.transfers):
+        return (
+            "A trigger began to move into a throw-away student distilled without a defense, on fewer images "
+            "than are called a hazard. Longer training may move more: raise probe.transfer_images."
+        )
     if any(moved.learned_too_little for moved in audit.transfers):
         return (
             "Whether a trigger moves into a student could not be told: the student learned too little of its "

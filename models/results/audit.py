@@ -102,9 +102,16 @@ class TransferResult:
     """Share of the same images that the student sends to the target without the trigger."""
 
     @property
+    def begun(self) -> bool:
+        """Whether the trigger works better than without it and than its control, but on too few images."""
+        others = [self.control_success, *([self.student_clean_rate] if self.student_clean_rate else [])]
+        exceeds = all(self.student_success.low > other.high for other in others)
+        return self.hazard == "not_tested" and exceeds
+
+    @property
     def learned_too_little(self) -> bool:
         """Whether the student resists, but learned so little of its teacher that this says nothing."""
-        return self.hazard == "not_tested" and self.student_success.high < 0.5
+        return self.hazard == "not_tested" and self.student_success.high < 0.5 and not self.begun
 
 
 @dataclass(frozen=True)

@@ -233,6 +233,16 @@ def test_a_student_that_learned_too_little_is_named_as_the_reason() -> None:
     assert line.endswith("the student learned too little of its teacher for its resistance to say anything.")
 
 
+def test_a_trigger_that_has_begun_to_move_is_told_as_such() -> None:
+    rate, some, none = wilson(650, 650), wilson(230, 650), wilson(0, 650)
+    moved = TransferResult(
+        "ood", "a", 3, rate, some, none, 0.35, "not_tested", 0.8, 650, student_clean_rate=none
+    )
+    line = order_evidence(Findings((), (), (moved,), (), frozenset()))[0]
+    assert line.endswith("on more images than that and than without it: longer training may move more.")
+    assert not moved.learned_too_little
+
+
 def test_a_channel_that_was_not_tested_is_named_with_its_reason_and_changes_no_verdict() -> None:
     channel = ChannelResult("vanilla", "not_tested", 0.0, "None were given.")
     without = findings(QUIET)

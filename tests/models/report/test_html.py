@@ -217,7 +217,9 @@ def test_a_student_that_was_trained_is_not_called_untested():
     moved = replace(audit().transfers[0], student_success=rate(0.02), hazard="not_tested")
     weak = replace(audit(), hazard="not_tested", transfers=(moved,))
     assert "could not be told: the student learned too little of its teacher. Raise" in hazard_sentence(weak)
-    unclear = replace(weak, transfers=(replace(moved, student_success=rate(0.97)),))
-    assert "could not be told: the numbers below" in hazard_sentence(unclear)
+    begun = replace(weak, transfers=(replace(moved, student_success=rate(0.3)),))
+    assert hazard_sentence(begun).startswith("A trigger began to move into a throw-away student")
+    both = replace(moved, student_success=rate(0.97), control_success=rate(0.97))
+    assert "could not be told: the numbers below" in hazard_sentence(replace(weak, transfers=(both,)))
     assert hazard_sentence(replace(weak, transfers=())) == HAZARD_WORDS["not_tested"]
     assert HAZARD_WORDS["high"] in sample_page()
