@@ -15,6 +15,7 @@ from app.services import stages
 from app.services.stages import MetricPoint, Position
 from worker import publication
 from worker.lease_keeper import LeaseKeeper
+from worker.pace import Pace
 from worker.sandbox.protocol import Kept, Log, Message, MetricSaid, Progress, StageBegun, StageDone
 from worker.worker_context import WorkerContext
 
@@ -40,7 +41,7 @@ class Reporter:
         self._kept: Kept | None = None
         self._said: list[MetricPoint | str] = []
         self._taken = {Log: 0, MetricSaid: 0}
-        self._first: tuple[float, int] | None = None
+        self._pace = Pace()
         self._flushed_at = 0.0
 
     def take(self, message: Message) -> None:
@@ -52,12 +53,12 @@ class Reporter:
         match message:
             case StageBegun():
                 self.flush(force=True)
-                self._stage, self._first = message.stage, None
+                self._stage, self._pace = message.stage, Pace()
                 stage = message.stage
                 self._keeper.write(lambda session: stages.begin(session, self._keeper.lease, stage))
             case Progress():
                 self._progress = message
-                self._first = self._first or (time.monotonic(), message.done)
+                self._pace.note(time.monotonic(), message.done)
             case Kept():
                 self._kept = message
             case MetricSaid() if self._counted(MetricSaid, MAX_POINTS):
@@ -113,11 +114,7 @@ class Reporter:
             stages.keep(session, self._keeper.lease, self._kept.stage, share)
 
     def _position(self, progress: Progress) -> Position:
-        """Estimate the rest from the pace since the stage's first message; a resumed stage starts late."""
-        assert self._first is not None, "set with the first progress"  # noqa: S101
-        since, start = self._first
-        steps = progress.done - start
-        eta_s = (progress.total - progress.done) * (time.monotonic() - since) / steps if steps > 0 else None
+        eta_s = self._pace.left(time.monotonic(), progress.total)
         return Position(progress.stage, progress.done, progress.total, eta_s, progress.scalars)
 
     def _counted(self, kind: type[Log | MetricSaid], limit: int) -> bool:
