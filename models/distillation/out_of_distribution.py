@@ -17,17 +17,16 @@ from torch import Tensor
 from models.architectures import StagedClassifier
 from models.checkpoints.load import Teacher
 from models.data.augment import cutmix, random_crop, random_flip
-from models.distillation.abd.distiller import run_abd
+from models.distillation.abd.distiller import run_data_free
 from models.distillation.data_free import ScheduledAdam, answer, finish, wants_compiling
 from models.distillation.defense import Defense, NoDefense
 from models.distillation.distilled import Distilled
 from models.distillation.losses import sample_divergence
 from models.engine.compiled import maybe_compiled
 from models.engine.frozen import frozen
-from models.engine.loop import run_loop
 from models.engine.monitor import Monitor, ResumeState
 from models.engine.precision import autocast, bfloat16_pays, to_channels_last
-from models.engine.seed import derive_seed, make_generator
+from models.engine.seed import make_generator
 from models.recipes.abd import AbdRecipe
 from models.recipes.ood import OodRecipe
 
@@ -61,12 +60,7 @@ def distill_ood(
     """
     with frozen(teacher.network):
         task = OodTask(teacher, student, patches, recipe, seed=seed)
-        stream = derive_seed(seed, "dropout")
-        if defense is not None:
-            result, decisions = run_abd(task, defense, seed=seed, monitor=monitor, resume=resume)
-        else:
-            result = run_loop(task, steps=task.steps, monitor=monitor, resume=resume, seed=stream)
-            decisions = ()
+        result, decisions = run_data_free(task, defense, seed=seed, monitor=monitor, resume=resume)
     # Of the stretch that ABD runs twice, the student that is kept knows one run.
     return finish(student, result, task.steps * recipe.batch_size, decisions)
 

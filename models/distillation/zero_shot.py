@@ -19,14 +19,13 @@ from torch.nn.utils import clip_grad_norm_
 from models.architectures import StagedClassifier
 from models.architectures.generator import Generator
 from models.checkpoints.load import Teacher
-from models.distillation.abd.distiller import run_abd
+from models.distillation.abd.distiller import run_data_free
 from models.distillation.data_free import ScheduledAdam, answer, finish, wants_compiling
 from models.distillation.defense import Defense, NoDefense
 from models.distillation.distilled import Distilled
 from models.distillation.losses import attention_distance, attention_map, element_divergence
 from models.engine.compiled import maybe_compiled
 from models.engine.frozen import frozen
-from models.engine.loop import run_loop
 from models.engine.monitor import Monitor, ResumeState
 from models.engine.precision import autocast, bfloat16_pays, to_channels_last
 from models.engine.seed import derive_seed, make_generator, seeded
@@ -62,12 +61,7 @@ def distill_zskt(
     """
     with frozen(teacher.network):
         task = ZsktTask(teacher, student, recipe, seed=seed)
-        if defense is not None:
-            result, decisions = run_abd(task, defense, seed=seed, monitor=monitor, resume=resume)
-        else:
-            stream = derive_seed(seed, "dropout")
-            result = run_loop(task, steps=task.steps, monitor=monitor, resume=resume, seed=stream)
-            decisions = ()
+        result, decisions = run_data_free(task, defense, seed=seed, monitor=monitor, resume=resume)
     # Of the stretch that ABD runs twice, the student that is kept knows one run.
     seen = task.steps * recipe.batch_size * recipe.student_steps
     return finish(student, result, seen, decisions)

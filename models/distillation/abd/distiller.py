@@ -31,6 +31,21 @@ from models.results.training import Decision
 _JUDGED_IMAGES = 640
 
 
+def run_data_free(
+    task: DataFreeTask,
+    defense: AbdRecipe | None,
+    *,
+    seed: int,
+    monitor: Monitor,
+    resume: ResumeState | None = None,
+) -> tuple[LoopResult, tuple[Decision, ...]]:
+    """Train ``task.student`` with ABD, or without where ``defense`` is None; arguments as of ``run_abd``."""
+    if defense is not None:
+        return run_abd(task, defense, seed=seed, monitor=monitor, resume=resume)
+    stream = derive_seed(seed, "dropout")
+    return run_loop(task, steps=task.steps, monitor=monitor, resume=resume, seed=stream), ()
+
+
 def run_abd(
     task: DataFreeTask,
     recipe: AbdRecipe,

@@ -19,16 +19,15 @@ from torch import Tensor
 
 from models.architectures import PixelClassifier, StagedClassifier
 from models.checkpoints.load import Teacher
-from models.distillation.abd.distiller import run_abd
+from models.distillation.abd.distiller import run_data_free
 from models.distillation.data_free import ScheduledSgd, finish
 from models.distillation.defense import Defense, NoDefense
 from models.distillation.distilled import Distilled
 from models.distillation.inversion.image_pool import ImagePool
 from models.distillation.losses import batch_divergence
-from models.engine.loop import run_loop
 from models.engine.monitor import Monitor, ResumeState
 from models.engine.precision import autocast, bfloat16_pays, to_channels_last
-from models.engine.seed import derive_seed, make_generator
+from models.engine.seed import make_generator
 from models.errors import TrainingFailed
 from models.recipes.abd import AbdRecipe
 from models.recipes.pool_learning import PoolLearningRecipe
@@ -218,12 +217,7 @@ def run_inversion(
         Interrupted: If the monitor asks to stop.
     """
     try:
-        if defense is not None:
-            result, decisions = run_abd(task, defense, seed=seed, monitor=monitor, resume=resume)
-        else:
-            stream = derive_seed(seed, "dropout")
-            result = run_loop(task, steps=task.steps, monitor=monitor, resume=resume, seed=stream)
-            decisions = ()
+        result, decisions = run_data_free(task, defense, seed=seed, monitor=monitor, resume=resume)
     except TrainingFailed as failed:
         raise TrainingFailed(failed.detail, code=failed.code, hint=_INSTEAD) from failed
     # With or without ABD: of the stretch that ABD runs twice, the student that is kept knows one run.
