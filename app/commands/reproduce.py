@@ -69,8 +69,8 @@ def command(
     threads: int | None,
     **files: Path | None,
 ) -> int:
-    """Measure what TABLE still lacks and print it: digits, abd-t1, abd-t2-ood, abd-t2-cmi, fast,
-    robustkd-t6, nasty-t1, clip-attacker.
+    """Measure what TABLE still lacks and print it: digits, digits-fast, abd-t1, abd-t2-ood, abd-t2-cmi,
+    fast, robustkd-t6, nasty-t1, clip-attacker.
 
     Every student is kept as soon as it is measured. Stopped or killed, the same command goes on where it was,
     at most a minute back. The store's keys change with every recipe, so a table never mixes lengths.
