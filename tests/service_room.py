@@ -14,12 +14,12 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.core.settings import Settings
-from app.core.states import JobKind, Scope, UploadStatus
+from app.core.states import DatasetRole, JobKind, Scope, UploadStatus
 from app.db import migrate
 from app.db.base import Base, make_engine, make_session_factory
-from app.db.tables import Job, Teacher
+from app.db.tables import Dataset, Job, Teacher
 from app.infra.blobs import BlobStore, StoredBlob, make_blob_store
-from app.services import jobs, teachers
+from app.services import datasets, jobs, teachers
 from app.services.job_request import JobRequest
 from app.services.principal import Principal
 
@@ -64,19 +64,27 @@ class ServiceRoom:
             session.delete(inspection)
             teacher.status = UploadStatus.READY
             teacher.num_classes = 10
-            teacher.inspection = {"parameters": 7}
+            teacher.inspection = {"architecture": {"name": "wrn-16-2", "num_classes": 10}}
             teacher.canonical_sha256 = self.store(b"canonical " + content).sha256
         self.rung.clear()
         return teacher
+
+    def make_dataset(self, role: DatasetRole) -> Dataset:
+        """Make a set of images whose inspection is over."""
+        with self.sessions.begin() as session:
+            dataset, _ = datasets.receive(session, PRINCIPAL, self.store(b"zip"), filename="x.zip", role=role)
+            dataset.status = UploadStatus.READY
+            return dataset
+
+    def ask(self, request: JobRequest) -> Job:
+        with self.sessions.begin() as session:
+            return jobs.submit(session, PRINCIPAL, request)
 
     def submit(
         self, kind: JobKind = JobKind.CLEAN, *, timeout_s: float | None = None, **recipe: object
     ) -> Job:
         teacher = self.make_teacher()
-        with self.sessions.begin() as session:
-            return jobs.submit(
-                session, PRINCIPAL, JobRequest(kind, teacher.id, recipe=recipe, timeout_s=timeout_s)
-            )
+        return self.ask(JobRequest(kind, teacher.id, recipe=recipe, timeout_s=timeout_s))
 
     def job(self, job_id: str) -> Job:
         with self.readers() as session:

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.orm.attributes import set_committed_value
 
-from app.core.errors import Conflict, FieldError, Invalid, NotFound
+from app.core.errors import Conflict, NotFound
 from app.core.ids import new_id
-from app.core.states import DatasetRole, EventKind, JobKind, JobStatus, UploadStatus
+from app.core.states import EventKind, JobKind, JobStatus
 from app.db.tables import Dataset, Job, StageOutput, Teacher
 from app.db.types import db_now, without_member
 from app.infra import queue
-from app.services import endings, events, uploads
+from app.services import endings, events, request_check, uploads
 from app.services.job_request import JobRequest
 from app.services.pages import Page, newest_first
 from app.services.principal import Principal
-from models.recipes.trigger_names import TRIGGER_NAMES
-
-ROLES = {
-    "labelled": DatasetRole.CLEAN_LABELLED,
-    "unlabelled": DatasetRole.CLEAN_UNLABELLED,
-    "surrogate": DatasetRole.SURROGATE,
-}
 
 
 def submit(session: Session, principal: Principal, request: JobRequest) -> Job:
@@ -40,7 +32,7 @@ def submit(session: Session, principal: Principal, request: JobRequest) -> Job:
         "unlabelled": request.unlabelled_id,
         "surrogate": request.surrogate_id,
     }
-    _check(session, principal.tenant, request, data)
+    request_check.check(session, principal.tenant, request, data)
     return _queue(
         session,
         Job(
@@ -198,51 +190,3 @@ def _queue(session: Session, job: Job) -> Job:
     session.flush()
     session.refresh(job)
     return job
-
-
-def _check(session: Session, tenant: str, request: JobRequest, data: dict[str, str | None]) -> None:
-    """Look up what the request names, and collect what is wrong with it."""
-    teacher = uploads.keep(session, Teacher, tenant, request.teacher_id)
-    errors = _faults("/teacher", "teacher", teacher)
-    waiting = teacher is not None and teacher.status == UploadStatus.INSPECTING
-    for use, dataset_id in data.items():
-        if dataset_id is None:
-            continue
-        dataset = uploads.keep(session, Dataset, tenant, dataset_id)
-        errors += _faults(f"/data/{use}", "dataset", dataset)
-        if dataset is not None and dataset.role != ROLES[use]:
-            errors.append(
-                FieldError(f"/data/{use}", f"the dataset's role is {dataset.role}, not {ROLES[use]}")
-            )
-        waiting = waiting or (dataset is not None and dataset.status == UploadStatus.INSPECTING)
-    errors += _trigger_faults(request.triggers, None if teacher is None else teacher.num_classes)
-    if errors:
-        raise Invalid(
-            "invalid_request", "The job names things that are missing or do not fit.", errors=errors
-        )
-    if waiting:
-        raise Conflict(
-            "upload_not_ready", "What the job names is still being inspected.", "Try again in a moment."
-        )
-
-
-def _faults(pointer: str, what: str, upload: Teacher | Dataset | None) -> list[FieldError]:
-    if upload is None:
-        return [FieldError(pointer, f"there is no such {what}")]
-    if upload.status == UploadStatus.REJECTED:
-        return [FieldError(pointer, f"this {what} was rejected: {(upload.error or {}).get('detail', '')}")]
-    return []
-
-
-def _trigger_faults(triggers: Sequence[Mapping[str, Any]], num_classes: int | None) -> list[FieldError]:
-    """Say which triggers are unknown, or lead to no class of the teacher where its classes are known."""
-    errors = []
-    for index, trigger in enumerate(triggers):
-        name = trigger.get("catalog")
-        if name is not None and name not in TRIGGER_NAMES:
-            told = f"there is no built-in trigger {name!r}; there are {', '.join(TRIGGER_NAMES)}"
-            errors.append(FieldError(f"/triggers/{index}/catalog", told))
-        if num_classes is not None and not 0 <= trigger["target_label"] < num_classes:
-            told = f"the teacher has the classes 0 to {num_classes - 1}"
-            errors.append(FieldError(f"/triggers/{index}/target_label", told))
-    return errors

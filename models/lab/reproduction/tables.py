@@ -63,7 +63,7 @@ def digits(budget: Budget) -> Table:
 
 
 def digits_fast(budget: Budget) -> Table:
-    """The fast method on the rows of ``digits`` by the distance that jobs have; both defenses are ``auto``."""
+    """The fast method on the rows of ``digits`` by the distance jobs have; both defenses are ``auto``."""
     recipe = budgets.digits(budget)
     ours = FastRecipe(rounds=recipe.fast.rounds, learning=recipe.fast.learning)
     cells = _digits_students(("fast",), replace(recipe, fast=ours), budget)

@@ -17,7 +17,7 @@ def test_an_accepted_teacher_is_answered_with_its_inspection(api):
     assert document["status"] == "ready"
     assert document["sha256"] == hashlib.sha256(b"weights").hexdigest()
     assert document["declared"]["architecture"] == "wrn-10-1"
-    assert document["inspection"]["architecture"]["name"] == "wrn-10-1"
+    assert document["inspection"]["architecture"]["name"] == "wrn-10-2"
 
 
 def test_the_same_bytes_are_the_same_teacher(api):

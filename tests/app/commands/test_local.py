@@ -19,11 +19,11 @@ from app.services import datasets, endings, events
 
 INSPECTION = {
     "format": "safetensors",
-    "architecture": {"name": "wrn-10-1", "num_classes": 10, "input_size": 16},
+    "architecture": {"name": "wrn-10-2", "num_classes": 10, "input_size": 16},
     "architecture_source": "inferred",
     "normalization": {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]},
     "normalization_source": "assumed",
-    "parameters": 77850,
+    "parameters": 303_706,
     "buffers": 12,
     "macs": 3_000_000,
     "dtypes": {"float32": 40},

@@ -28,7 +28,7 @@ def test_a_table_that_nobody_measured_is_printed_with_dashes(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("abd-t9",), "Tables: digits, abd-t1"),
+        (("abd-t9",), "Tables: digits, digits-fast, abd-t1"),
         (("abd-t1",), "Name its folder with --data"),
     ],
 )

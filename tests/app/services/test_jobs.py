@@ -2,25 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.errors import Conflict, Invalid, NotFound
-from app.core.states import DatasetRole, JobKind, JobStatus, UploadStatus
-from app.db.tables import Dataset, Job, Teacher
-from app.services import datasets, events, jobs, leases
+from app.core.errors import Conflict, NotFound
+from app.core.states import DatasetRole, JobKind, JobStatus
+from app.services import events, jobs, leases
 from app.services.job_request import JobRequest
 from tests.service_room import PRINCIPAL, ServiceRoom
-
-
-def submit(room: ServiceRoom, request: JobRequest) -> Job:
-    with room.sessions.begin() as session:
-        return jobs.submit(session, PRINCIPAL, request)
-
-
-def make_dataset(room: ServiceRoom, role: DatasetRole) -> Dataset:
-    with room.sessions.begin() as session:
-        stored = room.store(b"zip")
-        dataset, _ = datasets.receive(session, PRINCIPAL, stored, filename="x.zip", role=role)
-        dataset.status = UploadStatus.READY
-        return dataset
 
 
 def test_a_submitted_job_waits_and_is_rung_for(room: ServiceRoom) -> None:
@@ -37,54 +23,6 @@ def test_a_job_that_is_not_committed_is_not_rung_for(room: ServiceRoom) -> None:
     assert room.rung == []
 
 
-def test_a_missing_teacher_is_named_by_its_place(room: ServiceRoom) -> None:
-    with pytest.raises(Invalid) as caught:
-        submit(room, JobRequest(JobKind.AUDIT, "tch_missing"))
-    assert [(error.pointer, error.detail) for error in caught.value.errors] == [
-        ("/teacher", "there is no such teacher")
-    ]
-
-
-def test_all_faults_are_told_at_once(room: ServiceRoom) -> None:
-    teacher = room.make_teacher()
-    dataset = make_dataset(room, DatasetRole.SURROGATE)
-    request = JobRequest(
-        JobKind.AUDIT,
-        teacher.id,
-        labelled_id=dataset.id,
-        unlabelled_id="ds_missing",
-        triggers=[{"target_label": 0, "catalog": "rin"}, {"target_label": 10, "catalog": "ring"}],
-    )
-    with pytest.raises(Invalid) as caught:
-        submit(room, request)
-    assert [error.pointer for error in caught.value.errors] == [
-        "/data/labelled",
-        "/data/unlabelled",
-        "/triggers/0/catalog",
-        "/triggers/1/target_label",
-    ]
-    assert "badnets_square" in caught.value.errors[2].detail
-
-
-def test_a_teacher_that_is_being_inspected_has_to_be_waited_for(room: ServiceRoom) -> None:
-    teacher = room.make_teacher()
-    with room.sessions.begin() as session:
-        session.get_one(Teacher, teacher.id).status = UploadStatus.INSPECTING
-    with pytest.raises(Conflict) as caught:
-        submit(room, JobRequest(JobKind.AUDIT, teacher.id))
-    assert caught.value.code == "upload_not_ready"
-
-
-def test_a_rejected_teacher_says_why(room: ServiceRoom) -> None:
-    teacher = room.make_teacher()
-    with room.sessions.begin() as session:
-        row = session.get_one(Teacher, teacher.id)
-        row.status, row.error = UploadStatus.REJECTED, {"detail": "It is empty."}
-    with pytest.raises(Invalid) as caught:
-        submit(room, JobRequest(JobKind.AUDIT, teacher.id))
-    assert "It is empty." in caught.value.errors[0].detail
-
-
 def test_another_tenants_job_is_not_there(room: ServiceRoom) -> None:
     job = room.submit()
     with room.sessions.begin() as session:
@@ -95,8 +33,8 @@ def test_another_tenants_job_is_not_there(room: ServiceRoom) -> None:
 
 def test_lists_can_be_narrowed(room: ServiceRoom) -> None:
     teacher = room.make_teacher()
-    audit = submit(room, JobRequest(JobKind.AUDIT, teacher.id, labels={"team": "red", "odd'key": "x"}))
-    clean = submit(room, JobRequest(JobKind.CLEAN, teacher.id, labels={"team": "blue"}))
+    audit = room.ask(JobRequest(JobKind.AUDIT, teacher.id, labels={"team": "red", "odd'key": "x"}))
+    clean = room.ask(JobRequest(JobKind.CLEAN, teacher.id, labels={"team": "blue"}))
     with room.sessions.begin() as session:
         jobs.cancel(session, PRINCIPAL.tenant, clean.id)
 
@@ -112,7 +50,7 @@ def test_lists_can_be_narrowed(room: ServiceRoom) -> None:
 
 
 def test_inspections_are_listed_only_when_asked_for(room: ServiceRoom) -> None:
-    make_dataset(room, DatasetRole.SURROGATE)
+    room.make_dataset(DatasetRole.SURROGATE)
     with room.readers() as session:
         assert jobs.page(session, PRINCIPAL.tenant).rows == []
         assert len(jobs.page(session, PRINCIPAL.tenant, kind=JobKind.INSPECT).rows) == 1
@@ -137,7 +75,7 @@ def test_canceling_a_finished_job_changes_nothing(room: ServiceRoom) -> None:
 
 
 def test_an_inspection_cannot_be_canceled(room: ServiceRoom) -> None:
-    dataset = make_dataset(room, DatasetRole.SURROGATE)
+    dataset = room.make_dataset(DatasetRole.SURROGATE)
     with room.sessions.begin() as session, pytest.raises(Conflict) as caught:
         jobs.cancel(session, PRINCIPAL.tenant, str(dataset.job_id))
     assert caught.value.code == "job_not_cancelable"
