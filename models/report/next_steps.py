@@ -62,6 +62,34 @@ def too_tight(clipping: Decision | None) -> str:
     )
 
 
+def price_of_bounds(verification: VerificationResult | None, clipping: Decision | None) -> str:
+    """Say that the undefended student would have been good enough, where its teacher was clipped.
+
+    Args:
+        verification: Of the students, if there are any.
+        clipping: As for ``too_tight``, which speaks where bounds left too little.
+    """
+    if verification is None or clipping is None or too_tight(clipping):
+        return ""
+    usefulness, by_role = verification.usefulness, {each.role: each for each in verification.networks}
+    teacher, control = by_role["teacher"], by_role.get("undefended")
+    if control is None or usefulness.passed is not False:
+        return ""
+    if control.accuracy is None or teacher.accuracy is None:
+        kept, of = control.agreement.value, "agrees with the teacher on {:.0%} of the images"
+    else:
+        kept, of = control.accuracy.value / teacher.accuracy.value, "keeps {:.0%} of the teacher's accuracy"
+    if kept < usefulness.limit:
+        return ""
+    agreed = clipping.values["agreement"]
+    return (
+        f"The undefended student {of.format(kept)}, so what is missing is the price of the defense. The copy "
+        f"that the student learned from, with clipped activations, names the teacher's class on {agreed:.0%} "
+        f"of surrogate images: ask for more by clip.min_agreement, which leaves more of a backdoor, too, or "
+        "take defense abd."
+    )
+
+
 def next_steps(
     audit: AuditResult | None,
     verification: VerificationResult | None,
@@ -84,7 +112,7 @@ def next_steps(
     attacked = [name for name in failed if name.startswith("success of")]
     lines = [STILL_BACKDOORED] if attacked else []
     if len(failed) > len(attacked):
-        lines += filter(None, [too_tight(clipping)])
+        lines += filter(None, [too_tight(clipping), price_of_bounds(verification, clipping)])
         lines.append(too_weak(method, clean_images=clean_images))
     if verification is not None and verification.warnings:
         lines.append(ONLY_IN_THE_STUDENT)

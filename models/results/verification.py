@@ -58,6 +58,7 @@ class VerificationResult:
     image_source: str
     images: int
     checks: tuple[Check, ...]
+    """The first is of the student's usefulness."""
     accepted: bool
     sentence: str
     seconds: float
@@ -65,3 +66,8 @@ class VerificationResult:
     """What a reader should know of the student although it decides nothing about acceptance."""
     rescan: StudentRescan | None = None
     """What the students show that the teacher does not; None when that was not asked."""
+
+    @property
+    def usefulness(self) -> Check:
+        """Whether the student keeps enough of the teacher's accuracy, or agrees with it often enough."""
+        return self.checks[0]

@@ -8,7 +8,7 @@ from models.recipes.plan import plan
 from models.report.next_steps import LENGTH_FIELDS, STILL_BACKDOORED, next_steps, too_tight, too_weak
 from models.results.training import Decision
 from models.results.verification import Check
-from tests.models.report.sample import audit, document
+from tests.models.report.sample import audit, document, rate
 
 
 def verified(*checks: Check):
@@ -103,6 +103,35 @@ def test_bounds_that_left_the_teacher_as_it_is_are_not_blamed():
     assert too_tight(clipping(0.75)) == too_tight(None) == ""
     accepted = verified(check(WEAK, True))
     assert next_steps(None, accepted, clipping=clipping(0.4)) == ()
+
+
+def weak_of(undefended: float, limit: float):
+    """A student of .6 where the teacher has .99, ``limit`` of it is asked for, and bounds kept most of it."""
+    networks = tuple(
+        replace(each, accuracy=rate({"teacher": 0.99, "undefended": undefended, "defended": 0.6}[each.role]))
+        for each in document().verification.networks
+    )
+    return replace(verified(Check(WEAK, 0.6 / 0.99, limit, False, "")), networks=networks)
+
+
+def test_a_student_that_the_defense_made_weak_is_told_so_before_its_length():
+    told, more = next_steps(None, weak_of(0.93, 0.9), method="fast", clipping=clipping(0.81))
+    assert told.startswith("The undefended student keeps 94% of the teacher's accuracy, so what is missing")
+    assert "on 81% of surrogate images: ask for more by clip.min_agreement" in told
+    assert more == too_weak("fast", clean_images=False)
+
+
+@pytest.mark.parametrize(("undefended", "bounds"), [(0.88, clipping(0.81)), (0.93, None)])
+def test_bounds_are_not_blamed_for_a_method_that_is_weak_itself_or_where_there_are_none(undefended, bounds):
+    steps = next_steps(None, weak_of(undefended, 0.9), method="fast", clipping=bounds)
+    assert steps == (too_weak("fast", clean_images=False),)
+
+
+def test_without_labels_agreement_is_what_the_undefended_student_kept():
+    weak = weak_of(0.93, 0.9)
+    unlabelled = replace(weak, networks=tuple(replace(each, accuracy=None) for each in weak.networks))
+    told, _ = next_steps(None, unlabelled, method="fast", clipping=clipping(0.81))
+    assert told.startswith("The undefended student agrees with the teacher on 93% of the images")
 
 
 def test_both_can_be_wrong():
