@@ -145,7 +145,8 @@ def _submit(edge: Edge, caller: Principal, asked: JobRequest, key: str | None) -
             row = jobs.submit(session, caller, wanted)
             return _accepted(wire.job(row), row)
 
-        digest = fingerprint("POST", "/v1/jobs", asked.model_dump_json())
+        # Without defaults: the next version may have another field, and a repetition is still the same.
+        digest = fingerprint("POST", "/v1/jobs", asked.model_dump_json(exclude_defaults=True))
         return once(session, caller.tenant, key, digest, act)
 
 

@@ -16,7 +16,7 @@ from app.client.transfer import OnBytes
 from app.commands.named_uploads import Uploads, check_named
 from app.commands.options import DATA_ROLES, JobOptions
 from app.commands.outcome import CommandError, ExitCode, Output, exit_code_of, sentence_of
-from app.commands.output_folder import make_usable, plain_name, set_aside
+from app.commands.output_folder import STAGED, make_usable, plain_name, set_aside, take_in
 from app.commands.tables import job_text
 from app.core.errors import ServiceError
 
@@ -192,7 +192,9 @@ def fetch(
 ) -> list[Path]:
     """Download a job's files into ``folder``, which is made if need be.
 
-    Files of another job that would be left beside them are moved into a folder of their own, and named.
+    Files of another job that would be left beside them are moved into a folder of their own, and named. Until
+    all have come they lie apart: broken off in between, this would leave a report beside a student that it
+    does not judge.
 
     Raises:
         CommandError: If there is nothing to fetch, or the folder cannot be used.
@@ -210,11 +212,12 @@ def fetch(
             hint=" ".join(hints),
         )
     make_usable(folder)
+    staged = folder / STAGED
+    staged.mkdir(exist_ok=True)
+    for name, artifact in artifacts.items():
+        with transfer_bar(output.console, f"Fetching {name}", int(artifact["size_bytes"])) as moved:
+            service.download(artifact, staged / name, moved)
     digests = {name: str(artifact["sha256"]) for name, artifact in published.items()}
     for path in set_aside(folder, digests, artifacts):
         output.remark(f"Moved {path.name}, which is of another job, to {path.parent}")
-    paths = []
-    for name, artifact in artifacts.items():
-        with transfer_bar(output.console, f"Fetching {name}", int(artifact["size_bytes"])) as moved:
-            paths.append(service.download(artifact, folder / name, moved))
-    return paths
+    return take_in(folder, artifacts)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,9 @@ import click
 from app.client.transfer import sha256_of
 from app.commands.outcome import CommandError
 from app.core.artifact_names import is_artifact
+
+#: Where files lie until all of a job's have come.
+STAGED = ".fetching"
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -69,6 +73,14 @@ def set_aside(folder: Path, digests: Mapping[str, str], replaced: Collection[str
     earlier = next(path for number in count(1) if not (path := folder / f"earlier-{number}").exists())
     earlier.mkdir()
     return [path.rename(earlier / path.name) for path in others]
+
+
+def take_in(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Move files from where they were staged into the folder, and return where they are."""
+    staged = folder / STAGED
+    paths = [(staged / name).replace(folder / name) for name in names]
+    shutil.rmtree(staged)
+    return paths
 
 
 def plain_name(name: str) -> str:

@@ -30,6 +30,18 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
+def _addressable(path: Path) -> Path:
+    """Refuse a home that the URLs made of it would lead away from.
+
+    Raises:
+        ValueError: Its path has a character that means something else in a URL.
+    """
+    if not frozenset("?#%").isdisjoint(str(path)):
+        msg = "must have no ?, # or % in its path: URLs of its database and its blobs are made of it"
+        raise ValueError(msg)
+    return path
+
+
 def embedded_urls(home: Path) -> dict[str, str]:
     """Give the URLs, by the names of the settings, with which everything lies in ``home``."""
     return {
@@ -65,7 +77,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    home: Annotated[Path, AfterValidator(_absolute)] = Field(
+    home: Annotated[Path, AfterValidator(_absolute), AfterValidator(_addressable)] = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("proctor")), validate_default=True
     )
     """Folder of the embedded database, broker, blobs, scratch space and first key; processes work in it."""

@@ -40,8 +40,10 @@ def checked_blob_url(url: str) -> str:
     expected = "file:///absolute/folder or s3://bucket/prefix"
     _of_scheme(url, _BLOBS, expected)
     parts = urlsplit(url)
-    if parts.scheme == "file" and (parts.netloc or not parts.path.startswith("/")):
-        msg = f"must be {expected}"
+    if parts.scheme == "file" and (
+        parts.netloc or parts.query or parts.fragment or not parts.path.startswith("/")
+    ):
+        msg = f"must be {expected}, with %3F for ? and %23 for #"
         raise ValueError(msg)
     if parts.scheme == "s3" and (not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment):
         msg = "must be s3://bucket/prefix; credentials belong in AWS_ACCESS_KEY_ID and its like"

@@ -26,7 +26,11 @@ from app.services import endings, events, tries
 #: Beyond upkeep's pace, how long a job waits at most before it is rung for where something is still away.
 PAUSE_AT_MOST_S = 270.0
 
-CANCELED = {"code": "canceled", "detail": "The job was canceled.", "hint": "Retry it to go on where it was."}
+CANCELED = {
+    "code": "canceled",
+    "detail": "The job was canceled.",
+    "hint": "Retry it to go on after the stages that were finished.",
+}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 
 import pytest
 from sqlalchemy import func, select, update
@@ -31,6 +33,16 @@ def test_a_repetition_gets_the_same_answer_and_makes_no_second_job(api):
         "true",
     )
     assert count_jobs(api) == 1
+
+
+def test_the_version_after_an_update_knows_the_request_again(api):
+    """With the defaults in its fingerprint, one more field of the recipe made another request of it."""
+    request = {"kind": "audit", "teacher": api.teacher(), "recipe": {"seed": 3}}
+    api("POST", "/v1/jobs", json=request, headers=KEY)
+    said = json.dumps(request, separators=(",", ":"))
+    with api.edge.reading() as session:
+        kept = session.scalar(select(tables.IdempotencyKey.request_sha256))
+    assert kept == hashlib.sha256(f"POST /v1/jobs\n{said}".encode()).hexdigest()
 
 
 @on_both_databases

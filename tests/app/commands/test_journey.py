@@ -202,6 +202,32 @@ def test_a_report_never_lies_beside_another_jobs_student(output: Output, tmp_pat
     assert f"Moved student.safetensors, which is of another job, to {tmp_path}/earlier-1" in said(output)
 
 
+def test_a_fetch_that_breaks_off_leaves_the_other_jobs_files_as_they_were(
+    output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new job's report, "accepted", lay beside the old job's student."""
+    for name in ("report.html", "student.safetensors"):
+        (tmp_path / name).write_text("old")
+    service = FakeService()
+    service.names = ["report.html", "student.safetensors"]
+    whole = service.download
+
+    def break_off(artifact: Mapping[str, Any], destination: Path, on_bytes: OnBytes = ignore_bytes) -> Path:
+        if destination.name == "student.safetensors":
+            raise KeyboardInterrupt
+        return whole(artifact, destination, on_bytes)
+
+    monkeypatch.setattr(service, "download", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        journey.fetch(service, output, "job_1", tmp_path)
+    assert {path.read_text() for path in tmp_path.iterdir() if path.is_file()} == {"old"}
+    monkeypatch.undo()
+    journey.fetch(service, output, "job_1", tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "report.html": "abc", "student.safetensors": "abc",
+    }  # fmt: skip
+
+
 def test_fetching_again_moves_nothing(output: Output, tmp_path: Path) -> None:
     for _ in range(2):
         journey.fetch(FakeService(), output, "job_1", tmp_path)

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from app.core.artifact_names import student_file
 from app.core.ids import PATTERN, new_id
@@ -71,6 +72,14 @@ def test_a_relative_home_does_not_depend_on_where_one_is_later(
     settings.make_home()
     monkeypatch.chdir(settings.home)
     assert settings.key_file == tmp_path / "here" / "api_key"
+
+
+@pytest.mark.parametrize("name", ["team#1", "what?", "a%20b"])
+def test_a_home_that_urls_would_lead_away_from_is_refused(name: str, tmp_path: Path) -> None:
+    """Two homes, team#1 and team#2, kept their blobs in one folder, and the one's sweep took the other's."""
+    with pytest.raises(ValidationError, match=r"must have no \?, # or % in its path"):
+        Settings(home=tmp_path / name)
+    assert Settings(home=tmp_path, calibration_dir=tmp_path / name).calibration_dir == tmp_path / name
 
 
 def test_home_is_private(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from app.core.settings import Settings
         ("BLOB_URL", "ftp://user:secret@host/folder"),
         ("BLOB_URL", "file://secret/folder"),
         ("BLOB_URL", "file:secret"),
+        ("BLOB_URL", "file:///folder/secret#1"),
+        ("BLOB_URL", "file:///folder/secret?1"),
         ("BLOB_URL", "s3:///secret"),
         ("BLOB_URL", "s3://key:secret@bucket/prefix"),
         ("BLOB_URL", "s3://bucket?key=secret"),
@@ -47,6 +49,7 @@ def test_a_url_that_nothing_here_speaks_is_refused_before_the_start(
         ("BROKER_URL", "sentinel://one:26379;sentinel://two:26379"),
         ("BLOB_URL", "s3://bucket"),
         ("BLOB_URL", "file:///a%20folder"),
+        ("BLOB_URL", "file:///team%231"),
     ],
 )
 def test_urls_are_handed_on_as_they_are(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
