@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from app.api.problems import MEDIA_TYPE, make_problem
+from app.api.request_context import choose_request_id
 
 
 class PunctualProtocol(H11Protocol):
@@ -33,6 +37,26 @@ class PunctualProtocol(H11Protocol):
             self._head = _canceled(self._head)
         elif self._head is None:
             self._head = self._abort_after(self.head_s)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request: as a problem, where uvicorn sends plain text."""
+        request_id = choose_request_id(None)
+        body = make_problem("bad_request", request_id, detail=msg).model_dump_json().encode()
+        headers = [
+            ("Content-Type", MEDIA_TYPE),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+            ("X-Request-Id", request_id),
+            ("Connection", "close"),
+        ]
+        answer = (
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        )
+        for event in answer:
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def pause_writing(self) -> None:
         """Expect the client to read."""

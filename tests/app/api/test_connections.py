@@ -1,4 +1,5 @@
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -114,3 +115,21 @@ def test_who_does_not_read_an_answer_loses_it(port: int) -> None:
     with connect(port) as connection:
         connection.sendall(HEAD.replace(b"/ ", b"/endless ", 1))
         assert ended.wait(5.0)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"GET / HTTP/1.1\r\n\r\n", b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n", b"?\r\n\r\n"]
+)
+def test_what_is_no_request_is_refused_like_any_other(port: int, sent: bytes) -> None:
+    """It was told so in plain text, by uvicorn."""
+    with connect(port) as connection:
+        connection.sendall(sent)
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in head
+    problem = json.loads(body)
+    assert (problem["code"], problem["status"]) == ("bad_request", 400)
+    assert problem["request_id"].encode() in head
