@@ -151,9 +151,9 @@ def _follow_through(
     """Make one student, and measure every trigger on it."""
     started = time.monotonic()
     images = school.images
-    student = PixelClassifier(_new_student(school.teacher, school.recipe), school.teacher.normalization)
     watched = [_watched(classifier, entry.trigger, images) for entry in followed]
     try:
+        student = PixelClassifier(_new_student(school.teacher, school.recipe), school.teacher.normalization)
         seen = _learn(student, watched, plan_lesson(channel, school), monitor)
     except (RecipeError, TrainingFailed) as problem:
         failed = isinstance(problem, TrainingFailed)

@@ -18,7 +18,8 @@ What is decided, and how surely:
   classes and sends one elsewhere. *Other target*: most classes move, and none to the declared one.
 - *Proven* (``detected``) is what leads a class to the declared target, which was named before anyone looked:
   on clean images, and if the bounds of trigger and control, widened for the number of classes looked at
-  (Bonferroni), are ``PROVEN_GAIN`` apart. Of all-to-all, too: one of the classes then goes there.
+  (Bonferroni), are ``PROVEN_GAIN`` apart. Of all-to-all, too: one of the classes then goes there. Of a
+  pattern given for several targets nothing is proven: one of them is wherever a benign network goes.
 - All else is a doubt (``inconclusive``), however large: the destination was found by looking, a picture of
   a thing may lead to the class of that thing, and similar classes may change places on a benign network.
 """
@@ -75,9 +76,22 @@ def look_class_by_class(audit: AuditRun) -> None:
             after=predict(audit.classifier, trigger.stamp(images)),
             controls=[predict(audit.classifier, control.stamp(images)) for control in shuffled],
         )
+        source = audit.images.source
+        effect = judge_effect(named, trigger, audit.teacher.spec.num_classes, source)
         audit.effects.append(
-            judge_effect(named, trigger, audit.teacher.spec.num_classes, audit.images.source)
+            replace(effect, proven=effect.proven and _targets(trigger, audit.given) == {trigger.target_label})
         )
+
+
+def _targets(trigger: Trigger, given: Sequence[Trigger]) -> set[int]:
+    """Return the targets that were named for one pattern, whatever its names."""
+    return {
+        other.target_label
+        for other in given
+        if other.kind == trigger.kind
+        and torch.equal(other.pattern, trigger.pattern)
+        and torch.equal(other.mask, trigger.mask)
+    }
 
 
 @dataclass(frozen=True, eq=False)

@@ -104,19 +104,20 @@ def _undeclared(verdict: Verdict, doubts: Doubts) -> Verdict:
 
 
 def _awake_in_students(findings: Findings) -> list[TransferResult]:
-    """Return where a given trigger works on a student, the strongest first."""
-    given = {report.name for report in findings.triggers if report.origin == "given"}
+    """Return where a given trigger that does not hide the image works on a student, the strongest first."""
+    given = {report.name for report in findings.triggers if report.origin == "given"} - findings.hiding
     found = [moved for moved in findings.transfers if moved.hazard == "high" and moved.trigger in given]
     return sorted(found, key=lambda moved: moved.student_success.low, reverse=True)
 
 
 def _dormant(moved: TransferResult, evidence: tuple[str, ...]) -> Verdict:
-    """Suspect a network whose student obeys a given trigger that it does not obey itself (probes.md 2.1)."""
+    """Suspect a network whose student obeys a given trigger that proves nothing on it (probes.md 2.1)."""
+    sleeps = moved.student_success.low > moved.teacher_success.high
     sentence = (
-        f"This network may have a backdoor that sleeps until it is distilled: the trigger {moved.trigger}, "
-        f"which you gave, sends {moved.teacher_success.value:.0%} of the images to class "
-        f"{moved.target_label} in the network itself, and {moved.student_success.value:.0%} in a student "
-        f"that learned from it ({moved.channel}). How often benign networks do that is not known."
+        f"This network may have a backdoor{' that sleeps until it is distilled' if sleeps else ''}: the "
+        f"trigger {moved.trigger}, which you gave, sends {moved.teacher_success.value:.0%} of the images to "
+        f"class {moved.target_label} in the network itself, and {moved.student_success.value:.0%} in a "
+        f"student that learned from it ({moved.channel}). How often benign networks do that is not known."
     )
     return Verdict("suspected", moved.target_label, sentence, evidence)
 

@@ -7,14 +7,15 @@ import torch
 
 from models.data.bundle import AuditData
 from models.engine.monitor import SilentMonitor
-from models.errors import Interrupted
+from models.errors import Interrupted, RecipeError
 from models.metrics import wilson
-from models.probes import transfer_channels
+from models.probes import transfer, transfer_channels
 from models.probes.probe_images import ProbeImages
 from models.probes.transfer import Suspicion, transfer_probe
 from models.probes.transfer_control import matched_control
 from models.probes.transfer_hazard import Learned, Successes, judge_hazard, transfer_index
 from models.probes.trigger_measuring import trigger_norm
+from models.recipes.architecture import ArchitectureSpec
 from models.recipes.job import Recipe
 from models.recipes.ood import OodRecipe
 from models.recipes.probe import ProbeRecipe
@@ -165,3 +166,26 @@ def test_student_is_never_defended(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(transfer_channels, method, watching)
     probe(strength=60.0, most_images=1_000, channels=("ood", "zskt", "cmi", "fast"))
     assert seen == [None] * 4
+
+
+def test_a_teacher_without_a_smaller_network_leaves_its_channels_untested(monkeypatch) -> None:
+    """The whole probe failed then, and ``not_detected`` became ``inconclusive``."""
+
+    def none_smaller(spec: ArchitectureSpec) -> str:
+        raise RecipeError("There is no network smaller.", code="student_not_smaller", hint="Name one.")
+
+    monkeypatch.setattr(transfer, "smaller", none_smaller)
+    matrix = transfer_probe(
+        planted_teacher(strength=60.0),
+        [Suspicion(checkerboard(2), control_label=0)],
+        probe_set(),
+        AuditData(),
+        replace(RECIPE, student=StudentRecipe()),
+        most_images=64,
+        monitor=SilentMonitor(),
+    )
+    (channel,) = matrix.channels
+    assert matrix.cells == ()
+    assert (channel.hazard, channel.failed, channel.reason) == (
+        "not_tested", False, "There is no network smaller.",
+    )  # fmt: skip

@@ -251,6 +251,15 @@ def test_a_source_specific_network_is_found_with_its_trigger() -> None:
     assert "of some classes alone to its target, class 2 (0 to 2)" in effect.sentence
 
 
+def test_a_pattern_given_for_several_targets_proves_nothing_of_one_of_them() -> None:
+    """One of them is wherever a benign network goes: all ten targets in one request made any such proof."""
+    others = [replace(TRIGGER, name=f"to {label}", target_label=label) for label in range(NUM_CLASSES)]
+    given = [TRIGGER, *others[:TARGET]]
+    with begin(wired_teacher(2, 1, 2, 3), labelled(), given, Recipe(), SilentMonitor()) as audit:
+        effect = measured(audit, TRIGGER)[0]
+    assert (effect.kind, effect.proven) == ("source_specific", False)
+
+
 def test_a_network_without_a_backdoor_shows_nothing() -> None:
     (effect,) = looked_at(wired_teacher(0, 1, 2, 3))
     assert effect.kind == "none"

@@ -67,6 +67,20 @@ def test_a_given_trigger_that_works_on_a_student_alone_is_a_suspicion() -> None:
     assert "2% of the images to class 3 in the network itself, and 96% in a student" in verdict.sentence
 
 
+def test_only_what_students_obey_more_than_the_network_sleeps_in_it() -> None:
+    """Of a trigger that the network obeyed on 58 of 100 images, too, it was said that it sleeps there."""
+    awake = replace(moved("sticker"), teacher_success=wilson(58, 100), student_success=wilson(70, 100))
+    verdict = decide(replace(findings(QUIET, triggers=(report(58),)), transfers=(awake,)))
+    assert verdict.word == "suspected"
+    assert "may have a backdoor: the trigger sticker, which you gave, sends 58%" in verdict.sentence
+
+
+def test_what_hides_the_image_does_not_sleep() -> None:
+    """A picture over the whole image showed its own class to the network and to its student."""
+    found = replace(findings(QUIET, triggers=(report(100),)), transfers=(moved("sticker"),))
+    assert decide(replace(found, hiding=frozenset({"sticker"}))).word == "not_detected"
+
+
 def test_a_recovered_pattern_that_works_on_a_student_raises_no_suspicion() -> None:
     """Searches find such patterns for students of clean networks, too."""
     triggers = (report(2, origin="recovered"),)
