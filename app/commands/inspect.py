@@ -26,7 +26,7 @@ from models.checkpoints.child import ChildRejectedError, ChildStoppedError, ask_
 from models.checkpoints.declared import outside_table
 from models.checkpoints.described import DescribedTable, layer_facts
 from models.checkpoints.limits import Limits
-from models.errors import CheckpointRejected
+from models.errors import CheckpointRejected, HostDiskFull
 from models.recipes.layer_list.vocabulary import LayerList
 
 #: The reader of checkpoints gives up by itself after 10 s of processor time, that of images after 120 s.
@@ -73,6 +73,8 @@ def command(*, output: Output, file: Path, role: str | None, **given: Any) -> in
             code="parser_limit" if error.limit else "parser_failed",
             exit_code=ExitCode.UNSUPPORTED_FILE,
         ) from error
+    except HostDiskFull as error:  # TMPDIR's
+        raise CommandError(error.detail, code=error.code, hint=error.hint) from error
     output.emit(inspection, _table(inspection))
     return ExitCode.ACCEPTED
 
