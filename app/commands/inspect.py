@@ -11,6 +11,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from app.api.problem_types import problem_type
 from app.commands.hints import in_words_of_inspect
 from app.commands.options import (
     DATA_ROLES,
@@ -61,11 +62,12 @@ def command(*, output: Output, file: Path, role: str | None, **given: Any) -> in
             described = None if layers is None else read_layer_list(read_layers(layers))
             inspection = _inspect(file, options, described)
     except (ChildRejectedError, CheckpointRejected) as error:
+        ours = problem_type(error.code).status >= 500  # a sandbox that is required and missing
         raise CommandError(
             str(error),
             code=error.code,
             hint=in_words_of_inspect(error.hint),
-            exit_code=ExitCode.UNSUPPORTED_FILE,
+            exit_code=ExitCode.ERROR if ours else ExitCode.UNSUPPORTED_FILE,
         ) from error
     except ChildStoppedError as error:
         raise CommandError(

@@ -77,6 +77,17 @@ def test_a_full_disk_here_says_nothing_about_the_file(
     assert '"host_disk_full"' in capsys.readouterr().out
 
 
+def test_a_sandbox_that_is_missing_here_says_nothing_about_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*asked: object, **given: object) -> None:
+        raise ChildRejectedError("sandbox_unavailable", "The sandbox cannot be entered.", "Allow it.")
+
+    monkeypatch.setattr(inspect, "ask_child", refuse)
+    (tmp_path / "file").write_bytes(b"bytes")
+    assert run(["inspect", str(tmp_path / "file")]) == 2
+
+
 def test_other_hints_are_in_the_words_of_options() -> None:
     assert (
         in_words_of_inspect("Declare the architecture by its name.")
