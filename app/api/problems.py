@@ -16,7 +16,7 @@ from starlette.routing import compile_path
 
 from app.api.problem_types import problem_type
 from app.core.errors import NotFound, ServiceError
-from app.db.base import DATABASE_AWAY
+from app.db.base import DATABASE_AWAY, is_full
 from app.infra.blobs import StoreUnreachable
 from app.schemas.problem import FieldError, Problem
 from models.errors import ProctorError
@@ -149,7 +149,11 @@ def _allowed_methods(request: Request) -> set[str]:
     }
 
 
-def _on_database_unreachable(request: Request, _error: Exception) -> Response:
+def _on_database_unreachable(request: Request, error: Exception) -> Response:
+    if is_full(error):
+        detail = "The disk that the database lies on is full."
+        hint = "Its operator has to make room on the disk of the home."
+        return problem_response(request, "storage_full", detail=detail, hint=hint)
     return problem_response(request, "service_unavailable", detail="The database does not answer.")
 
 
