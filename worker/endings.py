@@ -12,6 +12,7 @@ from app.core.states import JobStatus
 from app.infra.blobs import StoreUnreachable
 from app.services import leases, publication
 from app.services.leases import CANCELED, Lease
+from models.errors import HostDiskFull
 from worker.sandbox.launch import ProgramMissing
 
 #: Tries at which a job fails for want of what only a person brings back, a program or space: half an hour at
@@ -61,15 +62,15 @@ def failed(code: str, detail: str, hint: str) -> Ending:
     return Ending("failed", {"code": code, "detail": detail, "hint": hint})
 
 
-def postponed(error: OSError | Unavailable, *, launched: bool) -> Ending:
-    """Make the ending of an attempt for which the blob store was away, or that its host could not begin.
+def postponed(error: OSError | Unavailable | HostDiskFull, *, launched: bool) -> Ending:
+    """Make the ending of an attempt for which something was away, or that its host could not begin or store.
 
     Args:
         error: What went wrong.
         launched: Whether the job's process ran, so that the attempt counts against the job's time limit.
     """
     match error:
-        case Unavailable():
+        case Unavailable() | HostDiskFull():
             code = error.code
         case StoreUnreachable():
             code = "blob_store_unreachable"
@@ -89,6 +90,12 @@ def given_up(put_off: Ending) -> Ending | None:
             f"No worker could start the job's process in {MAX_TRIES} tries: {put_off.error['detail']}.",
             "Its operator has to install Proctor on the workers anew; their logs name the program. Then "
             "retry.",
+        )
+    if put_off.code == HostDiskFull.code:
+        return failed(
+            HostDiskFull.code,
+            f"In {MAX_TRIES} tries there was no space left on the disk of a worker's machine.",
+            "Its operator has to make room where that machine's PROCTOR_HOME is. Then retry.",
         )
     if put_off.code == STORAGE_FULL:
         return failed(

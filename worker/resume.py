@@ -65,11 +65,16 @@ class ResumeStore:
 
 def _write(path: Path, content: bytes) -> None:
     writing = path.with_suffix(path.suffix + ".writing")
-    with writing.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    writing.replace(path)
+    try:
+        with writing.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        writing.replace(path)
+    finally:
+        writing.unlink(
+            missing_ok=True
+        )  # on a full disk, half a state would take the room of the next attempt
 
 
 def _read(path: Path) -> bytes:

@@ -17,7 +17,7 @@ from app.core.errors import Invalid, LeaseLost, ServiceError, Unavailable
 from app.core.states import Stage
 from app.processes import tail
 from app.services import leases
-from models.errors import Interrupted
+from models.errors import HostDiskFull, Interrupted
 from worker import scratch
 from worker.endings import MAX_TRIES, Ending, crashed, failed, given_up, postponed, timed_out
 from worker.lease_keeper import Halted, LeaseKeeper
@@ -72,6 +72,9 @@ def _attempt(context: WorkerContext, keeper: LeaseKeeper) -> Ending:
             except ProgramMissing as error:
                 logger.error("%s: this host's installation does not work: %s", job_id, error.strerror)
                 ending = _put_off(context, keeper, error, launched=False)
+            except HostDiskFull as error:
+                logger.error("%s: this host's disk is full", job_id)
+                ending = _put_off(context, keeper, error, launched=True)
         complaint = tail(watch.log, 4000)
         if ending.how in {"failed", "postponed"} and complaint:
             logger.warning("%s: the process said:\n%s", job_id, _quoted(complaint))
@@ -114,7 +117,11 @@ def _launch(context: WorkerContext, keeper: LeaseKeeper, running: ExitStack) -> 
 
 
 def _put_off(
-    context: WorkerContext, keeper: LeaseKeeper, error: OSError | Unavailable, *, launched: bool
+    context: WorkerContext,
+    keeper: LeaseKeeper,
+    error: OSError | Unavailable | HostDiskFull,
+    *,
+    launched: bool,
 ) -> Ending:
     """Put the job off: this is its host's fault, or the blob store is away, and nothing of the job's.
 
@@ -166,6 +173,7 @@ class _Watch:
         Raises:
             LeaseLost: Somebody else has the job; the caller kills the process. So it does for the next.
             ProgramMissing: It ended without a word: no line of the job has run.
+            HostDiskFull: It found no room for what it writes.
             Halted: The job was to end while a stage's files were stored, which took too long.
         """
         while True:
@@ -197,6 +205,8 @@ class _Watch:
             match message:
                 case Failed(code=Interrupted.code):
                     return Ending("stopped")  # service managers signal the whole group, not only the worker
+                case Failed(code=HostDiskFull.code):
+                    raise HostDiskFull
                 case Failed():
                     return failed(message.code, message.detail, message.hint)
                 case Done():

@@ -67,7 +67,8 @@ async def take_in(
         The row as it was seen last, and whether it is new.
 
     Raises:
-        ServiceError: The reader's own code, when it refused the file; no row is kept then.
+        ServiceError: The reader's own code, when it refused the file, or one of ``INSPECTION_FAULTS``; no row
+            is kept then.
         Unauthenticated: The key has expired or was revoked meanwhile.
     """
     stored = await uploads.receive(request, edge.blobs, edge.settings.max_upload_bytes)

@@ -78,6 +78,7 @@ class JobQuery(PageQuery):
             "idempotency_key_reused",
             "recipe_invalid",
             "data_missing",
+            "storage_full",
         ),
         202: _ACCEPTED,
     },

@@ -84,6 +84,12 @@ UPLOAD = UploadDocumentation(
         "invalid_request",
         "digest_mismatch",
         "format_unknown",
+        "internal_error",
+        "service_unavailable",
+        "sandbox_unavailable",
+        "time_limit",
+        "out_of_memory",
+        "host_disk_full",
         "storage_full",
     )
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from app.core.inspection_faults import INSPECTION_FAULTS
 from models.checkpoints.codes import CODES
 from models.data.codes import DATA_CODES
 
@@ -143,6 +144,22 @@ _OWN = {
     ),
 }
 
+#: Of inspections that failed, and of nothing else. A fault of Proctor's own is 500; the others may pass.
+_INSPECTION = {
+    "child_crashed": (500, "The process of the inspection ended before it was done"),
+    "child_killed": (503, "The process of the inspection was killed, most likely for lack of memory"),
+    "child_protocol": (500, "The process of the inspection said something that means nothing"),
+    "file_limit": (503, "The process of the inspection could open no further file"),
+    "host_disk_full": (507, "The disk of a worker's machine is full"),
+    "out_of_memory": (503, "There was not enough memory left for the inspection"),
+    "output_invalid": (500, "The process of the inspection left no file, or another one, than it said"),
+    "output_limit": (500, "The process of the inspection said more than it may"),
+    "program_missing": (503, "No worker can start the process of the inspection"),
+    "sandbox_violation": (500, "The process of the inspection was refused a file or a system call"),
+    "thread_limit": (503, "The process of the inspection could start no further thread"),
+    "time_limit": (503, "The inspection was not done in time"),
+}
+
 #: A reader's refusal means 422, the file was understood well enough to refuse it, except for these.
 _READER_STATUS = {
     "unsupported_format": 415,
@@ -157,6 +174,17 @@ PROBLEM_TYPES = MappingProxyType(
         code: ProblemType(_READER_STATUS.get(code, 422), refusal.meaning.rstrip("."), refusal.hint)
         for code, refusal in (DATA_CODES | CODES).items()
     }
+    | {code: ProblemType(*kind, INSPECTION_FAULTS[code]) for code, kind in _INSPECTION.items()}
     | _OWN
 )
-"""Every code that the edge, a service or a reader may answer with."""
+"""Every code that the edge, a service, a reader or an inspection may answer with."""
+
+
+def problem_type(code: str) -> ProblemType:
+    """Return what is common to all occurrences of ``code``.
+
+    The readers of checkpoints and images refuse files with codes of their own; those not in the table
+    are all 422: the request was understood, the file is not acceptable.
+    """
+    found = PROBLEM_TYPES.get(code)
+    return found or ProblemType(422, code.replace("_", " ").capitalize(), "")

@@ -14,9 +14,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import compile_path
 
-from app.api.problem_types import PROBLEM_TYPES, ProblemType
+from app.api.problem_types import problem_type
 from app.core.errors import NotFound, ServiceError
-from app.db.base import DATABASE_AWAY
+from app.db.base import DATABASE_AWAY, is_full
 from app.infra.blobs import StoreUnreachable
 from app.schemas.problem import FieldError, Problem
 from models.errors import ProctorError
@@ -34,16 +34,6 @@ _CODE_OF_STATUS = {
     413: "body_too_large",
     415: "unsupported_media_type",
 }
-
-
-def problem_type(code: str) -> ProblemType:
-    """Return what is common to all occurrences of ``code``.
-
-    The readers of checkpoints and images refuse files with codes of their own; those not in the table
-    are all 422: the request was understood, the file is not acceptable.
-    """
-    found = PROBLEM_TYPES.get(code)
-    return found or ProblemType(422, code.replace("_", " ").capitalize(), "")
 
 
 def request_id_of(request: Request) -> str:
@@ -159,7 +149,11 @@ def _allowed_methods(request: Request) -> set[str]:
     }
 
 
-def _on_database_unreachable(request: Request, _error: Exception) -> Response:
+def _on_database_unreachable(request: Request, error: Exception) -> Response:
+    if is_full(error):
+        detail = "The disk that the database lies on is full."
+        hint = "Its operator has to make room on the disk of the home."
+        return problem_response(request, "storage_full", detail=detail, hint=hint)
     return problem_response(request, "service_unavailable", detail="The database does not answer.")
 
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import httpx
 
+from app.api.problem_types import problem_type
 from app.client.answers import document_of, page_of, raise_for_problem
 from app.client.errors import DownloadCorruptError, ProblemError, UnreachableError
 from app.client.events import TERMINAL_STATUSES, Event, event_lines, parse_events
@@ -115,7 +116,8 @@ class ProctorClient:
             response = self._send("GET", f"{url}/{quote(str(document['id']), safe='')}")
             document = document_of(response, "id", "status")
         if document["status"] == "rejected":
-            raise ProblemError(422, dict(document.get("error") or {}))
+            error = dict(document.get("error") or {})
+            raise ProblemError(problem_type(str(error.get("code"))).status, error)
         return document
 
     # -- jobs ---------------------------------------------------------------------------------------------

@@ -12,12 +12,18 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from app.client.errors import UnreachableError
+from app.core.inspection_faults import INSPECTION_FAULTS
 
 #: Answers that say "not now" rather than "no".
 PASSING_STATUSES = frozenset({429, 502, 503, 504})
 #: Codes of problems that tell it otherwise than their status. The first comes to who repeats a request whose
-#: answer was lost, and a repetition gets that answer; the second stays until the operator has mended it.
-_PASSING_CODES = {"idempotency_key_in_use": True, "sandbox_unavailable": False}
+#: answer was lost, and a repetition gets that answer; the second stays until the operator has mended it. The
+#: others cost an upload and an inspection each time: that is for the user to ask for again.
+_PASSING_CODES = {
+    "idempotency_key_in_use": True,
+    "sandbox_unavailable": False,
+    **{code: False for code in INSPECTION_FAULTS if code != "infrastructure"},
+}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from app.api.problem_types import problem_type
 from app.commands.hints import in_words_of_inspect
 from app.commands.options import (
     DATA_ROLES,
@@ -26,7 +27,7 @@ from models.checkpoints.child import ChildRejectedError, ChildStoppedError, ask_
 from models.checkpoints.declared import outside_table
 from models.checkpoints.described import DescribedTable, layer_facts
 from models.checkpoints.limits import Limits
-from models.errors import CheckpointRejected
+from models.errors import CheckpointRejected, HostDiskFull
 from models.recipes.layer_list.vocabulary import LayerList
 
 #: The reader of checkpoints gives up by itself after 10 s of processor time, that of images after 120 s.
@@ -61,11 +62,12 @@ def command(*, output: Output, file: Path, role: str | None, **given: Any) -> in
             described = None if layers is None else read_layer_list(read_layers(layers))
             inspection = _inspect(file, options, described)
     except (ChildRejectedError, CheckpointRejected) as error:
+        ours = problem_type(error.code).status >= 500  # a sandbox that is required and missing
         raise CommandError(
             str(error),
             code=error.code,
             hint=in_words_of_inspect(error.hint),
-            exit_code=ExitCode.UNSUPPORTED_FILE,
+            exit_code=ExitCode.ERROR if ours else ExitCode.UNSUPPORTED_FILE,
         ) from error
     except ChildStoppedError as error:
         raise CommandError(
@@ -73,6 +75,8 @@ def command(*, output: Output, file: Path, role: str | None, **given: Any) -> in
             code="parser_limit" if error.limit else "parser_failed",
             exit_code=ExitCode.UNSUPPORTED_FILE,
         ) from error
+    except HostDiskFull as error:  # TMPDIR's
+        raise CommandError(error.detail, code=error.code, hint=error.hint) from error
     output.emit(inspection, _table(inspection))
     return ExitCode.ACCEPTED
 

@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.api import wire
-from app.api.problem_types import PROBLEM_TYPES
+from app.api.problem_types import PROBLEM_TYPES, problem_type
 from app.client.api import Document
 from app.client.errors import ProblemError
 from app.client.events import Event
@@ -196,7 +196,8 @@ class LocalService:
             if row.status is UploadStatus.READY:
                 return row
             if row.status is UploadStatus.REJECTED:
-                raise ProblemError(422, dict(row.error or {}))
+                error = dict(row.error or {})
+                raise ProblemError(problem_type(str(error.get("code"))).status, error)
             self._wait()
 
     def _wait(self) -> None:
@@ -239,7 +240,7 @@ def _problems() -> Iterator[None]:
     except (ServiceError, ProctorError) as error:
         errors = [asdict(fault) for fault in error.errors] if isinstance(error, ServiceError) else []
         document = {"code": error.code, "detail": error.detail, "hint": error.hint, "errors": errors}
-        raise ProblemError(422, document) from error
+        raise ProblemError(problem_type(error.code).status, document) from error
     except ValidationError as error:
         raised = error.errors(include_url=False, include_input=False)
         errors = [

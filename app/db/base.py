@@ -83,6 +83,14 @@ def make_session_factory(
     return sessionmaker(engine, expire_on_commit=False, info=dict(info or {}))
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether an error of ``DATABASE_AWAY`` says that there is no room for what was to be written.
+
+    Only SQLite's, whose disk is that of the home: where PostgreSQL has none left is its operator's to know.
+    """
+    return getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+
+
 def _make_private_file(url: URL) -> None:
     """Make the database file before SQLite does, with mode 0600; its journal files inherit the mode."""
     if url.database and url.database != ":memory:":

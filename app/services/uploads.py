@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from app.core.errors import Conflict, NotFound
+from app.core.inspection_faults import INSPECTION_FAULTS
 from app.core.states import JobKind, JobStatus, UploadStatus
 from app.db.tables import Dataset, Job, Teacher
 
@@ -86,11 +87,12 @@ def inspected(session: Session, job: Job) -> Teacher | Dataset | None:
 
 
 def reject(session: Session, job: Job, error: dict[str, Any]) -> None:
-    """Mark what ``job`` inspected as rejected; other jobs reject nothing."""
+    """Mark what ``job`` inspected as rejected, with a hint for its sender; other jobs reject nothing."""
     upload = inspected(session, job)
     if upload is not None:
         upload.status = UploadStatus.REJECTED
-        upload.error = error
+        hint = INSPECTION_FAULTS.get(str(error.get("code")))
+        upload.error = error if hint is None else {**error, "hint": hint}
 
 
 def _uses(upload: Teacher | Dataset) -> ColumnElement[bool]:

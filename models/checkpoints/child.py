@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from models.errors import Interrupted, Rejected
+from models.errors import HostDiskFull, Interrupted, ProctorError, Rejected
 from models.sandbox.bounds import Bounds
 from models.sandbox.profiles import PARSE, SandboxUnavailable, confine, require, seal
 
@@ -28,7 +28,7 @@ _READ_BYTES = 65536
 #: NumPy starts no threads of its own then; they would come before Landlock, which does not reach them.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 #: What the kernel says when a limit on files is reached.
-_LIMIT_ERRORS = frozenset({errno.EMFILE, errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM})
+_LIMIT_ERRORS = frozenset({errno.EMFILE, errno.EFBIG, errno.ENOMEM})
 
 Document = Mapping[str, Any]
 
@@ -57,6 +57,7 @@ def ask_child(module: str, request: Document, *, wall_s: float) -> dict[str, Any
     Raises:
         ChildRejectedError: The child refused the file.
         ChildStoppedError: It crashed, ran into a limit, or answered nonsense.
+        HostDiskFull: There was no room for what it writes; that says nothing about the file.
         Interrupted: Somebody told it to end; that says nothing about the file.
     """
     return ask([sys.executable, "-I", "-m", module], request, wall_s=wall_s)
@@ -142,6 +143,8 @@ def _parse_answer(raw: bytes) -> dict[str, Any]:
     match answer:
         case {"accepted": dict(document)}:
             return document
+        case {"rejected": {"code": HostDiskFull.code}}:
+            raise HostDiskFull
         case {"rejected": {"code": str(code), "detail": str(detail), "hint": str(hint)}}:
             raise ChildRejectedError(code, detail, hint)
         case {"stopped": str(detail), "limit": bool(limit)}:
@@ -158,15 +161,21 @@ def answer_request(handle: Callable[[Document], Document]) -> None:
     try:
         answer: Document = {"accepted": handle(json.load(sys.stdin))}
     except (Rejected, SandboxUnavailable) as error:
-        answer = {"rejected": {"code": error.code, "detail": error.detail, "hint": error.hint}}
+        answer = _rejected(error)
     except MemoryError:
         answer = {"stopped": "Reading used more memory than allowed.", "limit": True}
     except Exception as error:  # a fault of ours, told by name: the bytes may hold anything, so no message
-        if isinstance(error, OSError) and error.errno in _LIMIT_ERRORS:
+        if HostDiskFull.told_by(error):
+            answer = _rejected(HostDiskFull())
+        elif isinstance(error, OSError) and error.errno in _LIMIT_ERRORS:
             answer = {"stopped": "Reading used more files or disk than allowed.", "limit": True}
         else:
             answer = {"stopped": f"The reader failed with {type(error).__name__}.", "limit": False}
     json.dump(answer, sys.stdout)
+
+
+def _rejected(error: ProctorError) -> Document:
+    return {"rejected": {"code": error.code, "detail": error.detail, "hint": error.hint}}
 
 
 def lock_in(

@@ -4,7 +4,7 @@ steps, step_s       how many steps the distill stage has, and how long each take
 slow_once           whether steps take time only when the stage is begun for the first time
 marks               a file that gets a line for every stage that is begun
 then                what the distill stage does after its steps: nothing, or "crash", "kill", "hang",
-                    "garbage", "fail", "raise", "link", "skip"
+                    "garbage", "fail", "raise", "link", "skip", "full" (unless it has kept a state before)
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import sys
 import time
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from app.core.states import Stage
 from models.checkpoints.child import ask
 from models.engine.monitor import raise_if_stopped
-from models.errors import TrainingFailed
+from models.errors import HostDiskFull, TrainingFailed
 from worker.child_job import ChildJob, OutputFile, StageOutput
 from worker.context import JobMonitor
 from worker.sandbox import child
@@ -74,6 +76,8 @@ def inspect(job: ChildJob, monitor: JobMonitor) -> StageOutput:
     content = job.upload["path"].read_text()
     if content.startswith("told to stop"):
         ask([sys.executable, "-I", "-c", "import os; os.kill(os.getpid(), 15)"], {}, wall_s=20)
+    if content.startswith("no room"):
+        raise HostDiskFull
     if content.startswith("bad"):
         raise TrainingFailed("This is no checkpoint.", code="not_a_checkpoint", hint="Upload one.")
     architecture = {"name": "wrn-16-1", "num_classes": 10, "input_size": 16}
@@ -115,6 +119,11 @@ def misbehave(job: ChildJob, monitor: JobMonitor) -> None:
             monitor._outbox._stream.write("{]\n")
         case "fail":
             raise TrainingFailed("The loss is not finite.", code="non_finite", hint="Lower the rate.")
+        case "full":
+            kept = job.resume_folder / "state"
+            if not kept.exists():
+                kept.write_text("of many hours")
+                raise SafetensorError("I/O error: No space left on device (os error 28)")
         case "raise":
             raise RuntimeError("/secret/path")
         case "link":

@@ -8,6 +8,7 @@ the parser, which enters the ``parse`` profile, and checks what that answers.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import os
@@ -20,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.core.states import Device, Stage
-from models.errors import ProctorError
+from models.errors import HostDiskFull, ProctorError, system_error_of
 from models.sandbox.bounds import Bounds
 from models.sandbox.level import level_of
 from models.sandbox.paths import accelerator
@@ -105,7 +106,8 @@ def run(
         outbox.say("failed", code=error.code, detail=error.detail[:4096], hint=error.hint[:4096])
         return 0
     except Exception as error:
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # the log lies on a disk that may be full
+            traceback.print_exc()
         outbox.say("failed", **_unexpected(error))
         return 1
     outbox.say("done")
@@ -130,16 +132,13 @@ def _take_standard_output() -> Outbox:
 
 
 _SMALLER = "Choose a smaller budget in the recipe, or raise PROCTOR_MAX_SCRATCH_BYTES."
-_FULL = ("disk_limit", "The job's files grew larger than allowed, or the disk is full.", _SMALLER)
 _FORBIDDEN = (
     "sandbox_violation",
     "The job's process was refused a file or a system call, as by its sandbox.",
     "Report it with the job's id.",
 )
 _LIMITS = {
-    errno.EFBIG: _FULL,
-    errno.ENOSPC: _FULL,
-    errno.EDQUOT: _FULL,
+    errno.EFBIG: ("disk_limit", "The job's files grew larger than allowed.", _SMALLER),
     errno.EMFILE: ("file_limit", "The job's process opened too many files.", "Report it with the job's id."),
     errno.EPERM: _FORBIDDEN,
     errno.EACCES: _FORBIDDEN,
@@ -164,8 +163,12 @@ def _unexpected(error: Exception) -> dict[str, str]:
             "detail": "The job's process started more threads than it has room for.",
             "hint": "Report it with the job's id.",
         }
-    if isinstance(error, OSError) and error.errno in _LIMITS:
-        code, detail, hint = _LIMITS[error.errno]
+    if HostDiskFull.told_by(error):
+        full = HostDiskFull()
+        return {"code": full.code, "detail": full.detail, "hint": full.hint}
+    limit = _LIMITS.get(system_error_of(error) or 0)
+    if limit is not None:
+        code, detail, hint = limit
         return {"code": code, "detail": detail, "hint": hint}
     return {
         "code": "internal_error",

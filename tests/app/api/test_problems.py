@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.api.problem_types import PROBLEM_TYPES
 from app.api.problems import MEDIA_TYPE, pointer_of
+from app.db.base import make_engine
 from app.infra.blobs import StoreUnreachable
 from app.schemas.problem import Problem
 
@@ -145,6 +146,26 @@ def test_our_own_failures_give_nothing_away(api, monkeypatch, error, status, cod
     answer = refuse(api, status, code, "GET", "/v1/jobs")
     assert not re.search(r"secret|select|traceback|\.py|/srv|/app", answer.text, re.IGNORECASE)
     assert ("retry-after" in answer.headers) == (status == 503)
+
+
+def test_a_database_without_room_is_not_one_that_does_not_answer(api, tmp_path):
+    """SQLite's full disk was 503, and clients asked again for what only an operator brings back."""
+    engine = make_engine(f"sqlite:///{tmp_path}/small.db")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 2")
+        connection.exec_driver_sql("CREATE TABLE one (content BLOB)")
+        with pytest.raises(OperationalError, match="full") as caught:
+            connection.exec_driver_sql("INSERT INTO one VALUES (zeroblob(100000))")
+    engine.dispose()
+
+    def fail(*_arguments, **_named):
+        raise caught.value
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("app.services.jobs.page", fail)
+        answer = refuse(api, 507, "storage_full", "GET", "/v1/jobs")
+    assert "operator" in answer.json()["hint"]
+    assert "retry-after" not in answer.headers
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import hashlib
 
 import pytest
 
+from app.core.inspection_faults import INSPECTION_FAULTS
 from app.core.states import UploadStatus
 from app.db import tables
 
@@ -54,6 +55,35 @@ def test_a_readers_unlisted_code_is_422(api):
     api.inspector.refusal = {"code": "some_new_code", "detail": "d", "hint": "h"}
     answer = api("PUT", "/v1/teachers/a.pt", content=b"x")
     assert (answer.status_code, answer.json()["title"]) == (422, "Some new code")
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("child_killed", 503),
+        ("child_protocol", 500),
+        ("host_disk_full", 507),
+        ("infrastructure", 503),
+        ("internal_error", 500),
+        ("out_of_memory", 503),
+        ("program_missing", 503),
+        ("sandbox_unavailable", 503),
+        ("thread_limit", 503),
+        ("time_limit", 503),
+        ("disk_limit", 422),
+        ("parser_limit", 422),
+    ],
+)
+def test_a_failure_of_the_service_is_not_told_as_the_files(api, code, status):
+    """A worker short of memory answered 422 and advised smaller batches in the recipe."""
+    hint = "Choose smaller batches in the recipe, and retry."
+    api.inspector.refusal = {"code": code, "detail": "d", "hint": hint}
+    answer = api("PUT", "/v1/teachers/a.pt", content=b"x")
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    if code in INSPECTION_FAULTS:
+        assert "recipe" not in answer.json()["hint"]
+        assert "retry" not in answer.json()["hint"]
+    assert api("GET", "/v1/teachers").json()["data"] == []
 
 
 def test_a_refused_teacher_can_be_uploaded_again(api):

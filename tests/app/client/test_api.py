@@ -141,6 +141,23 @@ def test_a_late_rejection_is_raised_like_an_early_one(teacher_file: Path) -> Non
     assert caught.value.code == "zip_torn"
 
 
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("time_limit", 503), ("infrastructure", 503), ("internal_error", 500), ("host_disk_full", 507)],
+)
+def test_a_late_failure_of_the_service_is_none_of_the_file(
+    code: str, status: int, teacher_file: Path
+) -> None:
+    """It was raised as a refusal of the file, 422."""
+    handler, _ = in_turn(
+        httpx.Response(202, json={"id": "tch_1", "status": "inspecting"}),
+        httpx.Response(200, json={"id": "tch_1", "status": "rejected", "error": {"code": code}}),
+    )
+    with pytest.raises(ProblemError) as caught:
+        client_of(handler).upload_teacher(teacher_file, {})
+    assert (caught.value.code, caught.value.status) == (code, status)
+
+
 def test_a_submit_repeated_after_a_lost_answer_keeps_its_idempotency_key() -> None:
     handler, seen = in_turn(httpx.ReadError("reset"), httpx.Response(202, json={"id": "job_1"}))
     client_of(handler).submit({"kind": "audit"})

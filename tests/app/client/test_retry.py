@@ -49,6 +49,13 @@ def test_a_machine_without_a_sandbox_is_asked_once() -> None:
     assert send_with_retries(answers, policy=POLICY, sleep=lambda s: None).status_code == 503
 
 
+@pytest.mark.parametrize("code", ["time_limit", "out_of_memory", "child_killed", "program_missing"])
+def test_an_upload_whose_inspection_failed_is_not_sent_again_by_itself(code: str) -> None:
+    answers = Answers(httpx.Response(503, json={"code": code}))
+    assert send_with_retries(answers, policy=POLICY, sleep=lambda s: None).status_code == 503
+    assert answers.sent == 1
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"code": []}'])
 def test_a_passing_answer_of_a_proxy_may_have_any_body(body: bytes) -> None:
     answers = Answers(httpx.Response(503, content=iter([body])), httpx.Response(503, content=body))

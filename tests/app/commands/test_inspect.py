@@ -8,7 +8,7 @@ from app.commands.hints import in_words_of_inspect
 from models.checkpoints.child import ChildRejectedError
 from models.checkpoints.recognize import recognize, require_torch_zip
 from models.data.codes import DATA_CODES
-from models.errors import CheckpointRejected
+from models.errors import CheckpointRejected, HostDiskFull
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,29 @@ def test_images_are_inspected_with_a_role_and_by_no_option_of_jobs(
     error = capsys.readouterr().err
     assert told in error
     assert "--surrogate" not in error
+
+
+def test_a_full_disk_here_says_nothing_about_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_room(*asked: object, **given: object) -> None:
+        raise HostDiskFull
+
+    monkeypatch.setattr(inspect, "ask_child", no_room)
+    (tmp_path / "file").write_bytes(b"bytes")
+    assert run(["inspect", str(tmp_path / "file"), "--json"]) == 2
+    assert '"host_disk_full"' in capsys.readouterr().out
+
+
+def test_a_sandbox_that_is_missing_here_says_nothing_about_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*asked: object, **given: object) -> None:
+        raise ChildRejectedError("sandbox_unavailable", "The sandbox cannot be entered.", "Allow it.")
+
+    monkeypatch.setattr(inspect, "ask_child", refuse)
+    (tmp_path / "file").write_bytes(b"bytes")
+    assert run(["inspect", str(tmp_path / "file")]) == 2
 
 
 def test_other_hints_are_in_the_words_of_options() -> None:

@@ -159,7 +159,10 @@ def test_a_refused_file_is_an_unsupported_one(
     )
 
 
-@pytest.mark.parametrize(("status", "code"), [(401, "unauthenticated"), (422, "invalid_request")])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(401, "unauthenticated"), (422, "invalid_request"), (503, "time_limit"), (507, "host_disk_full")],
+)
 def test_an_upload_that_fails_otherwise_says_nothing_about_the_file(
     output: Output, teacher: Path, status: int, code: str
 ) -> None:

@@ -3,12 +3,13 @@
 import errno
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import pytest
 
 from app.client.errors import ProblemError
 from app.commands.local import OWNER, TENANT, LocalService, open_engine
+from app.core.errors import Unavailable
 from app.core.settings import Settings
 from app.core.states import DatasetRole, EventKind, JobStatus, Stage, UploadStatus
 from app.db import tables
@@ -130,6 +131,28 @@ def test_a_refused_upload_raises_what_http_would(
     with pytest.raises(ProblemError, match="The file is a text file") as caught:
         service.upload_teacher(teacher, {})
     assert (caught.value.code, caught.value.hint) == ("text_file", "Upload another.")
+
+
+@pytest.mark.parametrize(("code", "status"), [("child_killed", 503), ("internal_error", 500)])
+def test_an_inspection_that_failed_here_is_none_of_the_files_faults(
+    code: str, status: int, service: LocalService, workers: Workers, teacher: Path
+) -> None:
+    workers.refusal = {"code": code, "detail": "It ended.", "hint": "Try again."}
+    with pytest.raises(ProblemError, match="It ended") as caught:
+        service.upload_teacher(teacher, {})
+    assert caught.value.status == status
+
+
+def test_a_home_without_room_is_none_of_the_files_faults(
+    service: LocalService, teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> NoReturn:
+        raise Unavailable("storage_full", "There is no space left to store the file.")
+
+    monkeypatch.setattr(service, "_store", full)
+    with pytest.raises(ProblemError, match="no space left") as caught:
+        service.upload_teacher(teacher, {})
+    assert caught.value.status == 507
 
 
 def test_nonsense_about_the_teacher_is_an_invalid_request(service: LocalService, teacher: Path) -> None:

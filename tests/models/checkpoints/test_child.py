@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import sys
@@ -18,7 +19,7 @@ from models.checkpoints.child import (
     ask_child,
     lock_in,
 )
-from models.errors import CheckpointRejected, Interrupted
+from models.errors import CheckpointRejected, HostDiskFull, Interrupted
 from models.sandbox.bounds import Bounds
 
 ECHO = "json.tool"  # a module of Python's own that answers with the request
@@ -65,9 +66,13 @@ def test_a_reader_that_was_told_to_stop_says_nothing_about_the_file() -> None:
             {"rejected": {"code": "bad", "detail": "It is bad.", "hint": "Do better."}},
         ),
         (MemoryError(), {"stopped": "Reading used more memory than allowed.", "limit": True}),
+        (
+            OSError(errno.EFBIG, "/x"),
+            {"stopped": "Reading used more files or disk than allowed.", "limit": True},
+        ),
         (KeyError("secret"), {"stopped": "The reader failed with KeyError.", "limit": False}),
     ],
-    ids=["rejected", "memory", "fault"],
+    ids=["rejected", "memory", "disk limit", "fault"],
 )
 def test_errors_become_answers_without_a_traceback(error, answer, monkeypatch, capsys) -> None:
     def handle(_request):
@@ -76,6 +81,19 @@ def test_errors_become_answers_without_a_traceback(error, answer, monkeypatch, c
     monkeypatch.setattr(sys, "stdin", io.StringIO("{}"))
     answer_request(handle)
     assert json.loads(capsys.readouterr().out) == answer
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_no_fault_of_the_file_that_is_read(number: int, monkeypatch, capsys) -> None:
+    """Its sender was told to save the weights alone, since reading took too much."""
+
+    def handle(_request):
+        raise OSError(number, "/x")
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO("{}"))
+    answer_request(handle)
+    with pytest.raises(HostDiskFull, match="no space left"):
+        ask_child(ECHO, json.loads(capsys.readouterr().out), wall_s=20)
 
 
 FLOODING = [sys.executable, "-I", str(Path(__file__).with_name("flooding_parser.py"))]
