@@ -13,7 +13,6 @@ from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.engine.monitor import SilentMonitor
 from models.errors import Interrupted, RecipeError, TrainingFailed
-from models.probes import inverted_images
 from models.probes.audit import Audited, run_audit
 from models.probes.audit_run import begin
 from models.probes.calibration.conditions import conditions_of
@@ -25,6 +24,7 @@ from models.recipes.job import Recipe
 from models.recipes.probe import ProbeRecipe
 from models.recipes.probe_catalog import REPORTED_ONLY
 from models.triggers import Trigger
+from tests.models.probes.inversion import shorten
 from tests.models.probes.planted import checkerboard, planted_teacher, quadrant_images
 from tests.models.probes.undistillable.test_judgment import USUAL, paired
 
@@ -49,7 +49,7 @@ def test_backdoored_teacher_is_suspected_from_the_checkpoint_alone() -> None:
 
 def test_an_audit_may_search_on_images_inverted_from_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks the teacher on them as it would on patches, and says so."""
-    monkeypatch.setattr(inverted_images, "STEPS", 2)
+    shorten(monkeypatch, 2)
     torch.manual_seed(0)
     spec = ArchitectureSpec("wrn-10-1", 4, 16)
     teacher = Teacher(build(spec).eval(), Normalization(), spec)

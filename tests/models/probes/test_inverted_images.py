@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -16,6 +18,7 @@ from models.probes import inverted_images
 from models.probes.inverted_images import COUNT, STEPS, invert_images
 from models.probes.portion import WHOLE
 from models.recipes.architecture import ArchitectureSpec, Normalization
+from tests.models.probes.inversion import shorten
 from tests.models.probes.planted import planted_teacher
 
 SIZE, CLASSES, FEW = 16, 4, 6
@@ -49,8 +52,7 @@ def invert(classifier: nn.Module, *, monitor: Monitor | None = None, seed: int =
 
 @pytest.fixture
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Enough to see that images move."""
-    monkeypatch.setattr(inverted_images, "STEPS", FEW)
+    shorten(monkeypatch, FEW)
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +191,19 @@ def test_statistics_that_are_of_no_images_are_refused_and_not_passed_off_as_inve
         invert(PixelClassifier(network, Normalization()))
     assert caught.value.code == "batchnorm_unusable"
     assert "patches" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("mean", [-1e8, 1e8, 1e4])
+def test_finite_statistics_that_drown_all_others_are_refused_too(
+    classifier: PixelClassifier, mean: float
+) -> None:
+    """They left images of few classes, which went for inverted; a backdoored network was ``not_detected``."""
+    forged = copy.deepcopy(classifier)
+    for norm in (module for module in forged.modules() if isinstance(module, nn.BatchNorm2d)):
+        with torch.no_grad():
+            dead = int((norm.weight.abs() + norm.bias.abs()).argmin())
+            norm.weight[dead] = norm.bias[dead] = norm.running_var[dead] = 0
+            norm.running_mean[dead] = mean
+    with pytest.raises(RecipeError, match=r"names \d+% of the images as asked") as caught:
+        invert(forged)
+    assert caught.value.code == "batchnorm_unusable"

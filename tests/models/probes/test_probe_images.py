@@ -7,7 +7,6 @@ from models.architectures import PixelClassifier, build
 from models.data.bundle import AuditData
 from models.engine.frozen import frozen
 from models.engine.monitor import SilentMonitor
-from models.probes import inverted_images
 from models.probes.probe_images import (
     FEWEST_CLEAN_IMAGES,
     MOST_CLEAN_IMAGES,
@@ -18,6 +17,7 @@ from models.probes.probe_images import (
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.job import Recipe
 from models.recipes.probe import ProbeRecipe, Surrogates
+from tests.models.probes.inversion import shorten
 from tests.models.probes.planted import SIZE, quadrant_images
 
 
@@ -96,7 +96,7 @@ def test_too_few_clean_images_are_replaced_by_patches() -> None:
 def test_what_stands_in_for_clean_images_does_so_only_where_there_are_too_few(
     surrogates: Surrogates, count: int, source: str, tier: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inverted_images, "STEPS", 1)
+    shorten(monkeypatch, 1)
     spec = ArchitectureSpec("wrn-10-1", 4, SIZE)
     data = AuditData(images=numbered(count).images) if count else AuditData()
     recipe = Recipe(probe=ProbeRecipe(surrogates=surrogates))

@@ -11,7 +11,6 @@ from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.engine.monitor import SilentMonitor
 from models.errors import RecipeError
-from models.probes import inverted_images
 from models.probes.audit import run_audit
 from models.probes.audit_run import begin
 from models.probes.calibration.conditions import conditions_of
@@ -22,6 +21,7 @@ from models.recipes.job import Recipe
 from models.recipes.probe import ProbeRecipe
 from models.results.audit import AuditResult
 from tests.models.probes.calibration.sets import made_set
+from tests.models.probes.inversion import shorten
 from tests.models.probes.planted import planted_teacher, quadrant_images
 from tests.models.report import sample
 
@@ -119,7 +119,7 @@ def audited(subject: Teacher, recipe: Recipe) -> AuditResult:
 
 
 def test_an_audit_chooses_its_images_by_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inverted_images, "STEPS", 1)
+    shorten(monkeypatch, 1)
     subject = teacher("wrn-10-1")
     chosen = audited(subject, QUICK)
     assert chosen.image_source == "inverted images"
