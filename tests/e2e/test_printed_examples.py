@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the folder a user stands in, with the files that the examples name."""
     folder = tmp_path_factory.mktemp("user")
     torch.manual_seed(0)
-    weights = build(ArchitectureSpec("wrn-10-1", 2, 16)).state_dict()
+    weights = build(ArchitectureSpec("wrn-10-2", 2, 16)).state_dict()
     torch.save(weights, folder / "teacher.pt")
     torch.save(weights, folder / "suspect.pt")
     with zipfile.ZipFile(folder / "test-images.zip", "w") as archive:

@@ -39,7 +39,7 @@ def processes_in(folder: Path) -> list[str]:
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
-    save_file(build(ArchitectureSpec("wrn-10-1", 10, 16)).state_dict(), path)
+    save_file(build(ArchitectureSpec("wrn-10-2", 10, 16)).state_dict(), path)
     return path
 
 
@@ -81,7 +81,7 @@ def test_the_results_are_saved_and_nothing_else(teacher: Path, tmp_path: Path) -
 def test_a_network_of_the_users_own_is_described_beside_its_checkpoint(tmp_path: Path) -> None:
     save_file(trained("residual").state_dict(), tmp_path / "net.safetensors")
     (tmp_path / "net.json").write_text(json.dumps(RESIDUAL, indent=2))
-    recipe = {"seed": 1, "control": True}
+    recipe = {"seed": 1, "control": True, "student": {"architecture": "wrn-10-1"}}
     process = start(tmp_path / "net.safetensors", tmp_path, recipe, f"--layers={tmp_path / 'net.json'}")
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 0, (tmp_path / "log").read_text()
