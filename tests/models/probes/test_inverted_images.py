@@ -193,17 +193,14 @@ def test_statistics_that_are_of_no_images_are_refused_and_not_passed_off_as_inve
     assert "patches" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("mean", [-1e8, 1e8, 1e4])
-def test_finite_statistics_that_drown_all_others_are_refused_too(
-    classifier: PixelClassifier, mean: float
-) -> None:
+def test_finite_statistics_that_drown_all_others_are_refused_too(classifier: PixelClassifier) -> None:
     """They left images of few classes, which went for inverted; a backdoored network was ``not_detected``."""
     forged = copy.deepcopy(classifier)
     for norm in (module for module in forged.modules() if isinstance(module, nn.BatchNorm2d)):
         with torch.no_grad():
             dead = int((norm.weight.abs() + norm.bias.abs()).argmin())
             norm.weight[dead] = norm.bias[dead] = norm.running_var[dead] = 0
-            norm.running_mean[dead] = mean
+            norm.running_mean[dead] = -1e8
     with pytest.raises(RecipeError, match=r"names \d+% of the images as asked") as caught:
         invert(forged)
     assert caught.value.code == "batchnorm_unusable"
