@@ -71,10 +71,8 @@ def _write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         writing.replace(path)
-    finally:
-        writing.unlink(
-            missing_ok=True
-        )  # on a full disk, half a state would take the room of the next attempt
+    finally:  # on a full disk, half a state would take the room of the next attempt
+        writing.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> bytes:
