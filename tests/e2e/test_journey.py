@@ -1,6 +1,7 @@
 """The whole journey with real stages, over HTTP, on both deployments: upload, clean, download, look into SQL.
 
-The teacher has random weights: what is tested is the way, not the student's quality.
+The teacher has random weights: what is tested is the way, not the student's quality. On the embedded default
+it is left to ``--runslow``: ``test_run`` and ``test_printed_examples`` go most of that way in every run.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ RECIPE = {
 }
 
 
-@pytest.fixture(params=["sqlite+filesystem", "postgresql+redis+s3"])
+@pytest.fixture(params=[pytest.param("sqlite+filesystem", marks=pytest.mark.slow), "postgresql+redis+s3"])
 def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
     environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/proctor.db", "PROCTOR_UPKEEP_S": "2"}
     if request.param == "postgresql+redis+s3":

@@ -23,17 +23,3 @@ def test_a_table_that_nobody_measured_is_printed_with_dashes(
     assert text.startswith("# Results\n")
     assert "| badnets_grid | — | — | — | — | — |" in text
     assert "| badnets_grid | 92.1 / 99.9 | 71.9 / 96.9 | 68.3 / 0.7 |" in capfd.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("abd-t9",), "Tables: digits, digits-fast, abd-t1"),
-        (("abd-t1",), "Name its folder with --data"),
-    ],
-)
-def test_what_is_missing_is_said_in_a_sentence(
-    capfd: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...], said: str
-) -> None:
-    assert reproduce(*arguments, "--work", str(tmp_path)) == 4
-    assert said in capfd.readouterr().err

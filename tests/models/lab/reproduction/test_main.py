@@ -59,10 +59,12 @@ def test_the_table_is_json_where_that_is_asked_for(
     assert text.startswith("### An attacker who knows the clipped teacher")
 
 
+@pytest.mark.usefixtures("signals")
 @pytest.mark.parametrize(
     ("changes", "code", "told"),
     [
         ({"table": "abd-t9"}, 4, "table_unknown"),
+        ({"table": "abd-t1", "minutes": None}, 4, "data_missing"),
         ({"write": "nowhere/page.md"}, 2, "os_error"),
         ({"store": "a folder"}, 2, "os_error"),
     ],
@@ -71,7 +73,7 @@ def test_what_goes_wrong_is_said_in_a_sentence_with_a_code(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    changes: dict[str, str],
+    changes: dict[str, Any],
     code: int,
     told: str,
 ) -> None:
