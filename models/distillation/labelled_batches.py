@@ -14,6 +14,24 @@ from models.metrics.prediction import to_pixels
 _FEWEST_IMAGES = 10
 
 
+def check_classes(labels: Tensor, classes: int) -> None:
+    """Refuse labels of other classes than a network's.
+
+    Args:
+        labels: int64 (N,).
+        classes: How many the network has.
+
+    Raises:
+        RecipeError: ``labels_mismatch``.
+    """
+    if len(labels) and int(labels.max()) >= classes:
+        raise RecipeError(
+            f"The images have labels up to {int(labels.max())}, the network has {classes} classes.",
+            code="labels_mismatch",
+            hint="Give images of the network's own classes, in the same order.",
+        )
+
+
 class LabelledBatches:
     """Shuffles anew for each pass, crops and mirrors bytes, normalizes as the teacher was trained."""
 

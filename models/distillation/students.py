@@ -12,10 +12,11 @@ from models.architectures.empty_weights import build_empty
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.data.photographs import builtin_photographs
-from models.distillation.clipping.bounds import clipping_obstacle
+from models.distillation.clipping.bounds import clipping_obstacle, require_clippable
 from models.distillation.clipping.choice import clip_teacher
 from models.distillation.feature_task import check_stages
 from models.distillation.inversion.fast_obstacle import fast_obstacle
+from models.distillation.labelled_batches import check_classes
 from models.distillation.methods import METHODS, Run
 from models.engine.determinism import deterministic
 from models.engine.monitor import Monitor, ResumeState
@@ -60,7 +61,8 @@ def plan_students(teacher: Teacher, data: AuditData, recipe: Recipe) -> tuple[Pl
         recipe: The job's.
 
     Raises:
-        RecipeError: If method, defense and data do not fit together, or the student's name is unknown.
+        RecipeError: If method, defense, data and teacher do not fit together (``labels_mismatch``,
+            ``clipping_impossible``), or the student's name is unknown.
     """
     spec = teacher.spec
     name = recipe.student.architecture or smaller(spec)
@@ -74,6 +76,7 @@ def plan_students(teacher: Teacher, data: AuditData, recipe: Recipe) -> tuple[Pl
         uninvertible=fast_obstacle(teacher) if recipe.method == "auto" else "",
         unclippable=clipping_obstacle(teacher.network) if recipe.defense == "auto" else "",
     )
+    _check(chosen, teacher, data)
     if data.photographs and recipe.method == "auto" and chosen.method == "fast":
         chosen = replace(chosen, reason=f"{chosen.reason} {_NOT_LEARNED_FROM}")
     orders = []
@@ -82,6 +85,14 @@ def plan_students(teacher: Teacher, data: AuditData, recipe: Recipe) -> tuple[Pl
     role: Literal["undefended", "defended"] = "undefended" if chosen.defense == "none" else "defended"
     orders.append(StudentOrder(role, chosen.method, chosen.defense, student))
     return chosen, tuple(orders)
+
+
+def _check(chosen: Plan, teacher: Teacher, data: AuditData) -> None:
+    """Refuse before anything is trained what the last student could not be made of."""
+    if chosen.defense in {"clip", "abd_clip"}:
+        require_clippable(teacher.network)
+    if data.labels is not None and chosen.method not in DATA_FREE:
+        check_classes(data.labels, teacher.spec.num_classes)
 
 
 def _obstacle(teacher: ArchitectureSpec, student: ArchitectureSpec) -> str:

@@ -2,14 +2,15 @@
 
 Per student step: improve the perturbations (``perturbations``), then add the hypergradient of
 
-    F(delta, theta) = mean over the perturbed of KL( S(x) || S(x + a delta) )
+    F(delta, theta) = 1 / perturbed * sum over the batch of KL( S(x) || S(x + a delta) ),  a = 0 for others
 
 to the distillation gradient, differentiating through delta by the fixed point of the inner loss
 ``g = -KL(S(x) || S(x + delta)) + penalty``. Source: Hong et al., ICML 2023, section 5 and the code of ABD
 (algorithms.md 1.4), after I-BAU. Departures:
 
-- the outer mean runs over the perturbed images only, and counts once for each shape of shift, so that
-  ``portion``, ``shape`` and ``weight`` are independent;
+- the outer sum is divided by the number of perturbed images, and counts once for each shape of shift, so that
+  ``portion``, ``shape`` and ``weight`` are independent; the other images move only through the batch's
+  statistics, and count, as in the code;
 - the amplitude a is drawn between 0 and 1 per image: a student that only met full-length shifts kept
   following weaker ones;
 - the clean side is detached everywhere (the code detaches it in one of three backbones);

@@ -50,6 +50,17 @@ def clipping_obstacle(network: nn.Module) -> str:
     return ""
 
 
+def require_clippable(network: nn.Module) -> None:
+    """Refuse a network whose BatchNorms cannot be bounded.
+
+    Raises:
+        RecipeError: ``clipping_impossible`` if ``clipping_obstacle`` names one.
+    """
+    obstacle = clipping_obstacle(network)
+    if obstacle:
+        raise RecipeError(obstacle, code="clipping_impossible", hint="Choose defense abd or none.")
+
+
 class ChannelQuantiles:
     """What every channel of every BatchNorm of a teacher puts out on some images, sorted."""
 
@@ -64,9 +75,7 @@ class ChannelQuantiles:
         Raises:
             RecipeError: ``clipping_impossible`` if ``clipping_obstacle`` names one.
         """
-        obstacle = clipping_obstacle(teacher.network)
-        if obstacle:
-            raise RecipeError(obstacle, code="clipping_impossible", hint="Choose defense abd or none.")
+        require_clippable(teacher.network)
         norms = [(n, m) for n, m in teacher.network.named_modules() if isinstance(m, nn.BatchNorm2d)]
         channels = sum(norm.num_features for _, norm in norms)
         per_image = max(_FEWEST_PER_CHANNEL, _SAMPLED_VALUES // channels) // len(x) + 1

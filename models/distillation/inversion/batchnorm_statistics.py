@@ -18,6 +18,7 @@ Source: Yin et al., CVPR 2020 (DeepInversion), section 3.2; reductions after alg
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -124,14 +125,15 @@ class BatchNormReader:
         Root mean squares over channels of (variance - running) / (running + eps) and of (mean - running) /
         sqrt(running + eps): what scale and shift then work on. A channel that is multiplied before its
         BatchNorm, with its statistics, is the same network and has the same distance here, while in
-        ``distance`` it could be made to outweigh all others.
+        ``distance`` it could be made to outweigh all others. As norms: a root of squares has no finite
+        gradient at 0, where a layer of zeros (pruned, or dead) leaves its BatchNorm.
         """
         terms = []
         for norm, seen in zip(self.norms, moments, strict=True):
             mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
-            size = variance + norm.eps
-            terms.append(((seen.variance - variance) / size).square().mean().sqrt())
-            terms.append(((seen.mean - mean).square() / size).mean().sqrt())
+            size, channels = variance + norm.eps, len(mean)
+            terms.append(((seen.variance - variance) / size).norm() / math.sqrt(channels))
+            terms.append(((seen.mean - mean) / size.sqrt()).norm() / math.sqrt(channels))
         return torch.stack(terms).sum()
 
 

@@ -62,8 +62,9 @@ class CmiSynthesizer:
         self.flip = recipe.learning.horizontal_flip
         self.contrasts = recipe.contrast_weight > 0.0
         self.bank = MemoryBank(recipe.bank_size)
+        features = _feature_count(teacher, self.objective.reader) if self.contrasts else 1  # asked of nothing
         with seeded(derive_seed(seed, "projection")):
-            head = ProjectionHead(_feature_count(teacher, self.objective.reader), recipe.projection_size)
+            head = ProjectionHead(features, recipe.projection_size)
         self.head = head.to(self.device)
         self.head_optimizer = torch.optim.Adam(self.head.parameters(), lr=recipe.projection_learning_rate)
         self.now: _Round | None = None

@@ -9,6 +9,7 @@ from torch import Tensor
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.data.split import split_for_measuring
+from models.distillation.labelled_batches import check_classes
 from models.engine.seed import derive_seed
 from models.errors import RecipeError
 from models.recipes.protect import ProtectRecipe, check_protection
@@ -37,13 +38,7 @@ def split_images(
         return data
     check_protection(recipe, labelled=data.images is not None and data.labels is not None)
     assert data.images is not None and data.labels is not None, "checked above"  # noqa: S101
-    classes = original.spec.num_classes
-    if len(data.labels) and int(data.labels.max()) >= classes:
-        raise RecipeError(
-            f"The images have labels up to {int(data.labels.max())}, the network has {classes} classes.",
-            code="labels_mismatch",
-            hint="Give images of the network's own classes, in the same order.",
-        )
+    check_classes(data.labels, original.spec.num_classes)
     training, held_out = _split(data.labels, recipe, seed)
     return ProtectionSplit(
         data.images[training], data.labels[training], data.images[held_out], data.labels[held_out]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -11,10 +13,12 @@ from models.data.bundle import AuditData
 from models.distillation.students import plan_students, train_student
 from models.engine.monitor import SilentMonitor
 from models.engine.seed import seeded
+from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.clip import ClipRecipe
 from models.recipes.job import Recipe
 from models.recipes.ood import OodRecipe
+from models.recipes.plan import AppliedDefense
 from models.recipes.student import StudentRecipe
 from tests.models.distillation import small
 
@@ -105,6 +109,40 @@ def test_auto_says_that_given_photographs_are_not_learned_from(teacher: str, met
 def test_a_method_that_was_asked_for_is_not_second_guessed() -> None:
     asked = recipe("wrn-16-1", "robustkd")
     assert plan_students(teacher_of("resnet-18"), LABELLED, asked)[0].method == "robustkd"
+
+
+@pytest.mark.parametrize("method", ["vanilla", "feature", "robustkd", "auto"])
+def test_labels_of_classes_that_the_teacher_lacks_are_refused_before_anything_is_trained(method: str) -> None:
+    """They ended in an IndexError, behind the audit and the control."""
+    labels = torch.tensor([0, 1, 9, 10])
+    data = replace(LABELLED, labels=labels)
+    asked = Recipe(method=method, defense="none" if method in {"vanilla", "feature"} else "auto")
+    with pytest.raises(RecipeError) as refused:
+        plan_students(teacher_of("wrn-16-2"), data, asked)
+    assert refused.value.code == "labels_mismatch"
+    assert "labels up to 10, the network has 10 classes" in refused.value.detail
+
+
+@pytest.mark.parametrize("defense", ["clip", "abd_clip"])
+def test_a_teacher_without_batchnorm_is_not_clipped_behind_its_control(defense: AppliedDefense) -> None:
+    with pytest.raises(RecipeError) as refused:
+        plan_students(teacher_of("vgg-11"), AuditData(), Recipe(method="ood", defense=defense))
+    assert refused.value.code == "clipping_impossible"
+
+
+def test_images_and_labels_do_not_change_a_data_free_student_trap_46() -> None:
+    asked = Recipe(
+        method="ood", defense="abd", control=False, student=StudentRecipe("wrn-10-1"),
+        ood=OodRecipe(patches=32, images=64, batch_size=16),
+    )  # fmt: skip
+
+    def trained(data: AuditData) -> torch.Tensor:
+        suspect = small.teacher()
+        _, (order,) = plan_students(suspect, data, asked)
+        return small.weights(train_student(suspect, data, asked, order, SilentMonitor()).network)
+
+    given = AuditData(images=small.images(), labels=torch.arange(48) % small.CLASSES)
+    assert torch.equal(trained(AuditData()), trained(given))
 
 
 def test_looking_at_the_networks_draws_no_random_number() -> None:

@@ -162,6 +162,20 @@ def test_behind_the_batchnorm_no_channel_outweighs_the_others() -> None:
     assert reader.distance(after.moments) > 1e6 * plain
 
 
+def test_a_dead_layer_leaves_the_distance_its_gradient() -> None:
+    """A convolution of zeros is exactly at its BatchNorm's mean, and a root has no finite slope at 0: the
+    fast method ended in a loss that was not a number, on a pruned but honest network."""
+    made = Narrow()
+    torch.nn.init.zeros_(made.conv.weight)
+    torch.nn.init.zeros_(made.conv.bias)
+    x = X.clone().requires_grad_(True)
+    reader = BatchNormReader(made.eval())
+    moments = reader.read(x).moments
+    assert torch.equal(moments[0].mean, made.norm.running_mean)
+    (gradient,) = torch.autograd.grad(reader.distance_behind(moments), x)
+    assert gradient.isfinite().all()
+
+
 def test_images_of_training_are_nearest_behind_the_batchnorm() -> None:
     """They are not at no distance: running variances are unbiased, and of six images that shows."""
     reader = BatchNormReader(trained())

@@ -37,6 +37,14 @@ def test_remembered_images_make_a_term_of_their_own() -> None:
     assert torch.allclose(joined, losses[:4].mean() + losses[4:].mean())
 
 
+def test_the_projection_does_not_grow_with_the_square_of_all_channels() -> None:
+    """With a DenseNet-201's features it had 52 GB."""
+    with torch.device("meta"):
+        wide = ProjectionHead(114_528, 256)
+    assert sum(parameter.numel() for parameter in wide.parameters()) < 3e8
+    assert [layer.out_features for layer in head().layers if hasattr(layer, "out_features")] == [6, 4]
+
+
 def test_the_bank_forgets_the_oldest() -> None:
     bank = MemoryBank(5)
     assert bank.sample(3, generator=torch.Generator()) is None
