@@ -18,9 +18,8 @@ class Rewarding(NoDefense):
         return 3.0 * x.sum()
 
 
-def test_the_adversarial_term_is_a_mean_over_all_images_of_sums_over_classes() -> (
-    None
-):  # trap 18  # traps 13 and 18
+def test_the_adversarial_term_is_a_mean_over_all_images_of_sums_over_classes() -> None:
+    # Traps 13 and 18.
     teacher = torch.tensor([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0], [2.0, 0.0, 0.0]])
     student = torch.tensor([[1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [2.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
     # Images 0 and 3 agree, and 3 has no divergence at all: one of four counts, divided by four.
