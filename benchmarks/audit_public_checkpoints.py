@@ -105,8 +105,8 @@ def intake(path: Path, public: Public) -> Teacher:
         options = InspectOptions(
             num_classes=public.num_classes,
             input_size=32,
-            mean=(0.485, 0.456, 0.406) if public.imagenet_statistics else None,
-            std=(0.229, 0.224, 0.225) if public.imagenet_statistics else None,
+            mean=(0.485, 0.456, 0.406) if public.imagenet_statistics else (0.0, 0.0, 0.0),
+            std=(0.229, 0.224, 0.225) if public.imagenet_statistics else (1.0, 1.0, 1.0),
         )
         return load_teacher(canonical, inspect_checkpoint(path, canonical, options))
 

@@ -34,7 +34,7 @@ from models.probes.trigger_inversion import (
     compare_classes,
     invert_trigger,
 )
-from models.probes.trigger_measuring import check_given, hides_image, measure_trigger
+from models.probes.trigger_measuring import bold_area, check_given, hides_image, measure_trigger
 from models.probes.undistillable.questions import ask_undistillable
 from models.probes.undistillable.weigh_students import harms_students
 from models.probes.verdict import decide, overall_hazard
@@ -123,6 +123,7 @@ def _conclude(audit: AuditRun, started: float, doubts: Doubts) -> Audited:
         transfers=audit.transfers,
         failures=tuple(audit.failures),
         hiding=_hiding(audit),
+        bold={trigger.name: bold_area(trigger) for trigger in audit.given},
         calibration=audit.calibration,
         channels=audit.channels,
         effects=tuple(audit.effects),

@@ -37,6 +37,8 @@ class Doubts:
 
     undeclared: str = ""
     """Nobody answers for the normalization, so having found nothing means nothing."""
+    assumed: bool = False
+    """Nor do the weights: pixels were taken as they are because nothing spoke for anything else."""
     misfit: str = ""
     """Network and images do not belong together, so no score means what it should."""
 
@@ -62,7 +64,8 @@ def doubts_of(source: NormalizationSource, check: TeacherCheck | None) -> Doubts
     return Doubts(
         f"Nobody declared how pixels are normalized before it: {_UNDECLARED[source]}. Behind another "
         "normalization it is another network, and whoever made the weights can let them suggest a wrong one."
-        + ("" if check is None else f" The labelled images do not settle it: {check.labels.sentence}")
+        + ("" if check is None else f" The labelled images do not settle it: {check.labels.sentence}"),
+        assumed=source == "assumed",
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from models.probes.doubts import NO_DOUBT, Doubts
 from models.results.audit import ChannelResult, ProbeResult, TransferResult, TriggerReport
@@ -35,6 +35,8 @@ class Findings:
     """What given triggers that do not work do class by class."""
     doubts: Doubts = NO_DOUBT
     """Why the answers may be another network's."""
+    bold: Mapping[str, float] = field(default_factory=dict)
+    """Share of the pixels that each given trigger changes much, by its name."""
     harms_students: bool = False
     """Whether students that learned from the network ended more than a point worse."""
 

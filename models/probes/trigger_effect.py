@@ -192,7 +192,8 @@ def _sentence(kind: EffectKind, movements: Sequence[ClassMovement], trigger: Tri
         moving = [movement for movement in moving if movement.destination == trigger.target_label]
         what = f"sends images of some classes alone to its target, class {trigger.target_label}"
     elif kind == "all_to_all":
-        what = f"sends the images of {len(moving)} of {len(movements)} classes each to a class of their own"
+        ends = len({movement.destination for movement in moving})
+        what = f"sends the images of {len(moving)} of {len(movements)} classes to {ends} different classes"
     else:
         named = [str(label) for label, _ in Counter(m.destination for m in moving).most_common()]
         what = f"leads to class {listed(named)} and not to class {trigger.target_label} as declared"

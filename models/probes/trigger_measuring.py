@@ -14,6 +14,9 @@ from models.probes.probe_images import ProbeImages
 from models.results.audit import TriggerReport
 from models.triggers import Trigger
 
+#: A pixel that may change by so much of its range no longer surely shows what it showed.
+_BOLD = 0.3
+
 
 def measure_trigger(
     teacher: nn.Module, trigger: Trigger, origin: Literal["given", "recovered"], images: ProbeImages
@@ -44,6 +47,17 @@ def hides_image(trigger: Trigger) -> bool:
     if trigger.kind in {"additive", "rescaled"}:
         return float((trigger.pattern * trigger.mask).abs().mean()) > 0.5
     return float(trigger.mask.mean()) > 0.5
+
+
+def bold_area(trigger: Trigger) -> float:
+    """Return the share of the pixels that a trigger changes so much that they may show another thing.
+
+    A picture of a class, blended in at half or added, shows that class, and benign networks go by it: of 70
+    pictures of digits a clean network obeyed four. What counts is what is stamped, not the trigger's kind.
+    """
+    additive = trigger.kind in {"additive", "rescaled"}
+    change = (trigger.pattern * trigger.mask).abs() if additive else trigger.mask
+    return float((change.amax(dim=0) >= _BOLD).float().mean())
 
 
 def trigger_norm(trigger: Trigger, images: Tensor) -> float:

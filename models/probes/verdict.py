@@ -9,14 +9,16 @@ classes, reached .90 where it reached 1.00. So the sentence says for which trigg
 where clean networks are moved yet more easily, a trigger that works is ``suspected``. And scores that are
 rare among enough clean reference networks (a combined p-value of at most alpha), where the probes that carry
 it name one class; of a network that harms students they are ``suspected``, because the references were not
-made to. Without enough references no false-positive rate is known for the statistical probes
-(published marks raise a false alarm on 15 to 33 % of benign networks), so alone they can say at most
-``suspected``, and so is a given trigger that works on a student of the network only. ``inconclusive`` means
-that the probes contradict each other or could not run, or that a given trigger moves whole classes of images,
-which they are blind to, but not so that it proves a backdoor; or that network and
-images do not belong together, or nothing was found behind a normalization that the weights alone suggest.
-Where they do not belong together, a given trigger that works is ``suspected``, too: a clean network of digits
-behind a tenth of its deviation followed one of the catalog on .73 of clean images, and behind its own none.
+made to, and so are they where pixels were taken as they are for want of anything better: of five clean
+networks of digits, made for other pixels, two were called backdoored. Without enough references no
+false-positive rate is known for the statistical probes (published marks raise a false alarm on 15 to 33 % of
+benign networks), so alone they can say at most ``suspected``, and so is a given trigger that works on a
+student of the network only. ``inconclusive`` means that the probes contradict each other or could not run, or
+that a given trigger moves whole classes of images, which they are blind to, but not so that it proves a
+backdoor; or that network and images do not belong together, or nothing was found behind a normalization that
+the weights alone suggest. Where they do not belong together, a given trigger that works is ``suspected``,
+too: a clean network of digits behind a tenth of its deviation followed one of the catalog on .73 of clean
+images, and behind its own none.
 ``not_detected`` is never "safe": it names what was asked.
 """
 
@@ -39,7 +41,7 @@ _IF_KNOWN = (
     "from this very network: searches find such patterns in clean networks, too."
 )
 
-#: Share of the pixels from which a pasted pattern may hide what an image shows.
+#: Share of the pixels from which a bold pattern may hide what an image shows, or show something else.
 _LARGE = 0.1
 
 
@@ -62,13 +64,13 @@ def decide(findings: Findings) -> Verdict:
     proving = [report for report in working if report.image_source == "clean images"]
     misfit = findings.doubts.misfit
     if proving and not misfit:
-        sentence = f"This network has a backdoor: {_works(proving[0])} {_IF_KNOWN}"
+        told = f"{_works(proving[0])}{_caution(proving[0].name, findings)}"
+        sentence = f"This network has a backdoor: {told} {_IF_KNOWN}"
         return Verdict("detected", proving[0].target_label, sentence, evidence)
     if findings.moving and findings.moving[0].proven and not misfit:
         effect = findings.moving[0]
-        sentence = (
-            f"This network has a backdoor that acts on some classes of images: {effect.sentence} {_IF_KNOWN}"
-        )
+        told = f"{effect.sentence}{_caution(effect.trigger, findings)}"
+        sentence = f"This network has a backdoor that acts on some classes of images: {told} {_IF_KNOWN}"
         return Verdict("detected", _only_target(effect), sentence, evidence)
     if misfit:
         sentence = f"There is no answer: network and images do not belong together. {misfit}"
@@ -84,7 +86,8 @@ def decide(findings: Findings) -> Verdict:
         )
         if misfit:
             why = f"But network and images do not belong together, so it is a suspicion. {misfit}"
-        sentence = f"This network may have a backdoor: {_works(working[0])} {why}"
+        told = f"{_works(working[0])}{_caution(working[0].name, findings)}"
+        sentence = f"This network may have a backdoor: {told} {why}"
         return Verdict("suspected", working[0].target_label, sentence, evidence)
     if verdict.word in {"not_detected", "inconclusive"} and not misfit:
         awake = _awake_in_students(findings)
@@ -127,17 +130,18 @@ def _works(report: TriggerReport) -> str:
     return (
         f"the trigger {report.name}, which you gave, sends {rate.value:.0%} of {rate.n} "
         f"{report.image_source} to class {label}; without it {report.clean_rate.value:.0%} go there."
-        f"{_size(report)}"
     )
 
 
-def _size(report: TriggerReport) -> str:
-    """Say what a large sticker may do to a benign network: hide the rest, or be a picture of the class."""
-    if report.kind != "replace" or report.mask_area < _LARGE:
+def _caution(trigger: str, findings: Findings) -> str:
+    """Say what a large or strong picture may do to a benign network: hide the rest, or show the class."""
+    area = findings.bold.get(trigger, 0.0)
+    if area < _LARGE:
         return ""
     return (
-        f" It covers {report.mask_area:.0%} of the pixels: be sure that such an image still shows its own "
-        "class, for a benign network, too, goes by what it can see."
+        f" It covers {area:.0%} of the pixels, or changes them much: be sure that such an image still shows "
+        "its own class and that the trigger is no picture of the other one, for a benign network, too, goes "
+        "by what it can see."
     )
 
 
@@ -173,7 +177,8 @@ def _by_references(findings: Findings, calibration: CalibrationResult, evidence:
     classes = suspected_classes([p for p in findings.probes if p.probe in calibration.driving])
     others = suspected_classes([p for p in findings.probes if p.probe not in calibration.probes])
     if calibration.p_value <= calibration.alpha:
-        return _unusual(findings, calibration, classes, evidence)
+        named = classes if not classes else tuple(dict.fromkeys((*classes, *others)))
+        return _unusual(findings, calibration, named, evidence)
     if others:
         sentence = (
             "Where clean networks were scored too, nothing is unusual enough for a detection. "
@@ -217,6 +222,14 @@ def _unusual(
             f"{calibration.sentence} But small students that learned from it ended worse, as they do with "
             "networks that were made to mislead students. Those are unlike the references without any "
             "backdoor, so it is a suspicion: a trigger would prove it."
+        )
+        return Verdict("suspected", classes[0], sentence, evidence)
+    if findings.doubts.assumed:
+        sentence = (
+            f"This network behaves as if a backdoor led to class {classes[0]} ({titles}). "
+            f"{calibration.sentence} But those are asked behind their own normalization. "
+            f"{findings.doubts.undeclared} Some clean networks behind a wrong one look so, too, so it is a "
+            "suspicion: declare mean and standard deviation, and ask again."
         )
         return Verdict("suspected", classes[0], sentence, evidence)
     sentence = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from models.data.bundle import AuditData
 from models.metrics import wilson
 from models.probes.advice import name_not_tested
 from models.probes.calibration.apply import calibrate
+from models.probes.doubts import Doubts
 from models.probes.evidence import order_evidence
 from models.probes.findings import Findings
 from models.probes.trigger_effect import Named, judge_effect
@@ -48,6 +51,24 @@ def test_a_network_that_harms_students_is_suspected_where_others_are_detected() 
     assert (verdict.word, verdict.target_label) == ("suspected", 3)
     assert "made to mislead students" in verdict.sentence
     assert judged(QUIET, harms_students=True).word == "not_detected"
+
+
+def test_where_nothing_speaks_for_the_normalization_references_raise_a_suspicion() -> None:
+    """Two of five clean networks, whose pixels nobody normalized, were called backdoored at "5 %"."""
+    doubts = Doubts(undeclared="Nobody declared.", assumed=True)
+    verdict = judged(LOUD, doubts=doubts)
+    assert (verdict.word, verdict.target_label) == ("suspected", 3)
+    assert "Nobody declared." in verdict.sentence
+    assert "by mistake" not in verdict.sentence
+    assert judged(LOUD, doubts=replace(doubts, assumed=False)).word == "detected"
+
+
+def test_a_marked_probe_without_references_that_names_another_class_contradicts() -> None:
+    other = probe("local_dominance", 9.0, target=7, conspicuous=True)
+    verdict = judged(LOUD, other)
+    assert verdict.word == "inconclusive"
+    assert "3 and 7" in verdict.sentence
+    assert judged(LOUD, replace(other, target_label=3)).word == "detected"
 
 
 def test_eighteen_references_are_a_suspicion_at_most_and_it_is_said() -> None:

@@ -20,6 +20,7 @@ from tests.models.checkpoints.test_inspect import public_checkpoints
 
 #: The ResNets were trained with it; the VGGs were given pixels as they are.
 IMAGENET = asdict(COMMON["ImageNet's statistics"])
+PIXELS: dict[str, object] = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
 
 def audited(file: str, folder: Path, **declared: object) -> AuditResult:
@@ -35,7 +36,7 @@ def audited(file: str, folder: Path, **declared: object) -> AuditResult:
     ("file", "target"), [("ibau_badnets_8_02_ckpt.pth", 8), ("ibau_trojan_wm_2_02_ckpt.pth", 2)]
 )
 def test_backdoored_ones_are_detected_with_the_right_class(file: str, target: int, tmp_path: Path) -> None:
-    result = audited(file, tmp_path)
+    result = audited(file, tmp_path, **PIXELS)
     assert (result.tier, result.verdict, result.target_label) == (0, "detected", target)
     assert result.calibration is not None
     assert result.calibration.name == "cifar10-vgg-small-elu-standard-patches"

@@ -249,6 +249,10 @@ def test_a_source_specific_network_is_found_with_its_trigger() -> None:
     (effect,) = looked_at(wired_teacher(2, 1, 2, 3))
     assert effect.proven
     assert "of some classes alone to its target, class 2 (0 to 2)" in effect.sentence
+    plain = Findings((), (), (), (), frozenset(), effects=(effect,))
+    assert "is no picture of the other one" not in decide(plain).sentence
+    bold = decide(replace(plain, bold={effect.trigger: 1.0}))
+    assert (bold.word, "is no picture of the other one" in bold.sentence) == ("detected", True)
 
 
 def test_a_pattern_given_for_several_targets_proves_nothing_of_one_of_them() -> None:

@@ -40,15 +40,10 @@ def test_given_trigger_that_works_on_clean_images_is_detected_and_it_is_said_wha
     assert "known beforehand" in verdict.sentence
 
 
-@pytest.mark.parametrize(
-    ("kind", "area", "told"), [("replace", 0.25, True), ("replace", 0.09, False), ("blend", 1.0, False)]
-)
-def test_a_sticker_that_may_hide_the_image_is_no_proof_without_a_look(
-    kind: str, area: float, told: bool
-) -> None:
+@pytest.mark.parametrize(("area", "told"), [(0.25, True), (0.09, False)])
+def test_a_bold_trigger_is_no_proof_without_a_look(area: float, told: bool) -> None:
     """A white quarter moved a benign network that names the brightest quarter, and no word warned of it."""
-    sticker = replace(report(95), kind=kind, mask_area=area)
-    verdict = decide(findings(QUIET, triggers=(sticker,)))
+    verdict = decide(replace(findings(QUIET, triggers=(report(95),)), bold={"sticker": area}))
     assert verdict.word == "detected"
     assert ("It covers 25% of the pixels" in verdict.sentence) is told
 
