@@ -12,10 +12,11 @@ from models.data.archive_members import ArchivedImage, list_images, read_image_b
 from models.data.byte_stream import GZIP_SIGNATURE
 from models.data.cifar import Cifar, read_cifar_archive, read_cifar_batch
 from models.data.codes import data_rejection
-from models.data.decode import JPEG_SIGNATURE, PNG_SIGNATURE, decode_image
+from models.data.decode import JPEG_SIGNATURE, decode_image
 from models.data.findings import describe, find_all
 from models.data.limits import ArchiveLimits, Role, require_within
 from models.data.pictures import Pictures, write_groups
+from models.data.png_file import PNG_SIGNATURE
 from models.data.tar_members import is_tar
 from models.results.inspection import DatasetInspection
 

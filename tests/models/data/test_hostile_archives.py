@@ -156,7 +156,7 @@ def test_a_pixel_flood_is_refused_before_it_is_decoded(side: int, refused) -> No
         )
 
     header = chunk(b"IHDR", struct.pack(">2I5B", side, side, 8, 2, 0, 0, 0))
-    flood = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000)))
+    flood = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
     start = time.process_time()
     assert refused(archive({"a.png": flood}), "clean_unlabelled").code == "data_limit_exceeded"
     assert time.process_time() - start < 0.5
