@@ -86,7 +86,7 @@ def run_table(
         suspect = _suspect_of(cell, suspects, training, test, folders, watch=watch, device=device)
         if deadline is not None and time.monotonic() > deadline:  # a teacher may take hours
             return False
-        monitor, resume = watch(cell.key)
+        monitor, resume = watch(cell.key, cell.used)
         for measured in _measured(
             cell, suspect, training, test, photographs=photographs, monitor=monitor, resume=resume
         ):
@@ -163,7 +163,7 @@ def _suspect(
     if teacher.attack.kind in FINE_TUNED and not is_made(teacher, folders):
         # Made first and kept: several attacks start from it.
         _suspect(matched_clean(teacher), training, test, folders, watch=watch, device=device)
-    monitor, resume = watch(_name(teacher))
+    monitor, resume = watch(_name(teacher), teacher)
     return lab_suspect(teacher, training, test, folders, monitor=monitor, resume=resume, device=device)
 
 
