@@ -11,11 +11,14 @@ import pytest
 from models.engine.monitor import ResumeState
 from models.lab.data import LabData
 from models.lab.monitor import FileMonitor
+from models.lab.recipe_digest import document
 from models.lab.reproduction import __main__ as process
+from models.lab.reproduction.store import Store
 from models.lab.reproduction.tables import Table
 from models.recipes.ood import OodRecipe
 from tests.models.lab.reproduction import test_run as tiny
 from tests.models.lab.reproduction.test_main import ask, signals
+from tests.models.lab.reproduction.test_store import CELL as MEASURED
 
 __all__ = ["signals"]
 pytestmark = pytest.mark.usefixtures("signals")
@@ -69,3 +72,16 @@ def test_a_student_of_a_new_default_is_begun_anew(
     monkeypatch.setattr(FileMonitor, "resume", look)
     code, _, _ = ask(capsys, tmp_path, minutes=None)
     assert (code, resumed) == (0, [])
+
+
+def test_a_student_that_is_measured_anew_keeps_its_state_when_it_is_cut_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, use: Use
+) -> None:
+    """The line of the old default has its key, so its state was taken for that of a measured student."""
+    use(tiny.TABLE)
+    before = document(CELL.used)
+    before["ood"]["temperature"] *= 2
+    stale = replace(MEASURED, key=CELL.key, row=CELL.row, made_of=before)
+    Store(tmp_path / "cells.jsonl").add(stale)
+    assert cut_off(monkeypatch, capsys, tmp_path) == 130
+    assert (tmp_path / "running" / CELL.key).exists()
