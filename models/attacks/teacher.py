@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from models.architectures import PixelClassifier, StagedClassifier
+from models.architectures.last_layer import last_layer
 from models.architectures.staged import StageOutputs
 from models.attacks.adversarial_step import adversarial_step
 from models.data.augment import cutout, mixup, random_crop, random_flip
@@ -20,6 +21,7 @@ from models.engine.loop import LoopResult, run_loop
 from models.engine.monitor import Monitor, ResumeState
 from models.engine.precision import autocast, bfloat16_pays, to_channels_last
 from models.engine.seed import derive_seed, make_generator
+from models.errors import RecipeError
 from models.metrics.prediction import to_pixels
 
 Precision = Literal["fast", "float32"]
@@ -253,7 +255,9 @@ def _trained_parameters(classifier: PixelClassifier, training: TeacherTraining) 
         yield
         return
     flags = [(parameter, parameter.requires_grad) for parameter in classifier.parameters()]
-    last = [module for module in classifier.network.modules() if isinstance(module, nn.Linear)][-1]
+    last = last_layer(classifier.network)
+    if last is None:
+        raise RecipeError("The network has no last layer that could be trained alone.")
     classifier.requires_grad_(False)
     last.requires_grad_(True)
     try:

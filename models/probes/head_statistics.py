@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from models.architectures import PixelClassifier
-from models.architectures.library import LibraryNetwork
+from models.architectures.last_layer import last_layer
 from models.probes.class_deviation import FEWEST_CLASSES, class_deviations
 from models.probes.unmarked import UNMARKED, not_applicable, require_finite
 from models.recipes.probe_catalog import find_probe
@@ -80,12 +80,7 @@ def head_statistics(
 
 def _last_layer(classifier: PixelClassifier, num_classes: int) -> tuple[Tensor, Tensor | None]:
     """Return weight (K, D) and bias (K,) of the layer that gives the logits; a 1x1 convolution is linear."""
-    network = classifier.network
-    if isinstance(network, LibraryNetwork):
-        layers = [network.network.get_submodule(network.classifier)]
-    else:
-        layers = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
-    last = layers[-1] if layers else None
+    last = last_layer(classifier.network)
     if isinstance(last, nn.Linear | nn.Conv2d):
         weight = last.weight.detach().flatten(1).float()
         if weight.shape[0] == num_classes and weight.shape[1] > 1:

@@ -69,20 +69,21 @@ def _make(request: Request) -> None:
     recipe = recipe_from(TeacherRecipe, {**asdict(base), **changes, **wanted["plain"]})
     data = load_lab_data(wanted["data"], None, size=recipe.input_size)
     folder.mkdir(parents=True, exist_ok=True)
-    watcher = Watcher(folder, json.dumps(data.sha256, sort_keys=True))
+    device = choose_device(request["device"])
+    watcher = Watcher(folder, json.dumps(data.sha256, sort_keys=True), device)
     make_references(
         folder,
         list(variants(recipe, wanted["count"], wanted["first_seed"])),
         data,
         watch=watcher.watch,
-        device=choose_device(request["device"]),
+        device=device,
     )
 
 
 def _calibration(request: Request) -> Calibration:
-    output = Path(request["output"])
+    output, device = Path(request["output"]), choose_device(request["device"])
     # Scoring keeps no states, so no file is written.
-    monitor, _ = Watcher(output.parent, "").watch(f"{output.stem}.resume")
+    monitor, _ = Watcher(output.parent, "", device).watch(f"{output.stem}.resume", {})
     declared: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in request["declared"].items()
@@ -96,7 +97,7 @@ def _calibration(request: Request) -> Calibration:
         ),
         declared=InspectOptions(**declared),
         images=None if request["images"] is None else Path(request["images"]),
-        device=choose_device(request["device"]),
+        device=device,
         sandbox=request["sandbox"],
         monitor=monitor,
         task=request["task"],

@@ -20,7 +20,7 @@ from models.data.bundle import AuditData
 from models.data.dataset import load_images
 from models.data.isolated import inspect_dataset_isolated
 from models.engine.monitor import Monitor
-from models.errors import DataRejected, Rejected, TrainingFailed
+from models.errors import DataRejected, RecipeError, Rejected, TrainingFailed
 from models.lab.calibration.score_file import ScoreFile
 from models.lab.output import teacher_document
 from models.probes.calibration.conditions import conditions_of
@@ -35,6 +35,8 @@ _SUFFIXES = frozenset({".pt", ".pth", ".th", ".pkl", ".bin", ".ckpt", ".tar", ".
 #: What may not stand in the name of a kind; folders are called as people like.
 _NO_KIND = re.compile(r"[^a-z]+")
 PLAIN = "plain"
+#: No images can be inverted from such a network, whatever the command; other recipe errors are the command's.
+_NOT_INVERTED = frozenset({"batchnorm_missing", "batchnorm_unusable"})
 
 
 @dataclass
@@ -83,7 +85,9 @@ class Calibration:
                     wanted = wanted or found
                     _require_same(wanted, found, [entry for entry in made if entry.sha256 == sha256])
                     scores = self._scores(teacher, sha256, data, wanted, _digest(images))
-                except (Rejected, TrainingFailed) as error:
+                except (Rejected, TrainingFailed, RecipeError) as error:
+                    if isinstance(error, RecipeError) and error.code not in _NOT_INVERTED:
+                        raise
                     self.left_out.append((name, error.detail))
                     continue
                 kind, note = _kind(path, self.folder), _note(path, name)

@@ -47,7 +47,7 @@ def make_references(
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         state = f"{path.stem}-{digest(recipe)}.resume"
-        monitor, resume = watch(state)
+        monitor, resume = watch(state, recipe)
         made = make_teacher(recipe, data.training, data.test, monitor=monitor, resume=resume, device=device)
         write_teacher(made, data, path.parent, path.stem)
         (folder / state).unlink(missing_ok=True)

@@ -88,7 +88,8 @@ def _run(table: Table, store: Store, request: Request) -> int:
     (folders.work / "running").mkdir(parents=True, exist_ok=True)
     pictures = picture_digests(table.cells, folders.patterns)
     of = digests if not pictures else json.dumps([data.sha256, pictures], sort_keys=True)
-    watcher = Watcher(folders.work / "running", of)
+    device = choose_device(request["device"])
+    watcher = Watcher(folders.work / "running", of, device)
     minutes = request["minutes"]
     try:
         run_table(
@@ -99,7 +100,7 @@ def _run(table: Table, store: Store, request: Request) -> int:
             folders,
             watch=watcher.watch,
             photographs=[read_photograph(Path(name)) for name in request["photographs"]],
-            device=choose_device(request["device"]),
+            device=device,
             only=request["only"],
             deadline=None if minutes is None else time.monotonic() + 60.0 * minutes,
         )

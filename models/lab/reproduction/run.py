@@ -86,7 +86,7 @@ def run_table(
         suspect = _suspect_of(cell, suspects, training, test, folders, watch=watch, device=device)
         if deadline is not None and time.monotonic() > deadline:  # a teacher may take hours
             return False
-        monitor, resume = watch(cell.key)
+        monitor, resume = watch(cell.key, cell.used)
         for measured in _measured(
             cell, suspect, training, test, photographs=photographs, monitor=monitor, resume=resume
         ):
@@ -109,13 +109,15 @@ def _chosen(table: Table, only: str) -> list[Cell | ProtectionCell]:
 def finished(table: Table, store: Store, folders: Folders) -> set[str]:
     """Name the work whose states nobody needs any more: measured cells, and teachers that are kept.
 
-    A teacher that has to be made anew, because a default has changed, would else come out of its old state.
+    A teacher that has to be made anew, because a default has changed, would else come out of its old state. A
+    cell that was measured with another default is not measured: its state may be that of the new one.
     """
     teachers = {cell.teacher for cell in table.cells}
     teachers |= {cell.trigger_of for cell in table.cells if isinstance(cell, Cell) and cell.trigger_of}
     made = {each for each in teachers if isinstance(each, TeacherRecipe)}
     made |= {matched_clean(each) for each in made}
-    return {*store.cells, *(_name(each) for each in made if is_made(each, folders))}
+    measured = {cell.key for cell in table.cells if store.find(cell) is not None}
+    return measured | {_name(each) for each in made if is_made(each, folders)}
 
 
 def _name(teacher: TeacherRecipe | PublicTeacher) -> str:
@@ -163,7 +165,7 @@ def _suspect(
     if teacher.attack.kind in FINE_TUNED and not is_made(teacher, folders):
         # Made first and kept: several attacks start from it.
         _suspect(matched_clean(teacher), training, test, folders, watch=watch, device=device)
-    monitor, resume = watch(_name(teacher))
+    monitor, resume = watch(_name(teacher), teacher)
     return lab_suspect(teacher, training, test, folders, monitor=monitor, resume=resume, device=device)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.architectures import PixelClassifier
+from models.architectures import PixelClassifier, build
 from models.architectures.wide_resnet import build_wide_resnet
 from models.attacks import poison_dirty_label
 from models.attacks.teacher import TeacherTraining, train_teacher
@@ -166,6 +166,19 @@ def test_the_last_layer_alone_can_learn_and_batchnorm_then_stays():
     }
     assert changed == {"fc.weight", "fc.bias"}
     assert all(parameter.requires_grad for parameter in after.parameters())
+
+
+def test_a_last_layer_that_is_a_convolution_can_learn_alone():
+    """SqueezeNet has no linear layer: the attack died after its clean teacher was trained."""
+    spec = ArchitectureSpec("torchvision-squeezenet1_1", 3, 32)
+    network = build(spec)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    made = PixelClassifier(network, Normalization())
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    training = TeacherTraining(epochs=1, batch_size=4, trained="last_layer", schedule="constant")
+    train_teacher(made, images, torch.arange(4) % 3, training, seed=0, monitor=SilentMonitor())
+    changed = {name for name, tensor in network.state_dict().items() if not tensor.equal(before[name])}
+    assert changed == {"classifier.1.weight", "classifier.1.bias"}
 
 
 class HalfLogit:

@@ -16,9 +16,10 @@ from models.lab.calibration import __main__ as process
 from models.lab.calibration import folder as folder_module
 from models.lab.monitor import FileMonitor
 from models.probes.calibration.read_set import read_set_file
-from models.probes.calibration.score import Scores
+from models.probes.calibration.score import Scores, score_teacher
 from models.recipes.architecture import ArchitectureSpec, Normalization
 
+MEAN = "bn1.running_mean"
 PROFILE = (0.5, -0.5)
 NAMED = "No normalization was declared: the one is used that the file names in its header."
 SCORES = {"mmbd": 0.1, "trigger_inversion": 0.2}
@@ -47,11 +48,15 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seeds
 
 
-def save(path: Path, seed: int, num_classes: int = 2) -> None:
+def save(path: Path, seed: int, num_classes: int = 2, mean: float = 0.0) -> None:
+    """Save a network, with a running mean for a channel that nothing looks at."""
     spec = ArchitectureSpec("wrn-10-1", num_classes, 8)
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    save_student(build(spec), spec, Normalization(), path, {})
+    network = build(spec)
+    tensors = network.state_dict()
+    tensors[MEAN][0], tensors["bn1.weight"][0] = mean, 0.0
+    save_student(network, spec, Normalization(), path, {})
 
 
 def ask(capsys, folder: Path, **changes):
@@ -159,6 +164,25 @@ def test_what_cannot_be_a_reference_is_left_out_and_the_reason_said(folder, caps
     assert set(left) == {"x-broken.pt", "y-other.safetensors", "z-copy.safetensors"}
     assert "5 classes" in left["y-other.safetensors"]
     assert "a.safetensors" in left["z-copy.safetensors"]
+
+
+def test_a_network_that_cannot_be_inverted_is_left_out_and_the_others_are_scored(
+    folder, capsys, scored, monkeypatch
+) -> None:
+    """It ended the command as wrong usage, without a set and without its name."""
+    unscored = folder_module.score_teacher
+
+    def score(teacher, data, recipe, monitor):
+        forged = float(teacher.network.state_dict()[MEAN].abs().max()) > 1
+        return (score_teacher if forged else unscored)(teacher, data, recipe, monitor)
+
+    monkeypatch.setattr(folder_module, "score_teacher", score)
+    save(folder / "b-forged.safetensors", 2, mean=1e30)
+    code, document = ask(capsys, folder, surrogates="inverted")
+    (left,) = document["left_out"]
+    assert (code, document["references"], left["file"]) == (0, 2, "b-forged.safetensors")
+    assert left["why"].startswith("No images can be inverted from this network")
+    assert (folder.parent / "set.json").exists()
 
 
 def test_a_folder_without_references_is_an_error(tmp_path, capsys, scored) -> None:

@@ -3,6 +3,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+import torch
 
 from models.checkpoints.inspect import InspectOptions
 from models.engine.monitor import SilentMonitor
@@ -31,7 +32,7 @@ class Watch:
     def __init__(self, monitor=None):
         self.names, self.monitor = [], monitor or SilentMonitor()
 
-    def __call__(self, name):
+    def __call__(self, name, made_of):
         self.names.append(name)
         return self.monitor, None
 
@@ -73,6 +74,7 @@ def test_networks_that_were_made_before_an_interruption_leave_no_state(tmp_path,
     """They are not watched by the command that goes on, so nobody deleted theirs."""
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     wanted = list(variants(BRIEF, 2))
+    watcher = Watcher(tmp_path, "x", torch.device("cpu"))
     make_one = make_module.make_teacher
 
     def interrupted(recipe, *rest, **options):
@@ -82,7 +84,7 @@ def test_networks_that_were_made_before_an_interruption_leave_no_state(tmp_path,
 
     monkeypatch.setattr(make_module, "make_teacher", interrupted)
     with pytest.raises(Interrupted):
-        make_references(tmp_path, wanted, DATA, watch=Watcher(tmp_path, "x").watch, device="cpu")
+        make_references(tmp_path, wanted, DATA, watch=watcher.watch, device="cpu")
     assert not list(tmp_path.glob("*-0000-*.resume"))
     for number, handler in kept.items():
         signal.signal(number, handler)

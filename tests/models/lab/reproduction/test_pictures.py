@@ -36,9 +36,9 @@ def begun_by(work: Path, patterns: Path | None, only: str = "") -> list[str]:
     cells = (TABLE.cells[0], replace(TABLE.cells[1], row="mark", teacher=WATERMARK))
     begun: list[str] = []
 
-    def watch(name: str):
+    def watch(name: str, made_of: object):
         begun.append(name)
-        return silently(name)
+        return silently(name, made_of)
 
     run_table(
         replace(TABLE, cells=cells), DATA, DATA, Store(work / "cells.jsonl"), Folders(work, patterns),

@@ -42,7 +42,7 @@ def cell(source: Source, omega: float = 0.004) -> ProtectionCell:
 def measure(folder: Path, *cells: ProtectionCell) -> tuple[dict[str, Measured], list[str]]:
     begun: list[str] = []
 
-    def watch(name: str) -> tuple[Monitor, ResumeState | None]:
+    def watch(name: str, made_of: object) -> tuple[Monitor, ResumeState | None]:
         begun.append(name)
         return SilentMonitor(), None
 

@@ -62,8 +62,8 @@ def run(folder: Path, watch) -> tuple[Store, bool]:
     return store, whole
 
 
-def silently(name: str) -> tuple[Monitor, ResumeState | None]:
-    del name
+def silently(name: str, made_of: object) -> tuple[Monitor, ResumeState | None]:
+    del name, made_of
     return SilentMonitor(), None
 
 
@@ -77,9 +77,9 @@ def test_every_cell_is_measured_once(tmp_path: Path) -> None:
     assert set(store.cells) == {cell.key for cell in TABLE.cells}
     begun: list[str] = []
 
-    def watch(name: str) -> tuple[Monitor, ResumeState | None]:
+    def watch(name: str, made_of: object) -> tuple[Monitor, ResumeState | None]:
         begun.append(name)
-        return silently(name)
+        return silently(name, made_of)
 
     again, whole = run(tmp_path, watch)
     assert whole
@@ -91,9 +91,9 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_numbers(tmp_pa
     expected, _ = run(tmp_path / "whole", silently)
     states: dict[str, StoppingMonitor] = {}
 
-    def stopping(name: str) -> tuple[Monitor, ResumeState | None]:
+    def stopping(name: str, made_of: object) -> tuple[Monitor, ResumeState | None]:
         if name.startswith("teacher"):
-            return silently(name)
+            return silently(name, made_of)
         states[name] = StoppingMonitor(2)
         return states[name], None
 
@@ -102,7 +102,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_numbers(tmp_pa
     (cut_off,) = states
     resumed: list[str] = []
 
-    def going_on(name: str) -> tuple[Monitor, ResumeState | None]:
+    def going_on(name: str, made_of: object) -> tuple[Monitor, ResumeState | None]:
         resumed.append(name)
         return SilentMonitor(), states[name].states[-1] if name in states else None
 
@@ -179,9 +179,9 @@ def test_no_cell_is_begun_where_its_teacher_took_until_after_the_deadline(
     clock = {"now": 0.0}
     monkeypatch.setattr(run_module.time, "monotonic", lambda: clock["now"])
 
-    def watch(name: str) -> tuple[Monitor, ResumeState | None]:
+    def watch(name: str, made_of: object) -> tuple[Monitor, ResumeState | None]:
         clock["now"] = 100.0
-        return silently(name)
+        return silently(name, made_of)
 
     arguments = {"photographs": [], "device": torch.device("cpu"), "watch": watch}
     store = Store(tmp_path / "cells.jsonl")
@@ -236,9 +236,9 @@ def test_a_control_measures_the_clean_teachers_student_with_the_searched_trigger
     store = Store(tmp_path / "cells.jsonl")
     begun: list[str] = []
 
-    def watch(name: str) -> tuple[Monitor, ResumeState | None]:
+    def watch(name: str, made_of: object) -> tuple[Monitor, ResumeState | None]:
         begun.append(name)
-        return silently(name)
+        return silently(name, made_of)
 
     arguments = {"photographs": [], "device": torch.device("cpu"), "watch": watch}
     run_table(replace(TABLE, cells=(student, control)), DATA, DATA, store, Folders(tmp_path), **arguments)
