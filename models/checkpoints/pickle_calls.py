@@ -11,6 +11,9 @@ from models.checkpoints.pickle_globals import BUFFERS, BYTES, CALLS, INERT, SCAL
 from models.checkpoints.pickle_values import Global, Mapping, Opaque, Sequence, Value
 from models.checkpoints.tensor_spec import StorageSpec, TensorSpec, check_tensor
 
+#: Parameters of one module that spectral_norm notes: one as a rule. More could be shared by all modules.
+_MOST_NOTED = 16
+
 
 def imitate_call(function: Global, arguments: list[Value], limits: Limits) -> Value:
     """Return what ``function(*arguments)`` stands for.
@@ -179,20 +182,26 @@ def check_attributes(state: Value) -> None:
         )
 
 
+def _is_version(_name: str, version: Value) -> bool:
+    return type(version) is int
+
+
 def _are_versions(_module: str, noted: Value) -> bool:
     return _maps(
         noted,
         lambda name, value: (
             (name == "version" and type(value) is int)
             # torch.nn.utils.spectral_norm notes a version for each parameter.
-            or (name == "spectral_norm" and _maps(value, lambda _name, version: type(version) is int))
+            or (name == "spectral_norm" and _maps(value, _is_version, most=_MOST_NOTED))
         ),
     )
 
 
-def _maps(value: Value, fits: Callable[[str, Value], bool]) -> bool:
-    """Say whether a value maps text to what fits, and nothing else."""
-    return isinstance(value, Mapping) and not value.unnamed and all(starmap(fits, value.entries.items()))
+def _maps(value: Value, fits: Callable[[str, Value], bool], most: int | None = None) -> bool:
+    """Say whether a value maps text, of ``most`` entries, to what fits, and nothing else."""
+    if not isinstance(value, Mapping) or value.unnamed or (most is not None and len(value.entries) > most):
+        return False
+    return all(starmap(fits, value.entries.items()))
 
 
 def insert(target: Mapping, key: Value, value: Value, limits: Limits) -> None:

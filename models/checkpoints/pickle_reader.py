@@ -221,7 +221,8 @@ class PickleReader(PickleBytes):
             or arguments.kind != "tuple"
         ):
             self._malformed("calls something that is not a global")
-        # A list of pairs may be named again and again, and every time a mapping is made of it.
+        # Arguments, and a list of pairs among them, may be named again and again; all are looked at every time.
+        self._count(len(arguments.items))
         self._count(sum(len(one.items) for one in arguments.items if isinstance(one, Sequence)))
         made = make(function, arguments.items)
         if isinstance(made, Opaque):
@@ -230,6 +231,8 @@ class PickleReader(PickleBytes):
 
     def _build(self) -> None:
         state = self._pop()
+        if isinstance(state, Mapping):  # metadata, which may be set again and again
+            self._count(sum(len(one.entries) for one in state.entries.values() if isinstance(one, Mapping)))
         self.build(self._top(), state)
 
     def _persistent(self) -> None:

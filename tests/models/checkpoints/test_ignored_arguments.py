@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections import OrderedDict
 
 import pytest
@@ -123,6 +124,11 @@ VERSION = b"}" + A.text("version") + b"K\x02s"
         b"}" + A.text("version") + b"cargparse\nNamespace\n)Rs",
         b"}" + A.text("spectral_norm") + b"K\x01s",
         b"}" + A.text("spectral_norm") + b"}" + A.text("w") + A.tensor() + b"ss",
+        b"}"
+        + A.text("spectral_norm")
+        + b"}("
+        + b"".join(A.text(str(n)) + b"K\x01" for n in range(17))
+        + b"us",
         b"K\x02",
         b"N",
         b"ccollections\nCounter\n)R",
@@ -144,6 +150,25 @@ def test_metadata_are_of_modules_by_name(metadata: bytes, refused) -> None:
 @pytest.mark.parametrize("module", [VERSION, b"}", b"}" + A.text("spectral_norm") + VERSION + b"s"])
 def test_metadata_of_versions_are_read(module: bytes, write) -> None:
     assert scan_checkpoint(write(with_metadata(module))).tensors
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        # 95,000 arguments of a call that is made 33,000 times
+        b"(" + b"N" * 95_000 + b"tq\x01" + b"cbuiltins\nobject\nq\x02(" + b"h\x02h\x01R" * 33_000 + b"t",
+        # metadata of 40,000 modules, set 26,000 times
+        b"}" + A.text("_metadata") + b"}("
+        + b"".join(A.text(str(n)) + b"}" for n in range(40_000)) + b"usq\x01" + b"(" + b"}h\x01b" * 26_000 + b"t",
+    ],
+    ids=["arguments", "metadata"],
+)  # fmt: skip
+def test_what_is_looked_at_again_and_again_counts_every_time(repeated: bytes, refused) -> None:
+    """Both took billions of steps for less than 200,000 instructions, and the reader's ten seconds."""
+    began = time.process_time()
+    pickled = b"\x80\x02}" + A.text("w") + A.tensor() + b"s" + A.text("x") + repeated + b"s."
+    assert refused(torch_zip(pickled)).code == "limit_exceeded"
+    assert time.process_time() - began < 2
 
 
 def test_what_assignment_leaves_in_the_metadata_is_refused(refused) -> None:
