@@ -221,7 +221,7 @@ class PickleReader(PickleBytes):
             or arguments.kind != "tuple"
         ):
             self._malformed("calls something that is not a global")
-        # Arguments, and a list of pairs among them, may be named again and again; all are looked at every time.
+        # Arguments, and lists of pairs among them, may be named again and again; all are looked at each time.
         self._count(len(arguments.items))
         self._count(sum(len(one.items) for one in arguments.items if isinstance(one, Sequence)))
         made = make(function, arguments.items)

@@ -152,17 +152,19 @@ def test_metadata_of_versions_are_read(module: bytes, write) -> None:
     assert scan_checkpoint(write(with_metadata(module))).tensors
 
 
+MODULES = b"".join(A.text(str(n)) + b"}" for n in range(40_000))
+
+
 @pytest.mark.parametrize(
     "repeated",
     [
-        # 95,000 arguments of a call that is made 33,000 times
-        b"(" + b"N" * 95_000 + b"tq\x01" + b"cbuiltins\nobject\nq\x02(" + b"h\x02h\x01R" * 33_000 + b"t",
+        # a call of 95,000 arguments, made 33,000 times
+        b"(" + b"N" * 95_000 + b"tq\x01cbuiltins\nobject\nq\x02(" + b"h\x02h\x01R" * 33_000 + b"t",
         # metadata of 40,000 modules, set 26,000 times
-        b"}" + A.text("_metadata") + b"}("
-        + b"".join(A.text(str(n)) + b"}" for n in range(40_000)) + b"usq\x01" + b"(" + b"}h\x01b" * 26_000 + b"t",
+        b"}" + A.text("_metadata") + b"}(" + MODULES + b"usq\x01(" + b"}h\x01b" * 26_000 + b"t",
     ],
     ids=["arguments", "metadata"],
-)  # fmt: skip
+)
 def test_what_is_looked_at_again_and_again_counts_every_time(repeated: bytes, refused) -> None:
     """Both took billions of steps for less than 200,000 instructions, and the reader's ten seconds."""
     began = time.process_time()
