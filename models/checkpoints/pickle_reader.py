@@ -221,8 +221,8 @@ class PickleReader(PickleBytes):
             or arguments.kind != "tuple"
         ):
             self._malformed("calls something that is not a global")
-        # Arguments, and lists of pairs among them, may be named again and again; all are looked at each time.
-        self._count(len(arguments.items))
+        # More arguments than torch writes, or lists of pairs, may be named again and again, and are read.
+        self._count(max(0, len(arguments.items) - 16))
         self._count(sum(len(one.items) for one in arguments.items if isinstance(one, Sequence)))
         made = make(function, arguments.items)
         if isinstance(made, Opaque):
