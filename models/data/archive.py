@@ -131,6 +131,11 @@ def _class_folders(images: list[ArchivedImage]) -> list[str]:
     if folders[0] and all(folder[:1] == folders[0][:1] for folder in folders):
         folders = [folder[1:] for folder in folders]
     depths = {len(folder) for folder in folders}
+    if depths == {0} and len(images[0].parts) > 1:
+        one = images[0].parts[0]
+        raise data_rejection(
+            "labels_missing", f"All images lie in one folder, {one}: that is one class alone."
+        )
     if depths == {0}:
         raise data_rejection("labels_missing", "The images lie side by side, without class folders.")
     if depths != {1}:

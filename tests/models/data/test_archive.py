@@ -187,6 +187,13 @@ def test_what_does_not_fit_the_role_is_refused(content: bytes, role: str, code: 
     assert refused(content, role).code == code
 
 
+def test_a_single_class_is_told_from_no_class_at_all(refused) -> None:
+    """Who had made class/name.png was told to make class/name.png."""
+    detail = refused(archive({"cat/a.png": ONE, "cat/b.png": ONE}), "clean_labelled").detail
+    assert detail == "All images lie in one folder, cat: that is one class alone."
+    assert "side by side" in refused(archive({"a.png": ONE}), "clean_labelled").detail
+
+
 @pytest.mark.parametrize(
     "limit", ["file_bytes", "members", "member_bytes", "side", "decoded_bytes", "classes"]
 )
