@@ -7,8 +7,9 @@ from pathlib import Path
 
 from app.core.reference_folder import reference_files
 
-#: More is no folder of reference sets; each may have 1 MiB, and 39 references have 10 kB.
-MAX_FILES, MAX_BYTES = 64, 1024 * 1024
+#: More is no folder of reference sets. A set has no more bytes (``models.probes.calibration.read_set``, whose
+#: import would bring torch); 39 references have 10 kB.
+MAX_FILES, MAX_BYTES = 64, 2 * 1024 * 1024
 
 logger = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from models.errors import DataRejected, RecipeError, Rejected, TrainingFailed
 from models.lab.calibration.score_file import ScoreFile
 from models.lab.output import teacher_document
 from models.probes.calibration.conditions import conditions_of
-from models.probes.calibration.read_set import read_set
+from models.probes.calibration.read_set import MAX_BYTES, read_set
 from models.probes.calibration.reference_set import Conditions, Reference, ReferenceSet
 from models.probes.calibration.score import Scores, reference_seed, score_teacher
 from models.probes.probe_images import FEWEST_CLEAN_IMAGES
@@ -147,8 +147,20 @@ class Calibration:
         return kept.scores[sha256]
 
     def _write(self, made: ReferenceSet) -> ReferenceSet:
-        """Write the set as a whole, if it can be read again."""
-        content = (json.dumps(made.document(), indent=1) + "\n").encode()
+        """Write the set as a whole, if it can be read again; without blanks, which were half of it.
+
+        Raises:
+            DataRejected: ``calibration_invalid``, if it would be larger than any that is read.
+        """
+        content = (json.dumps(made.document(), separators=(",", ":")) + "\n").encode()
+        if len(content) > MAX_BYTES:
+            fit = len(made.references) * MAX_BYTES // len(content)
+            raise DataRejected(
+                f"A set of {len(made.references)} references has {len(content):,} bytes here; at most "
+                f"{MAX_BYTES:,} are read.",
+                code="calibration_invalid",
+                hint=f"Leave {fit} of them in the folder; the smallest p is 1 / {fit + 1} then.",
+            )
         read = read_set(content)
         partial = self.output.with_name(f"{self.output.name}.partial")
         partial.write_bytes(content)

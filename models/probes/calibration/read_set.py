@@ -23,8 +23,9 @@ from models.recipes.architecture import MAX_INPUT_SIZE
 from models.recipes.ood import PatchStyle
 from models.recipes.probe import Budget
 
-#: 2,000 references with three scores and a note of 60 letters have 500 kB.
-MAX_BYTES = 1024 * 1024
+#: 2,000 references of ten classes with three scores, their profiles and long notes have 1.3 MB, which take a
+#: second to read; of 1,000 classes some 240 fit.
+MAX_BYTES = 2 * 1024 * 1024
 MAX_REFERENCES, MAX_PROBES, MAX_NOTE = 2_000, 32, 200
 #: Scores are logarithms of ratios and shares; what is larger is no score of ours.
 LARGEST_SCORE = 1e6

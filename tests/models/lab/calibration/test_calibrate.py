@@ -117,6 +117,19 @@ def test_what_is_scored_is_not_scored_again(folder, capsys, scored) -> None:
     assert third == second
 
 
+def test_a_set_that_nobody_would_read_is_refused_with_how_many_fit(
+    folder, capsys, scored, monkeypatch
+) -> None:
+    """All scoring was done, and the hint led to the same refusal; now fewer are taken without new scores."""
+    ask(capsys, folder)
+    size = (folder.parent / "set.json").stat().st_size
+    monkeypatch.setattr(folder_module, "MAX_BYTES", size - 1)
+    code, document = ask(capsys, folder)
+    assert (code, document["error"]["code"], len(scored)) == (3, "calibration_invalid", 2)
+    assert f"2 references has {size:,} bytes" in document["error"]["detail"]
+    assert document["error"]["hint"].startswith("Leave 1 of them")
+
+
 def test_another_budget_is_scored_anew(folder, capsys, scored) -> None:
     ask(capsys, folder)
     ask(capsys, folder, budget="standard")
