@@ -18,6 +18,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 #: Encoders write an IDAT for every 8 KiB or more: 20 MiB are 2,560.
 _MOST_CHUNKS = 20_000
+_PALETTE = 3
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 #: Adam7: first column and row of each pass, and the steps between.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -93,6 +94,8 @@ def read_png(data: bytes) -> PngFile:
     width, height, depth, color_type, _, _, interlace = struct.unpack(">IIBBBBB", header)
     if color_type not in _SAMPLES or depth not in {1, 2, 4, 8, 16}:
         raise DamagedPng("no such kind of pixels")
+    if color_type == _PALETTE and not any(chunk[4:8] == b"PLTE" for chunk in kept):
+        raise DamagedPng("its palette is missing")
     return PngFile(
         b"".join(kept), b"".join(packed), width, height, depth, color_type, bool(interlace), animated
     )

@@ -77,11 +77,12 @@ def test_rows_that_are_missing_are_not_black_ones() -> None:
         png(before=(chunk(b"IHDR", b"short"),)),
         png(before=(header(depth=3),)),
         png(before=(header(color_type=1),)),
+        png(bytes(SIDE * (SIDE + 1)), before=(header(color_type=3),)),
         png(before=(header(), *[chunk(b"aaAa", b"")] * 20_000)),
     ],
     ids=[
         "no end", "cut end", "stray end", "checksum", "no pixels", "no header", "two headers", "short header",
-        "three bits", "no such color", "all chunks",
+        "three bits", "no such color", "no palette", "all chunks",
     ],
 )  # fmt: skip
 def test_a_file_that_breaks_the_format_is_damaged(data: bytes) -> None:
