@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+import torch
+
 from models.architectures import StagedClassifier, build
 from models.architectures.empty_weights import build_empty
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.data.photographs import builtin_photographs
+from models.distillation.abd.self_retrospection import SelfRetrospection
 from models.distillation.clipping.bounds import clipping_obstacle, require_clippable
 from models.distillation.clipping.choice import clip_teacher
 from models.distillation.feature_task import check_stages
@@ -21,7 +24,7 @@ from models.distillation.methods import METHODS, Run
 from models.engine.determinism import deterministic
 from models.engine.monitor import Monitor, ResumeState
 from models.engine.precision import to_channels_last
-from models.engine.seed import derive_seed, seeded
+from models.engine.seed import derive_seed, make_generator, seeded
 from models.errors import RecipeError
 from models.recipes.architecture import ArchitectureSpec
 from models.recipes.architecture_catalog import validate_student_name
@@ -62,7 +65,7 @@ def plan_students(teacher: Teacher, data: AuditData, recipe: Recipe) -> tuple[Pl
 
     Raises:
         RecipeError: If method, defense, data and teacher do not fit together (``labels_mismatch``,
-            ``clipping_impossible``), or the student's name is unknown.
+            ``clipping_impossible``, ``retrospection_impossible``), or the student's name is unknown.
     """
     spec = teacher.spec
     name = recipe.student.architecture or smaller(spec)
@@ -77,6 +80,8 @@ def plan_students(teacher: Teacher, data: AuditData, recipe: Recipe) -> tuple[Pl
         unclippable=clipping_obstacle(teacher.network) if recipe.defense == "auto" else "",
     )
     _check(chosen, teacher, data)
+    if chosen.defense in {"abd", "abd_clip"} and recipe.abd.retrospection.run != "never":
+        _try_retrospection(teacher, student, recipe)
     if data.photographs and recipe.method == "auto" and chosen.method == "fast":
         chosen = replace(chosen, reason=f"{chosen.reason} {_NOT_LEARNED_FROM}")
     orders = []
@@ -93,6 +98,14 @@ def _check(chosen: Plan, teacher: Teacher, data: AuditData) -> None:
         require_clippable(teacher.network)
     if data.labels is not None and chosen.method not in DATA_FREE:
         check_classes(data.labels, teacher.spec.num_classes)
+
+
+def _try_retrospection(teacher: Teacher, student: ArchitectureSpec, recipe: Recipe) -> None:
+    """Differentiate a fresh student twice; the defense tries its own again, on images, behind the control."""
+    trial = _initialized(student, recipe.seed).to(teacher.device)
+    side, generator = student.input_size, make_generator(recipe.seed, "trial images")
+    x = torch.randn(4, 3, side, side, generator=generator).to(teacher.device)
+    SelfRetrospection(teacher.network, trial, recipe.abd.retrospection, seed=recipe.seed).check(x)
 
 
 def _obstacle(teacher: ArchitectureSpec, student: ArchitectureSpec) -> str:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional
 
-from models.architectures import build
+from models.architectures import StagedClassifier, build
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
+from models.distillation import students
 from models.distillation.students import plan_students, train_student
 from models.engine.monitor import SilentMonitor
 from models.engine.seed import seeded
 from models.errors import RecipeError
+from models.recipes.abd import AbdRecipe, RetrospectionRecipe
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.clip import ClipRecipe
 from models.recipes.job import Recipe
@@ -128,6 +133,27 @@ def test_a_teacher_without_batchnorm_is_not_clipped_behind_its_control(defense: 
     with pytest.raises(RecipeError) as refused:
         plan_students(teacher_of("vgg-11"), AuditData(), Recipe(method="ood", defense=defense))
     assert refused.value.code == "clipping_impossible"
+
+
+class DifferentiableOnce(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.hardsigmoid(x)
+
+
+@pytest.mark.parametrize(("run", "refused"), [("auto", True), ("never", False)])
+def test_a_student_without_second_derivative_is_refused_before_its_control(monkeypatch, run, refused) -> None:
+    def with_head(spec: ArchitectureSpec) -> StagedClassifier:
+        network = build(spec)
+        network.fc = nn.Sequential(network.fc, DifferentiableOnce())
+        return network
+
+    monkeypatch.setattr(students, "build", with_head)
+    abd = AbdRecipe(retrospection=RetrospectionRecipe(run=run))
+    asked = replace(recipe("wrn-10-1", "ood"), defense="abd", abd=abd)
+    with pytest.raises(RecipeError) if refused else nullcontext() as caught:
+        plan_students(teacher_of("wrn-16-2"), AuditData(), asked)
+    if refused:
+        assert caught.value.code == "retrospection_impossible"
 
 
 def test_images_and_labels_do_not_change_a_data_free_student_trap_46() -> None:
