@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from models.data.decode import EIGHT_BIT_MODES
+from models.data.png_file import PNG_SIGNATURE, read_png
 from models.errors import DataRejected
 from models.triggers.base import Trigger, TriggerKind
 
@@ -62,15 +63,23 @@ def save_trigger_png(trigger: Trigger) -> bytes:
 
 
 def _decode(data: bytes) -> torch.Tensor:
-    """Return (4, H, W) in [0, 1]; the size is known from the header before a pixel is decoded."""
+    """Return (4, H, W) in [0, 1]; the size is known from the header before a pixel is decoded.
+
+    Rows that are missing would be painted black, and be a part of the trigger (``models.data.png_file``).
+    """
+    if not data.startswith(PNG_SIGNATURE):
+        raise _rejected("it is not a PNG")
     try:
+        png = read_png(data)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            with Image.open(io.BytesIO(png.plain), formats=("PNG",)) as image:
                 if max(image.size) > MAX_SIDE_PIXELS:
                     raise _rejected(f"it is {image.size[0]}x{image.size[1]}, larger than {MAX_SIDE_PIXELS}")
-                if image.mode not in EIGHT_BIT_MODES or getattr(image, "n_frames", 1) != 1:
+                if image.mode not in EIGHT_BIT_MODES or png.animated:
                     raise _rejected("it is animated, or gray in 16 bits, of which 8 would be lost")
+                if not png.is_whole:
+                    raise _rejected("it is damaged: not all of its rows are there")
                 pixels = np.asarray(image.convert("RGBA"), dtype=np.float32)
     except (DataRejected, MemoryError):
         raise

@@ -85,6 +85,22 @@ def test_sixteen_bits_of_gray_are_refused_and_not_clipped():
     assert caught.value.code == "trigger_image_invalid"
 
 
+def test_rows_that_are_missing_are_not_taken_for_black_ones():
+    """Pillow paints them: half of a white square would be measured as a black and white one."""
+    white = (b"\0" + b"\xff" * 96) * 32
+    assert _load(png(32, 32, pixels=white)).pattern.min() == 1
+    with pytest.raises(DataRejected, match="not all of its rows") as caught:
+        _load(png(32, 32, pixels=white[: len(white) // 2]))
+    assert caught.value.code == "trigger_image_invalid"
+
+
+def test_a_wrong_checksum_is_damage():
+    content = bytearray(png(32, 32, pixels=(b"\0" + b"\xff" * 96) * 32))
+    content[-14] ^= 1
+    with pytest.raises(DataRejected):
+        _load(bytes(content))
+
+
 def test_an_animated_picture_is_refused():
     frames = [Image.fromarray(np.full((32, 32, 3), value, np.uint8)) for value in (0, 255)]
     out = io.BytesIO()
