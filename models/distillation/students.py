@@ -80,7 +80,9 @@ def plan_students(teacher: Teacher, data: AuditData, recipe: Recipe) -> tuple[Pl
         unclippable=clipping_obstacle(teacher.network) if recipe.defense == "auto" else "",
     )
     _check(chosen, teacher, data)
-    if chosen.defense in {"abd", "abd_clip"} and recipe.abd.retrospection.run != "never":
+    retrospection = recipe.abd.retrospection
+    implicit = retrospection.run != "never" and retrospection.gradient == "implicit"
+    if chosen.defense in {"abd", "abd_clip"} and implicit:
         _try_retrospection(teacher, student, recipe)
     if data.photographs and recipe.method == "auto" and chosen.method == "fast":
         chosen = replace(chosen, reason=f"{chosen.reason} {_NOT_LEARNED_FROM}")

@@ -63,7 +63,7 @@ class RetrospectionRecipe:
     learning_rate: Annotated[float, Interval(gt=0.0, le=1.0)] = 2e-3
     """Of Adam in that share, along a cosine to 0; 5e-4 in the code, for its longer schedule."""
     weight: Annotated[float, Interval(ge=0.0, le=1e4)] = 1.0
-    """Of each shape's hypergradient beside the distillation gradient."""
+    """Of each shape's gradient beside that of the distillation."""
     synthesis: Synthesis = "per_class"
     """One perturbation towards every class, or the paper's single one that leads anywhere. ``universal``
     wants a small ``portion``: BatchNorm, over the batch, takes out again what all images of it share."""
@@ -92,12 +92,15 @@ class RetrospectionRecipe:
     portion: Annotated[float, Interval(gt=0.0, le=1.0)] = 1.0
     """Share of the images that is perturbed in the outer loss; at least one image. 0.02 in the code, which
     leaves the gradient to one image or two; take that with ``universal``."""
+    gradient: Literal["first_order", "implicit"] = "first_order"
+    """``first_order`` holds the perturbations fixed; ``implicit`` differentiates through them, too, as the
+    paper does: two to four times the time, and a change of the gradient by a thousandth."""
     sweeps: Annotated[int, Interval(ge=1, le=100)] = 1
-    """K: fixed-point sweeps, that is terms of the Neumann series. 5 in the code, three times the time."""
+    """K: fixed-point sweeps of ``implicit``, that is terms of the Neumann series. 5 in the code."""
     step: Positive = 0.1
-    """eta: step of the fixed-point map."""
+    """eta: step of the fixed-point map of ``implicit``."""
     max_growth: Positive = 1e3
-    """Stop the series when the norm of v exceeds this multiple of its first term."""
+    """Stop the series of ``implicit`` when the norm of v exceeds this multiple of its first term."""
 
 
 @recipe

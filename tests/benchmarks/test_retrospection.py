@@ -19,7 +19,7 @@ def test_a_row_per_teacher_and_settings(
             cells.append(replace(cell, teacher=replace(cell.teacher, epochs=1), recipe=recipe))
     brief = Table(table.name, table.title, table.data, tuple(cells))
     monkeypatch.setattr(retrospection, "find_table", lambda name, budget: brief)
-    settings = ['{"run": "never"}', '{"shape": "sparse", "images": 8, "rounds": 1, "sweeps": 2}']
+    settings = ['{"run": "never"}', '{"shape": "sparse", "images": 8, "rounds": 1, "gradient": "implicit"}']
     words = ["retrospection", "digits", "badnets_grid", *settings, "--work", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", words)
     retrospection.main()

@@ -92,7 +92,7 @@ class AbdDefense:
         return self.vaccine.student_loss(x, teacher_logits, losses, stages)
 
     def add_gradients(self, x: Tensor, scale: float) -> None:
-        """Add the hypergradient while retrospection is on."""
+        """Add its gradient while retrospection is on."""
         if self.retrospecting:
             self.retrospection.add_gradients(x, scale)
 

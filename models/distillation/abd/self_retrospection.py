@@ -1,13 +1,16 @@
 """Self-Retrospection: teach the student not to follow shifts that change what the teacher says.
 
-Per student step: improve the perturbations (``perturbations``), then add the hypergradient of
+Per student step: improve the perturbations (``perturbations``), then add the gradient of
 
     F(delta, theta) = 1 / perturbed * sum over the batch of KL( S(x) || S(x + a delta) ),  a = 0 for others
 
-to the distillation gradient, differentiating through delta by the fixed point of the inner loss
-``g = -KL(S(x) || S(x + delta)) + penalty``. Source: Hong et al., ICML 2023, section 5 and the code of ABD
-(algorithms.md 1.4), after I-BAU. Departures:
+to the distillation gradient. The paper differentiates through delta, too, by the fixed point of the inner
+loss ``g = -KL(S(x) || S(x + delta)) + penalty``; that is ``gradient="implicit"``. Source: Hong et al., ICML
+2023, section 5 and the code of ABD (algorithms.md 1.4), after I-BAU. Departures:
 
+- delta is held fixed (``gradient="first_order"``): what depends on the student through delta was .0003 of
+  the gradient's length with one sweep and .0015 with the code's five (docs/results.md), less than bfloat16
+  rounds away, at two to four times the time, and needs a student that can be differentiated twice;
 - the outer sum is divided by the number of perturbed images, and counts once for each shape of shift, so that
   ``portion``, ``shape`` and ``weight`` are independent; the other images move only through the batch's
   statistics, and count, as in the code;
@@ -17,7 +20,7 @@ to the distillation gradient, differentiating through delta by the fixed point o
 - BatchNorm uses the batch's statistics, as in the code, but its running ones stand still: seven extra passes
   per step, some perturbed, would drown them. With running statistics instead, accuracy fell to .1 within
   twelve steps, because they lag behind the weights;
-- a hypergradient that is not finite is left out of its step, and counted;
+- a gradient that is not finite is left out of its step, and counted;
 - dropout and stochastic depth are off, or the divergence were their noise's, and not 0 without a shift;
 - answers are compared at temperature 1 whatever the method's own; and where the method clips its gradient
   (ZSKT), it clips the sum, where the code leaves this branch unclipped;
@@ -39,6 +42,7 @@ from models.distillation.abd.perturbations import Perturbations
 from models.distillation.losses import batch_divergence
 from models.engine.double_backward import twice_differentiable
 from models.engine.frozen import frozen, still_batchnorm
+from models.engine.precision import autocast, bfloat16_pays
 from models.engine.seed import make_generator
 from models.errors import RecipeError
 from models.recipes.abd import RetrospectionRecipe
@@ -66,20 +70,22 @@ class SelfRetrospection:
         self.last: dict[str, Tensor] = {}
 
     def check(self, x: Tensor) -> None:
-        """Try a hypergradient on ``x`` before a run relies on one; changes nothing.
+        """Try an implicit gradient on ``x`` before a run relies on one; changes nothing.
 
         Args:
             x: Normalized images (N, 3, H, W); the first ``recipe.images`` take part.
 
         Raises:
-            RecipeError: ``retrospection_impossible`` if the student cannot be differentiated twice: a layer
-                has no second derivative, or one that is not finite (the length of an empty token, as in
-                Swin v2).
+            RecipeError: ``retrospection_impossible`` if the recipe wants the implicit gradient and the
+                student cannot be differentiated twice: a layer has no second derivative, or one that is not
+                finite (the length of an empty token, as in Swin v2).
         """
+        if self.recipe.gradient == "first_order":
+            return
         x = x[: self.recipe.images].detach()
         generator = make_generator(self.seed, "check")
         try:
-            _, _, gradients = self._hypergradient(self._drawn(x, generator), x, generator)
+            _, gradients, _ = self._gradients(self._drawn(x, generator), x, generator)
         except RuntimeError as error:
             # Other errors, such as too little memory, are none of the student's.
             if "is not implemented" not in str(error):
@@ -89,7 +95,7 @@ class SelfRetrospection:
             raise _impossible("the second derivative is not finite")
 
     def add_gradients(self, x: Tensor, scale: float) -> None:
-        """Improve the perturbations on ``x`` and add the weighted hypergradient to the student's gradients.
+        """Improve the perturbations on ``x`` and add F's weighted gradient to the student's.
 
         Args:
             x: Normalized images (N, 3, H, W); the first ``recipe.images`` take part.
@@ -99,7 +105,7 @@ class SelfRetrospection:
         generator = make_generator(self.seed, f"retrospection {self.turn}")
         perturbations = self._refreshed(x, generator)
         hits = self._climb(perturbations, x)
-        outer, norms, gradients = self._hypergradient(perturbations, x, generator)
+        outer, gradients, told = self._gradients(perturbations, x, generator)
         lengths = perturbations.shifts(perturbations.in_play(len(x), self.turn)).flatten(1).norm(dim=1)
         self.turn += 1
         if not _finite(gradients):
@@ -114,8 +120,7 @@ class SelfRetrospection:
             "perturbation_success": hits,
             "perturbation_norm": lengths.mean(),
             "retrospection_loss": outer,
-            "series_growth": torch.tensor(norms[-1] / max(norms[0], 1e-12)),
-            "series_terms": torch.tensor(float(len(norms))),
+            **told,
             "retrospection_skipped": torch.tensor(float(self.skipped)),
         }
 
@@ -144,27 +149,47 @@ class SelfRetrospection:
         self.student.train(training)
         return hits
 
-    def _hypergradient(
+    def _gradients(
         self, perturbations: Perturbations, x: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, tuple[float, ...], tuple[Tensor, ...]]:
-        recipe = self.recipe
+    ) -> tuple[Tensor, tuple[Tensor, ...], dict[str, Tensor]]:
+        """Return F, its gradient for every parameter, and what there is to tell of a series."""
         playing = perturbations.in_play(len(x), self.turn)
         # int() alone would perturb nothing in batches under 1 / portion images (algorithms.md 8, item 36).
-        perturbed = max(1, int(recipe.portion * len(x)))
+        perturbed = max(1, int(self.recipe.portion * len(x)))
         order = torch.randperm(len(x), generator=generator)[:perturbed].to(x.device)
         place = torch.randint(len(playing), (len(x),), generator=generator).to(x.device)
         amplitude = torch.zeros(len(x), 1, 1, 1, device=x.device)
         # The square root leans towards full length: density 2a.
         amplitude[order] = torch.rand(perturbed, 1, 1, 1, generator=generator).sqrt().to(x.device)
-        delta = perturbations.shifts(playing).requires_grad_(True)
+        factor = perturbations.shapes * len(x) / perturbed
+        with still_batchnorm(self.student):
+            if self.recipe.gradient == "implicit":
+                return self._hypergradient(perturbations.shifts(playing), place, x, amplitude, factor)
+            shifted = x + amplitude * perturbations.shifts(playing).index_select(0, place)
+            with autocast(x.device, bfloat16_pays(x.device)):
+                with torch.no_grad():
+                    clean = self.student(x)
+                answers = self.student(shifted)
+            outer = batch_divergence(clean.float(), answers.float()) * factor
+            found = torch.autograd.grad(outer, self.parameters, allow_unused=True)
+        pairs = zip(self.parameters, found, strict=True)
+        gradients = tuple(torch.zeros_like(p) if gradient is None else gradient for p, gradient in pairs)
+        return outer.detach(), gradients, {}
+
+    def _hypergradient(
+        self, delta: Tensor, place: Tensor, x: Tensor, amplitude: Tensor, factor: float
+    ) -> tuple[Tensor, tuple[Tensor, ...], dict[str, Tensor]]:
+        """Differentiate F through the shifts ``delta``, too; ``place`` says which of them each image has."""
+        recipe = self.recipe
+        delta = delta.requires_grad_(True)
         # Not delta[place]: on two threads its gradient is summed in whatever order they come to it.
         shifts = delta.index_select(0, place)
-        with still_batchnorm(self.student), twice_differentiable(self.student):
+        with twice_differentiable(self.student):
             with torch.no_grad():
                 clean = self.student(x)
             outer_answers = self.student(x + amplitude * shifts)
             inner_answers = self.student(x + shifts)
-        outer = batch_divergence(clean, outer_answers) * (perturbations.shapes * len(x) / perturbed)
+        outer = batch_divergence(clean, outer_answers) * factor
         inner = -batch_divergence(clean, inner_answers)
         inner = inner + recipe.norm_penalty * delta.square().sum()
         result = hypergradient(
@@ -176,7 +201,11 @@ class SelfRetrospection:
             step=recipe.step,
             max_growth=recipe.max_growth,
         )
-        return outer.detach(), result.norms, result.gradients
+        told = {
+            "series_growth": torch.tensor(result.norms[-1] / max(result.norms[0], 1e-12)),
+            "series_terms": torch.tensor(float(len(result.norms))),
+        }
+        return outer.detach(), result.gradients, told
 
     def state_dict(self) -> dict[str, Any]:
         """Return the perturbations, the turn and what was told last."""
@@ -201,5 +230,5 @@ def _impossible(reason: str) -> RecipeError:
     return RecipeError(
         f"Self-Retrospection has to differentiate the student twice, and cannot: {reason}.",
         code="retrospection_impossible",
-        hint='Set abd.retrospection.run to "never", which leaves the vaccine, or name another student.',
+        hint='Set abd.retrospection.gradient to "first_order", the default, or name another student.',
     )

@@ -20,7 +20,7 @@ ABD = AbdRecipe(
     VaccineRecipe(
         members=2, selection_batches=2, selection_skip=0, selection_ratio=-1.0, selection_max_class_share=1.0
     ),
-    RetrospectionRecipe(run="always", share=0.25, images=16, rounds=1, sweeps=2),
+    RetrospectionRecipe(run="always", share=0.25, images=16, rounds=1),
 )
 
 

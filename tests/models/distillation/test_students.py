@@ -140,16 +140,24 @@ class DifferentiableOnce(nn.Module):
         return functional.hardsigmoid(x)
 
 
-@pytest.mark.parametrize(("run", "refused"), [("auto", True), ("never", False)])
-def test_a_student_without_second_derivative_is_refused_before_its_control(monkeypatch, run, refused) -> None:
+@pytest.mark.parametrize(
+    ("retrospection", "refused"),
+    [
+        (RetrospectionRecipe(gradient="implicit"), True),
+        (RetrospectionRecipe(gradient="implicit", run="never"), False),
+        (RetrospectionRecipe(), False),
+    ],
+)
+def test_a_student_without_second_derivative_is_refused_before_its_control(
+    monkeypatch, retrospection, refused
+) -> None:
     def with_head(spec: ArchitectureSpec) -> StagedClassifier:
         network = build(spec)
         network.fc = nn.Sequential(network.fc, DifferentiableOnce())
         return network
 
     monkeypatch.setattr(students, "build", with_head)
-    abd = AbdRecipe(retrospection=RetrospectionRecipe(run=run))
-    asked = replace(recipe("wrn-10-1", "ood"), defense="abd", abd=abd)
+    asked = replace(recipe("wrn-10-1", "ood"), defense="abd", abd=AbdRecipe(retrospection=retrospection))
     with pytest.raises(RecipeError) if refused else nullcontext() as caught:
         plan_students(teacher_of("wrn-16-2"), AuditData(), asked)
     if refused:

@@ -24,7 +24,7 @@ RECIPE = Recipe(
     zskt=ZsktRecipe(pseudo_batches=3, batch_size=16, student_steps=2, generator_width=8, noise_size=8),
     abd=AbdRecipe(
         VaccineRecipe(members=2, selection_batches=0),
-        RetrospectionRecipe(run="always", share=0.3, images=16, rounds=1, sweeps=2),
+        RetrospectionRecipe(run="always", share=0.3, images=16, rounds=1, gradient="implicit", sweeps=2),
     ),
 )
 

@@ -16,6 +16,7 @@ from models.recipes.abd import RetrospectionRecipe
 from models.recipes.architecture import ArchitectureSpec
 
 RECIPE = RetrospectionRecipe(images=16, rounds=2)
+IMPLICIT = replace(RECIPE, gradient="implicit")
 
 
 def network(seed: int) -> StagedClassifier:
@@ -89,11 +90,12 @@ def test_a_small_batch_still_perturbs_one_image() -> None:  # trap 36
     assert gradients(retro.student).any()
 
 
+@pytest.mark.parametrize("gradient", ["first_order", "implicit"])
 @pytest.mark.parametrize("shape", ["dense", "sparse"])
 def test_following_the_gradient_makes_the_student_follow_perturbations_less(
-    shape: Literal["dense", "sparse"],
+    shape: Literal["dense", "sparse"], gradient: Literal["first_order", "implicit"]
 ) -> None:
-    retro = retrospection(replace(RECIPE, portion=1.0, sweeps=2, shape=shape))
+    retro = retrospection(replace(RECIPE, portion=1.0, shape=shape, gradient=gradient, sweeps=2))
     x = images()
     with torch.no_grad():  # an untrained student's answers hardly depend on anything
         retro.student.fc.weight.mul_(10)
@@ -116,15 +118,38 @@ def test_following_the_gradient_makes_the_student_follow_perturbations_less(
     assert followed(retro.student) < 0.8 * before
 
 
-def test_trap_34_the_student_is_differentiated_twice_in_float32_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.distillation.abd.perturbations.bfloat16_pays", lambda _: True)
-    retro = retrospection()
+@pytest.mark.parametrize(
+    ("gradient", "computed"), [("implicit", torch.float32), ("first_order", torch.bfloat16)]
+)
+def test_trap_34_the_student_is_differentiated_twice_in_float32_only(
+    gradient: Literal["first_order", "implicit"], computed: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("perturbations", "self_retrospection"):
+        monkeypatch.setattr(f"models.distillation.abd.{module}.bfloat16_pays", lambda _: True)
+    retro = retrospection(replace(RECIPE, gradient=gradient))
     seen: dict[str, set[torch.dtype]] = {"teacher": set(), "student": set()}
     for name, watched in (("teacher", retro.teacher), ("student", retro.student)):
         watched.conv1.register_forward_hook(lambda _, __, out, name=name: seen[name].add(out.dtype))
     retro.add_gradients(images(), 1.0)
     assert torch.bfloat16 in seen["teacher"]  # so the hooks would have seen it
-    assert seen["student"] == {torch.float32}
+    assert seen["student"] == {computed}
+
+
+def test_first_order_is_the_implicit_gradient_without_what_goes_through_the_shifts() -> None:
+    found = {}
+    for name, recipe in {
+        "first_order": RECIPE,
+        "implicit": IMPLICIT,
+        "no step": replace(IMPLICIT, step=1e-12),
+        "long step": replace(IMPLICIT, step=1e3),
+    }.items():
+        retro = retrospection(recipe)
+        retro.add_gradients(images(), 1.0)
+        found[name] = gradients(retro.student)
+    first = found["first_order"]
+    torch.testing.assert_close(found["no step"], first, rtol=1e-4, atol=1e-6)
+    assert 0 < (found["implicit"] - first).norm() < 0.01 * first.norm()
+    assert (found["long step"] - first).norm() > 0.1 * first.norm()
 
 
 def test_a_second_shape_does_not_weaken_the_first() -> None:
@@ -176,8 +201,8 @@ class Once(nn.Module):
         return functional.hardsigmoid(x)
 
 
-def with_head(layer: nn.Module) -> SelfRetrospection:
-    retro = retrospection()
+def with_head(layer: nn.Module, recipe: RetrospectionRecipe = IMPLICIT) -> SelfRetrospection:
+    retro = retrospection(recipe)
     retro.student.fc = nn.Sequential(layer, retro.student.fc)
     return retro
 
@@ -198,13 +223,23 @@ def test_a_student_that_cannot_be_differentiated_twice_is_refused_beforehand(lay
     with pytest.raises(RecipeError) as caught:
         retro.check(images())
     assert caught.value.code == "retrospection_impossible"
-    assert "abd.retrospection.run" in caught.value.hint
+    assert "first_order" in caught.value.hint
     assert all(torch.equal(tensor, before[name]) for name, tensor in retro.student.state_dict().items())
     assert all(parameter.grad is None for parameter in retro.student.parameters())
 
 
+@pytest.mark.parametrize("layer", [Once(), Normalized()])
+def test_to_first_order_such_a_student_learns(layer: nn.Module) -> None:
+    retro = with_head(layer, RECIPE)
+    retro.check(images())
+    retro.add_gradients(images(), 1.0)
+    assert gradients(retro.student).isfinite().all()
+    assert retro.student.conv1.weight.grad.any()
+    assert retro.last["retrospection_skipped"] == 0
+
+
 def test_a_gradient_that_is_not_finite_is_left_out_and_counted() -> None:
-    retro, broken = retrospection(), Normalized()
+    retro, broken = retrospection(IMPLICIT), Normalized()
     for turn, head in enumerate([nn.Identity(), broken, nn.Identity(), broken]):
         retro.student.zero_grad()
         whole = retro.student.fc
@@ -219,7 +254,7 @@ def test_a_gradient_that_is_not_finite_is_left_out_and_counted() -> None:
 
 
 def test_the_count_of_gradients_left_out_is_part_of_the_state() -> None:
-    retro, again = with_head(Normalized()), retrospection()
+    retro, again = with_head(Normalized()), retrospection(IMPLICIT)
     retro.add_gradients(images(), 1.0)
     again.load_state_dict(retro.state_dict())
     again.add_gradients(images(), 1.0)
