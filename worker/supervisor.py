@@ -25,7 +25,7 @@ from worker.pipeline import Plan, make_plan
 from worker.reporter import Reporter
 from worker.sandbox.appetite import Appetite
 from worker.sandbox.launch import Child, ProgramMissing, launch
-from worker.sandbox.protocol import Done, Failed, Kept, ProtocolError, StageDone
+from worker.sandbox.protocol import Done, Failed, Kept, ProtocolError, StageBegun, StageDone
 from worker.worker_context import WorkerContext
 
 #: How often the loop turns when the process is silent.
@@ -217,6 +217,9 @@ class _Watch:
                 case Kept():
                     self._expect(message.stage)
                     self._reporter.take(message)
+                case StageBegun():
+                    self._expect(message.stage)
+                    self._reporter.begin(message.stage)
                 case _:
                     self._reporter.take(message)
         if self._child.messages.closed:

@@ -47,6 +47,11 @@ def output(job: ChildJob, monitor: JobMonitor) -> None:
         monitor._outbox.say("log", text="x" * 4096)
 
 
+def beginnings(job: ChildJob, monitor: JobMonitor) -> None:
+    for _ in range(20_000):
+        monitor._outbox.say("stage", stage="probe")
+
+
 def endless_line(job: ChildJob, monitor: JobMonitor) -> None:
     while True:
         monitor._outbox._stream.write("x" * 65536)
@@ -81,6 +86,7 @@ ATTACKS = {
         one_file,
         many_files,
         output,
+        beginnings,
         endless_line,
         descriptors,
         threads,
