@@ -52,6 +52,15 @@ def beginnings(job: ChildJob, monitor: JobMonitor) -> None:
         monitor._outbox.say("stage", stage="probe")
 
 
+def nonsense(job: ChildJob, monitor: JobMonitor) -> None:
+    for stage, result in (("probe", {"probes": [{}]}), ("report", {})):
+        if stage == "report":
+            monitor._outbox.say("stage", stage=stage)
+        monitor._outbox.say("stage_done", stage=stage, result=result, files=[])
+    monitor._outbox.say("done")
+    os._exit(0)
+
+
 def endless_line(job: ChildJob, monitor: JobMonitor) -> None:
     while True:
         monitor._outbox._stream.write("x" * 65536)
@@ -87,6 +96,7 @@ ATTACKS = {
         many_files,
         output,
         beginnings,
+        nonsense,
         endless_line,
         descriptors,
         threads,

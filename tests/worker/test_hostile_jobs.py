@@ -48,6 +48,7 @@ def context(room: ServiceRoom, monkeypatch: pytest.MonkeyPatch) -> WorkerContext
         ("many_files", "disk_limit"),
         ("output", "output_limit"),
         ("beginnings", "child_protocol"),
+        ("nonsense", "output_invalid"),
         ("endless_line", "child_protocol"),
         ("descriptors", "file_limit"),
         ("threads", "thread_limit"),
