@@ -21,6 +21,7 @@ from app.processes import tail
 from app.services import leases
 from models.errors import HostDiskFull, Interrupted
 from worker import scratch
+from worker.calibration_folder import read_texts
 from worker.endings import MAX_TRIES, Ending, crashed, failed, given_up, postponed, timed_out, unpublishable
 from worker.lease_keeper import Halted, LeaseKeeper
 from worker.pipeline import Plan, make_plan
@@ -112,8 +113,10 @@ def _launch(context: WorkerContext, keeper: LeaseKeeper, running: ExitStack) -> 
 
     plan, spent_s = keeper.patiently(read)
     with keeper.kept() as go_on:
+        texts = read_texts(settings.calibration_dir) if Stage.PROBE in plan.stages else {}
+        description = {**plan.description, "calibration": texts}
         folder = scratch.prepare(
-            settings.scratch_folder, lease, plan.description, plan.inputs, context.blobs, go_on=go_on
+            settings.scratch_folder, lease, description, plan.inputs, context.blobs, go_on=go_on
         )
     keeper.renew()
     scratch.delete_earlier(folder)
