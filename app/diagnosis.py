@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 from alembic.runtime.migration import MigrationContext
@@ -22,7 +23,7 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.errors import ServiceError
-from app.core.reference_folder import reference_files
+from app.core.reference_folder import MAX_FILES, reference_files
 from app.core.settings import OTHER_VARIABLES, Settings, embedded_urls
 from app.db import migrate
 from app.db.base import make_engine, make_session_factory, parse_url
@@ -34,7 +35,7 @@ from app.infra.blobs import make_blob_store
 from app.infra.queue import make_celery
 from app.services import keys, upkeep_passes
 from models.errors import DataRejected
-from models.probes.calibration.read_set import read_set
+from models.probes.calibration.read_set import read_set_file
 from models.sandbox.level import sandbox_level
 from models.sandbox.profiles import SandboxUnavailable
 
@@ -226,20 +227,29 @@ def check_references(settings: Settings) -> tuple[State, str, str]:
     folder = settings.calibration_dir
     if folder is None:
         return "ok", "the sets that come with Proctor; PROCTOR_CALIBRATION_DIR is not set", ""
-    taken = unusable = 0
-    for path in reference_files(folder):
-        try:
-            read_set(path.read_bytes())
-            taken += 1
-        except DataRejected:
-            unusable += 1
+    found = reference_files(folder)
+    usable = [_is_reference_set(path) for path in found[:MAX_FILES]]
+    taken, unusable = usable.count(True), usable.count(False)
     detail = f"{taken} sets in {folder}, beside those that come with Proctor"
     if unusable:
         hint = "Jobs skip them; their logs say why. `proctor calibrate` writes sets."
         return "warning", f"{detail}; {unusable} files are no sets", hint
+    if len(found) > MAX_FILES:
+        hint = "Merge sets, or move some elsewhere: audits take the first by name."
+        return "warning", f"{detail}; {len(found) - MAX_FILES} more than {MAX_FILES} files", hint
     if not taken:
         return "warning", detail, "Write sets into it with `proctor calibrate`, or leave the setting out."
     return "ok", detail, ""
+
+
+def _is_reference_set(path: Path) -> bool:
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            return False
+        read_set_file(path)
+    except (DataRejected, OSError):
+        return False
+    return True
 
 
 def check_settings(settings: Settings) -> tuple[State, str, str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from app.core.reference_folder import reference_files
+from app.core.reference_folder import MAX_FILES, reference_files
 
-#: More is no folder of reference sets. A set has no more bytes (``models.probes.calibration.read_set``, whose
-#: import would bring torch); 39 references have 10 kB.
-MAX_FILES, MAX_BYTES = 64, 2 * 1024 * 1024
+#: A set has no more bytes (``models.probes.calibration.read_set``, whose import would bring torch); 39
+#: references have 10 kB.
+MAX_BYTES = 2 * 1024 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,8 @@ def read_texts(folder: Path | None) -> dict[str, str]:
         logger.warning("The reference set %s is skipped: it comes after the first %d.", path, MAX_FILES)
     for path in paths[:MAX_FILES]:
         try:
+            if path.exists() and not path.is_file():
+                raise ValueError("it is no file")  # a pipe would be waited for, with the job's database open
             if path.stat().st_size > MAX_BYTES:
                 raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
             texts[path.name] = path.read_text("utf-8")

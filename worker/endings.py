@@ -107,6 +107,15 @@ def given_up(put_off: Ending) -> Ending | None:
     return None
 
 
+def unpublishable() -> Ending:
+    """Make the ending of a job whose process said that it was done, and left results of another form."""
+    return failed(
+        "output_invalid",
+        "The job's process left results that are not of the form they should have.",
+        "This is a fault of the service; report it with the job's id.",
+    )
+
+
 def crashed(status: int) -> Ending:
     """Make the ending of a job whose process ended without a word."""
     if status == -9:

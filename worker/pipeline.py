@@ -13,7 +13,6 @@ from app.core.settings import Settings
 from app.core.states import STAGES, JobKind, Stage
 from app.db.tables import Dataset, Job, StageOutput, Teacher
 from app.services import stages, uploads
-from worker.calibration_folder import read_texts
 from worker.child_job import INPUTS
 from worker.worker_context import WorkerContext
 
@@ -28,7 +27,7 @@ class Plan:
     stages: tuple[Stage, ...]
     """Those that are not done, in order."""
     description: dict[str, Any]
-    """For ``worker.child_job``."""
+    """For ``worker.child_job``, but for the calibration."""
     inputs: dict[str, str]
     """SHA-256 of the blobs the process needs, by path in its folder."""
     timeout_s: float
@@ -40,6 +39,7 @@ def make_plan(session: Session, job_id: str, context: WorkerContext) -> Plan:
     Raises:
         NotFound: The teacher or a dataset was deleted meanwhile.
     """
+    # No file is read here: a folder over the network would keep the session, and the lease unrenewed.
     job = session.get_one(Job, job_id)
     outputs = {output.stage: output for output in stages.finished(session, job_id)}
     left = tuple(stage for stage in STAGES[job.kind] if stage not in outputs)
@@ -55,7 +55,6 @@ def make_plan(session: Session, job_id: str, context: WorkerContext) -> Plan:
         "threads": context.threads,
         "checkpoint_s": context.settings.checkpoint_s,
         "bounds": _bounds(context.settings),
-        "calibration": read_texts(context.settings.calibration_dir) if Stage.PROBE in left else {},
         "outputs": {stage: _output(output, inputs) for stage, output in outputs.items()},
     }
     settings = context.settings

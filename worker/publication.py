@@ -8,7 +8,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.core.errors import Invalid
+from app.core.errors import Invalid, TooLarge
 from app.infra.blobs import BlobStore, GoOn
 from app.services.stages import StageFile
 from worker.child_job import OUTPUTS
@@ -21,8 +21,8 @@ def store_files(
     """Make blobs of the files that a stage says it has written; ``go_on`` is called before each chunk.
 
     Raises:
-        Invalid: ``output_invalid``: a file is missing, is no plain file (a link could lead anywhere), or is
-            too large.
+        Invalid: ``output_invalid``: a file is missing, is no plain file (a link could lead anywhere), is too
+            large, or grows meanwhile.
     """
     stored = []
     for file in produced:
@@ -34,6 +34,8 @@ def store_files(
             if error.errno != errno.ELOOP:
                 raise
             raise _invalid(f"{path.name} is not a plain file any more.") from error
+        except TooLarge as error:  # of how large it was, which is less than it may be
+            raise _invalid(f"{path.name} grew while it was stored.") from error
         stored.append(StageFile(file.name, file.media_type, blob.size_bytes, blob.sha256))
     return stored
 

@@ -16,7 +16,7 @@ from app.services.stages import MetricPoint, Position
 from worker import publication
 from worker.lease_keeper import LeaseKeeper
 from worker.pace import Pace
-from worker.sandbox.protocol import Kept, Log, Message, MetricSaid, Progress, StageBegun, StageDone
+from worker.sandbox.protocol import Kept, Log, Message, MetricSaid, Progress, ProtocolError, StageDone
 from worker.worker_context import WorkerContext
 
 #: At most one transaction a second for progress and curves, whatever the process says.
@@ -51,11 +51,6 @@ class Reporter:
             LeaseLost: Somebody else has the job. This holds for every method here.
         """
         match message:
-            case StageBegun():
-                self.flush(force=True)
-                self._stage, self._pace = message.stage, Pace()
-                stage = message.stage
-                self._keeper.write(lambda session: stages.begin(session, self._keeper.lease, stage))
             case Progress():
                 self._progress = message
                 self._pace.note(time.monotonic(), message.done)
@@ -67,6 +62,19 @@ class Reporter:
                 self._said.append(message.text)
             case _:
                 pass
+
+    def begin(self, stage: Stage) -> None:
+        """Tell that a stage begins.
+
+        Raises:
+            ProtocolError: It has begun already. Each beginning is a transaction and an event: a process that
+                said so without end filled the database, and kept its supervisor from renewing the lease.
+        """
+        if stage == self._stage:
+            raise ProtocolError(f"the stage {stage} began twice")
+        self.flush(force=True)
+        self._stage, self._pace = stage, Pace()
+        self._keeper.write(lambda session: stages.begin(session, self._keeper.lease, stage))
 
     def stage_done(self, message: StageDone) -> None:
         """Store a stage's files, and then that it is done.

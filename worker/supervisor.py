@@ -13,23 +13,29 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from sqlalchemy.exc import DataError, IntegrityError
+
 from app.core.errors import Invalid, LeaseLost, ServiceError, Unavailable
 from app.core.states import Stage
 from app.processes import tail
 from app.services import leases
 from models.errors import HostDiskFull, Interrupted
 from worker import scratch
-from worker.endings import MAX_TRIES, Ending, crashed, failed, given_up, postponed, timed_out
+from worker.calibration_folder import read_texts
+from worker.endings import MAX_TRIES, Ending, crashed, failed, given_up, postponed, timed_out, unpublishable
 from worker.lease_keeper import Halted, LeaseKeeper
 from worker.pipeline import Plan, make_plan
 from worker.reporter import Reporter
 from worker.sandbox.appetite import Appetite
 from worker.sandbox.launch import Child, ProgramMissing, launch
-from worker.sandbox.protocol import Done, Failed, Kept, ProtocolError, StageDone
+from worker.sandbox.protocol import Done, Failed, Kept, ProtocolError, StageBegun, StageDone
 from worker.worker_context import WorkerContext
 
 #: How often the loop turns when the process is silent.
 TURN_S = 0.25
+#: What writing results raises that are not of the form that their stage has. Passed on, it left the job to
+#: two other workers after this one, and then blamed them (``infrastructure``).
+UNPUBLISHABLE = (LookupError, TypeError, ValueError, DataError, IntegrityError)
 #: From closing its pipe to being gone; more than this and it is killed.
 EXIT_S = 5.0
 
@@ -47,7 +53,12 @@ def run_job(context: WorkerContext, job_id: str) -> None:
     keeper = LeaseKeeper(context, lease)
     try:
         ending = _attempt(context, keeper)
-        keeper.write(lambda session: ending.write(session, lease))
+        try:
+            keeper.write(lambda session: ending.write(session, lease))
+        except UNPUBLISHABLE:
+            logger.exception("%s: what the process left cannot be published", job_id)
+            ending = unpublishable()
+            keeper.write(lambda session: ending.write(session, lease))
     except LeaseLost:
         logger.warning("%s: the lease was lost; nothing more is written", job_id)
         return
@@ -102,8 +113,10 @@ def _launch(context: WorkerContext, keeper: LeaseKeeper, running: ExitStack) -> 
 
     plan, spent_s = keeper.patiently(read)
     with keeper.kept() as go_on:
+        texts = read_texts(settings.calibration_dir) if Stage.PROBE in plan.stages else {}
+        description = {**plan.description, "calibration": texts}
         folder = scratch.prepare(
-            settings.scratch_folder, lease, plan.description, plan.inputs, context.blobs, go_on=go_on
+            settings.scratch_folder, lease, description, plan.inputs, context.blobs, go_on=go_on
         )
     keeper.renew()
     scratch.delete_earlier(folder)
@@ -217,6 +230,9 @@ class _Watch:
                 case Kept():
                     self._expect(message.stage)
                     self._reporter.take(message)
+                case StageBegun():
+                    self._expect(message.stage)
+                    self._reporter.begin(message.stage)
                 case _:
                     self._reporter.take(message)
         if self._child.messages.closed:

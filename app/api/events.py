@@ -11,7 +11,6 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import Field
-from sqlalchemy.exc import OperationalError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -23,6 +22,7 @@ from app.api.negotiation import choose
 from app.api.openapi import COMMON, problems
 from app.core.errors import NotFound, Unauthenticated
 from app.core.states import EventKind
+from app.db.base import DATABASE_AWAY
 from app.schemas.base import Page, Wire
 from app.schemas.events import Event
 from app.services import events, jobs, keys
@@ -77,7 +77,7 @@ class _Source:
         while True:
             try:
                 found, finished = await run_in_threadpool(self.look, after, MAX_EVENTS)
-            except (NotFound, Unauthenticated, OperationalError):
+            except (NotFound, Unauthenticated, *DATABASE_AWAY):
                 return  # the client reconnects where it was, or learns from a 404 or 401 why it cannot
             for event in found:
                 yield _frame(event)

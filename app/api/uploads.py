@@ -26,8 +26,8 @@ def declared_length(request: Request, limit_bytes: int) -> int:
     """Check the headers of an upload before its body is read.
 
     Raises:
-        ServiceError: ``length_required``, ``content_length_invalid``, ``body_too_large`` or
-            ``unsupported_media_type``.
+        ServiceError: ``length_required``, ``content_length_invalid``, ``body_too_large``,
+            ``unsupported_media_type`` or, with a part of a file, ``bad_request``.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type.startswith("multipart/"):
@@ -36,6 +36,12 @@ def declared_length(request: Request, limit_bytes: int) -> int:
         )
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise ServiceError("unsupported_media_type", "The body is compressed by Content-Encoding.")
+    if "content-range" in request.headers:  # RFC 9110 section 14.5; curl -C sends the rest of a file so
+        raise ServiceError(
+            "bad_request",
+            "The body is a part of a file by its Content-Range; an upload is the whole file.",
+            "Upload the whole file again.",
+        )
     text = request.headers.get("content-length")
     if text is None:
         raise ServiceError("length_required", "The request has no Content-Length.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import TypeAdapter
+
 from app.core.states import JobStatus, UploadStatus
 from app.db import tables
 from app.schemas.artifacts import Artifact, ArtifactLinks
@@ -12,6 +14,11 @@ from app.schemas.jobs import Job, JobData, JobLinks, Progress
 from app.schemas.teachers import Teacher, TeacherOptions
 from app.schemas.triggers import TriggerShown
 from app.schemas.uploads import Links
+from models.results.inspection import CheckpointInspection, DatasetInspection
+
+#: For what another version of a worker found. Within a wire type its unknown fields would be refused, and one
+#: teacher of before an update fail its whole page.
+_CHECKPOINT, _DATASET = TypeAdapter(CheckpointInspection), TypeAdapter(DatasetInspection)
 
 _FIRST_RETRY_S = 2
 _LAST_RETRY_S = 30
@@ -38,7 +45,7 @@ def teacher(row: tables.Teacher) -> Teacher:
         size_bytes=row.size_bytes,
         sha256=row.sha256,
         declared=TeacherOptions.model_validate(row.declared),
-        inspection=row.inspection if ready else None,
+        inspection=_CHECKPOINT.validate_python(row.inspection) if ready else None,
         error=failure(row.error),
         created_at=row.created_at,
         links=Links(self=f"/v1/teachers/{row.id}"),
@@ -55,7 +62,7 @@ def dataset(row: tables.Dataset) -> Dataset:
         status=row.status,
         size_bytes=row.size_bytes,
         sha256=row.sha256,
-        inspection=row.inspection if ready else None,
+        inspection=_DATASET.validate_python(row.inspection) if ready else None,
         error=failure(row.error),
         created_at=row.created_at,
         links=Links(self=f"/v1/datasets/{row.id}"),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+#: Of them audits read the first, by name; more is no folder of reference sets.
+MAX_FILES = 64
+
 
 def reference_files(folder: Path) -> list[Path]:
     """List the files ``*.json`` of ``PROCTOR_CALIBRATION_DIR``, by name.

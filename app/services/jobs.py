@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import case, select, update
+from sqlalchemy import case, literal, select, update
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -12,9 +12,9 @@ from app.core.errors import Conflict, NotFound
 from app.core.ids import new_id
 from app.core.states import EventKind, JobKind, JobStatus
 from app.db.tables import Dataset, Job, StageOutput, Teacher
-from app.db.types import db_now, without_member
+from app.db.types import FreeForm, db_now, without_member
 from app.infra import queue
-from app.services import endings, events, request_check, uploads
+from app.services import endings, events, leases, request_check, uploads
 from app.services.job_request import JobRequest
 from app.services.pages import Page, newest_first
 from app.services.principal import Principal
@@ -132,6 +132,7 @@ def cancel(session: Session, tenant: str, job_id: str) -> Job:
         .values(
             cancel_requested=True,
             status=case((queued, JobStatus.CANCELED), else_=Job.status),
+            error=case((queued, literal(leases.CANCELED, FreeForm)), else_=Job.error),
             finished_at=case((queued, db_now()), else_=Job.finished_at),
         )
         .returning(Job.status)

@@ -210,11 +210,15 @@ def ring_again(session: Session, *, older_than_s: float, at_most: int) -> Sequen
     """Ring for queued jobs that nobody claimed since they were rung: the broker may have lost the message.
 
     Only the oldest ``at_most`` of each queue: a worker that is busy for an hour would otherwise find its
-    queue full of the same identifiers. The next ones follow as those get claimed.
+    queue full of the same identifiers. The next ones follow as those get claimed. Jobs in a pause are passed
+    over: eight audits whose references are away must not keep what came after them from being rung for.
     """
     needed = load_only(Job.kind, Job.device)  # a whole row can hold megabytes of pictures
+    # No pause is longer: what was rung later than it could be was rung before the clock was set back.
+    impossible = Job.rung_at > db_now(PAUSE_AT_MOST_S)
+    due = (Job.rung_at <= db_now()) | Job.rung_at.is_(None) | impossible
     waiting = session.scalars(
-        select(Job).where(Job.status == JobStatus.QUEUED).order_by(Job.id).options(needed)
+        select(Job).where(Job.status == JobStatus.QUEUED, due).order_by(Job.id).options(needed)
     )
     by_queue: dict[str, list[Job]] = {}
     for job in waiting:
@@ -222,7 +226,7 @@ def ring_again(session: Session, *, older_than_s: float, at_most: int) -> Sequen
     rung = []
     for jobs in by_queue.values():
         oldest = [job.id for job in jobs[:at_most]]
-        stale = (Job.rung_at < db_now(-older_than_s)) | Job.rung_at.is_(None)
+        stale = (Job.rung_at < db_now(-older_than_s)) | Job.rung_at.is_(None) | impossible
         for job in session.scalars(select(Job).where(Job.id.in_(oldest), stale).options(needed)):
             queue.ring(session, job)
             rung.append(job.id)

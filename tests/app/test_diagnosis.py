@@ -1,4 +1,5 @@
 import io
+import os
 import shutil
 from pathlib import Path
 from typing import NoReturn
@@ -8,6 +9,7 @@ from rich.console import Console
 from sqlalchemy import update
 
 from app.commands.doctor import _table
+from app.core.reference_folder import MAX_FILES
 from app.core.settings import Settings
 from app.db.base import make_engine, make_session_factory
 from app.db.tables import UpkeepPass
@@ -132,6 +134,31 @@ def test_the_references_are_counted(settings: Settings, tmp_path: Path) -> None:
     (folder / "other.json").write_text("{}")
     state, detail, _ = check_references(settings)
     assert (state, "1 files are no sets" in detail) == ("warning", True)
+
+
+def test_files_that_cannot_be_sets_are_neither_read_whole_nor_waited_for(
+    settings: Settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sets"
+    folder.mkdir()
+    (folder / "folder.json").mkdir()
+    (folder / "gone.json").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe.json")
+    with (folder / "large.json").open("wb") as file:
+        file.truncate(1 << 40)
+    settings = settings.model_copy(update={"calibration_dir": folder})
+    state, detail, _ = check_references(settings)
+    assert (state, "0 sets" in detail, "4 files are no sets" in detail) == ("warning", True, True)
+
+
+def test_sets_that_no_audit_reads_are_named(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "sets"
+    folder.mkdir()
+    for number in range(MAX_FILES + 2):
+        (folder / f"{number:03}.json").symlink_to(SHIPPED)
+    settings = settings.model_copy(update={"calibration_dir": folder})
+    state, detail, _ = check_references(settings)
+    assert (state, "2 more than 64 files" in detail) == ("warning", True)
 
 
 def test_a_misspelt_setting_is_noticed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

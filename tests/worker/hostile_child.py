@@ -47,6 +47,20 @@ def output(job: ChildJob, monitor: JobMonitor) -> None:
         monitor._outbox.say("log", text="x" * 4096)
 
 
+def beginnings(job: ChildJob, monitor: JobMonitor) -> None:
+    for _ in range(20_000):
+        monitor._outbox.say("stage", stage="probe")
+
+
+def nonsense(job: ChildJob, monitor: JobMonitor) -> None:
+    for stage, result in (("probe", {"probes": [{}]}), ("report", {})):
+        if stage == "report":
+            monitor._outbox.say("stage", stage=stage)
+        monitor._outbox.say("stage_done", stage=stage, result=result, files=[])
+    monitor._outbox.say("done")
+    os._exit(0)
+
+
 def endless_line(job: ChildJob, monitor: JobMonitor) -> None:
     while True:
         monitor._outbox._stream.write("x" * 65536)
@@ -81,6 +95,8 @@ ATTACKS = {
         one_file,
         many_files,
         output,
+        beginnings,
+        nonsense,
         endless_line,
         descriptors,
         threads,

@@ -186,6 +186,27 @@ def test_an_audit_waits_for_a_folder_of_references_that_is_gone(
     assert room.job(job.id).status == JobStatus.SUCCEEDED
 
 
+def test_references_are_read_under_a_lease_that_is_renewed_and_outside_of_transactions(
+    room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder may be a slow server's: its transaction stayed open, and after a minute the job was lost."""
+    job = room.submit()
+    seen = []
+
+    def slowly(folder: Path | None) -> dict[str, str]:
+        seen.append(room.engine.pool.checkedout())  # type: ignore[attr-defined]
+        heard_at, deadline = room.job(job.id).heartbeat_at, time.monotonic() + 20.0
+        while room.job(job.id).heartbeat_at == heard_at and time.monotonic() < deadline:
+            time.sleep(0.05)
+        seen.append(room.job(job.id).heartbeat_at != heard_at)
+        return {}
+
+    monkeypatch.setattr(supervisor, "read_texts", slowly)
+    run_job(context, job.id)
+    assert seen == [0, True]
+    assert room.job(job.id).status == JobStatus.SUCCEEDED
+
+
 def test_the_lease_is_renewed_at_once_when_the_machine_wakes_up(
     room: ServiceRoom, context: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from worker.calibration_folder import MAX_BYTES, MAX_FILES, read_texts
+from app.core.reference_folder import MAX_FILES
+from worker.calibration_folder import MAX_BYTES, read_texts
 
 
 def test_files_of_json_are_read_by_name(tmp_path: Path) -> None:
@@ -20,6 +22,8 @@ def test_what_is_no_text_or_too_large_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
     (tmp_path / "large.json").write_bytes(b" " * (MAX_BYTES + 1))
     (tmp_path / "folder.json").mkdir()
+    (tmp_path / "gone.json").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe.json")
     assert read_texts(tmp_path) == {"good.json": "{}"}
 
 

@@ -47,6 +47,8 @@ def context(room: ServiceRoom, monkeypatch: pytest.MonkeyPatch) -> WorkerContext
         ("one_file", "disk_limit"),
         ("many_files", "disk_limit"),
         ("output", "output_limit"),
+        ("beginnings", "child_protocol"),
+        ("nonsense", "output_invalid"),
         ("endless_line", "child_protocol"),
         ("descriptors", "file_limit"),
         ("threads", "thread_limit"),

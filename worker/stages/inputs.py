@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -22,6 +22,7 @@ from models.checkpoints.load import Teacher, load_teacher
 from models.data.bundle import AuditData
 from models.data.dataset import load_images, load_photographs
 from models.engine.device import choose_device
+from models.errors import TrainingFailed
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.job import Recipe
 from models.results.inspection import CheckpointInspection
@@ -41,9 +42,18 @@ def revive(kind: type[T], content: Any) -> T:
     """Make a recipe or result again from its JSON form.
 
     Raises:
-        ValueError: It does not have that form.
+        TrainingFailed: ``version_changed``: it does not have that form. It had, for the version of Proctor
+            that stored it: jobs wait, and are retried, across updates.
     """
-    return TypeAdapter(kind).validate_python(content)
+    try:
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors(include_url=False)[0]["loc"])
+        raise TrainingFailed(
+            f"Another version of Proctor stored something of this job that this one cannot read: {place}.",
+            code="version_changed",
+            hint="Submit a new job; a retry would meet the same.",
+        ) from error
 
 
 def load_recipe(job: ChildJob) -> Recipe:

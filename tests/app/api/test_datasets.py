@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from app.db import tables
+
 
 @pytest.mark.parametrize("role", ["clean_labelled", "clean_unlabelled", "surrogate"])
 def test_an_accepted_dataset_is_answered_with_its_inspection(api, role):
@@ -43,3 +45,13 @@ def test_a_dataset_that_a_waiting_job_needs_is_not_deleted(api):
     request = {"kind": "clean", "teacher": api.teacher(), "data": {"surrogate": dataset_id}}
     assert api("POST", "/v1/jobs", json=request).status_code == 202
     assert api("DELETE", f"/v1/datasets/{dataset_id}").json()["code"] == "upload_in_use"
+
+
+def test_what_a_worker_of_another_version_found_is_shown_without_what_this_one_does_not_know(api):
+    dataset = api.dataset("clean_labelled")
+    with api.edge.sessions.begin() as session:
+        row = session.get_one(tables.Dataset, dataset)
+        row.inspection = {**row.inspection, "blurred": 2}
+    shown = api("GET", f"/v1/datasets/{dataset}")
+    assert shown.status_code == 200
+    assert "blurred" not in shown.json()["inspection"]

@@ -6,7 +6,9 @@ import threading
 
 import pytest
 from sqlalchemy import delete
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 
+from app.api import events
 from app.core.states import EventKind, JobStatus, Scope
 from app.db import tables
 
@@ -116,6 +118,23 @@ def test_the_stream_ends_when_its_job_is_deleted(api):
     answer = api("GET", f"/v1/jobs/{job_id}/events", headers=STREAM)
     deleting.join()
     assert len(frames(answer.text)) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OperationalError("SELECT", {}, Exception()), InterfaceError("SELECT", {}, Exception()), TimeoutError()],
+)
+def test_the_stream_ends_when_the_database_is_lost(api, monkeypatch, error):
+    """Where no connection became free, the transfer broke off and the log had a fault of ours."""
+
+    def lose(source, after, limit):
+        raise error
+
+    async def read():
+        return [piece async for piece in events._Source(api.edge, None, "").stream(0)]
+
+    monkeypatch.setattr(events._Source, "look", lose)
+    assert api.runner.run(read()) == [b"retry: 2000\n\n"]
 
 
 def test_a_tenant_cannot_hold_all_connections(api):

@@ -114,6 +114,17 @@ def test_a_teacher_is_not_sent_again_to_who_has_it(api):
     assert again.headers["etag"] == first.headers["etag"]
 
 
+def test_what_a_worker_of_another_version_found_is_shown_without_what_this_one_does_not_know(api):
+    """A field that an update had taken away made the teacher, and the page it was on, a 500."""
+    teacher = api.teacher()
+    with api.edge.sessions.begin() as session:
+        row = session.get_one(tables.Teacher, teacher)
+        row.inspection = {**row.inspection, "subnormals_flushed": 2}
+    shown = api("GET", "/v1/teachers")
+    assert shown.status_code == 200
+    assert "subnormals_flushed" not in shown.json()["data"][0]["inspection"]
+
+
 def test_pages_go_from_new_to_old_without_gaps(api):
     made = [api.teacher(f"weights {number}".encode()) for number in range(5)]
     seen, after = [], None

@@ -63,6 +63,13 @@ def test_a_compressed_body_is_refused(api):
     assert refused(api, put(api, b"x", Content_Encoding="gzip"), 415, "unsupported_media_type")
 
 
+def test_a_part_of_a_file_is_not_taken_for_the_whole(api):
+    """What `curl -C 7 -T` sent was inspected as it was, and the reader knew no such format."""
+    answer = put(api, b"weights", Content_Range="bytes 7-13/14")
+    assert refused(api, answer, 400, "bad_request")
+    assert "Content-Range" in answer.json()["detail"]
+
+
 def test_a_body_that_stalls_is_given_up(api, monkeypatch):
     monkeypatch.setattr("app.api.uploads.IDLE_TIMEOUT_S", 0.05)
 

@@ -61,6 +61,7 @@ def test_a_queued_job_is_canceled_at_once(room: ServiceRoom) -> None:
     with room.sessions.begin() as session:
         canceled = jobs.cancel(session, PRINCIPAL.tenant, job.id)
         assert canceled.status == JobStatus.CANCELED and canceled.finished_at is not None
+        assert canceled.error == leases.CANCELED, "as that of one which was canceled while it ran"
         assert events.page(session, job.id)[-1].kind == "done"
         assert leases.claim(session, job.id, worker="w", lease_s=60) is None
 

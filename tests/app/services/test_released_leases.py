@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.core.states import JobStatus
@@ -88,4 +88,22 @@ def test_a_job_that_was_put_off_is_rung_for_when_its_pause_is_over(room: Service
             leases.release(session, lease, error={"code": "away"})
     with room.sessions.begin() as session:
         assert leases.ring_again(session, older_than_s=30.0, at_most=1) == []
-        assert leases.ring_again(session, older_than_s=-50.0, at_most=1) == [job.id]
+        session.execute(update(Job).values(rung_at=db_now(-31.0)))
+        assert leases.ring_again(session, older_than_s=30.0, at_most=1) == [job.id]
+
+
+def test_jobs_in_a_pause_do_not_keep_later_ones_from_being_rung_for(room: ServiceRoom) -> None:
+    """Two audits waited for their references; what was posted while the broker was away never ran."""
+    paused = [room.submit(), room.submit()]
+    later = room.submit()
+    with room.sessions.begin() as session:
+        session.execute(update(Job).where(Job.id != later.id).values(rung_at=db_now(200.0)))
+        session.execute(update(Job).where(Job.id == later.id).values(rung_at=db_now(-31.0)))
+        assert leases.ring_again(session, older_than_s=30.0, at_most=len(paused)) == [later.id]
+
+
+def test_a_job_that_was_rung_before_the_clock_was_set_back_is_rung_for(room: ServiceRoom) -> None:
+    job = room.submit()
+    with room.sessions.begin() as session:
+        session.execute(update(Job).values(rung_at=db_now(3600.0)))
+        assert leases.ring_again(session, older_than_s=30.0, at_most=8) == [job.id]

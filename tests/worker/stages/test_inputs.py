@@ -11,9 +11,10 @@ import torch
 from app.core.states import Stage
 from models.architectures import build
 from models.checkpoints.save import save_student
-from models.errors import DataRejected, RecipeError
+from models.errors import DataRejected, RecipeError, TrainingFailed
 from models.recipes.architecture import ArchitectureSpec, Normalization
 from models.recipes.job import Recipe
+from models.results.training import StudentResult
 from models.triggers import Trigger
 from models.triggers.image_file import save_trigger_png
 from worker.child_job import ChildBounds, ChildJob, OutputFile, StageOutput
@@ -56,8 +57,16 @@ def test_an_empty_recipe_is_the_default(tmp_path: Path) -> None:
 
 
 def test_a_field_that_no_recipe_has_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="bogus"):
+    with pytest.raises(TrainingFailed, match="bogus"):
         inputs.load_recipe(job_in(tmp_path, recipe={"bogus": 1}))
+
+
+def test_what_another_version_stored_is_no_fault_to_report(tmp_path: Path) -> None:
+    """A job that an update had interrupted failed with ``internal_error``, and so did each retry of it."""
+    with pytest.raises(TrainingFailed) as caught:
+        inputs.revive(StudentResult, {"role": "defended", "method": "ood"})
+    assert caught.value.code == "version_changed"
+    assert "defense" in caught.value.detail and "new job" in caught.value.hint
 
 
 def test_triggers_by_name_keep_the_users_name(tmp_path: Path) -> None:
