@@ -208,6 +208,14 @@ def test_the_parser_process_answers_the_same(inspect, tmp_path: Path) -> None:
     assert (tmp_path / "canonical").read_bytes() == (tmp_path / "other").read_bytes()
 
 
+def test_a_thousand_long_names_of_emoji_fit_the_parser_s_answer(tmp_path: Path) -> None:
+    """Escaped they had 1.5 MiB, and the upload was refused for time and memory that nobody had used."""
+    name = 122 * chr(0x1F600)
+    (tmp_path / "upload").write_bytes(archive({f"{name}{number:03}/a.png": ONE for number in range(1000)}))
+    made = inspect_dataset_isolated(tmp_path / "upload", tmp_path / "out", "clean_labelled")
+    assert made.classes == tuple(f"{name}{number:03}" for number in range(1000))
+
+
 def test_the_parser_process_carries_refusals_over(tmp_path: Path) -> None:
     (tmp_path / "upload").write_bytes(archive({"a.png": b"x"}))
     with pytest.raises(DataRejected) as caught:
