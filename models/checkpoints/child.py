@@ -139,7 +139,7 @@ class ChildRejectedError(Exception):
 def _parse_answer(raw: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     match answer:
         case {"accepted": dict(document)}:

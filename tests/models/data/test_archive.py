@@ -208,6 +208,14 @@ def test_the_parser_process_answers_the_same(inspect, tmp_path: Path) -> None:
     assert (tmp_path / "canonical").read_bytes() == (tmp_path / "other").read_bytes()
 
 
+def test_an_answer_that_is_no_inspection_is_none(monkeypatch, tmp_path: Path) -> None:
+    for answer in ({}, {"classes": [], "class_counts": [], "warnings": [], "findings": {"patches": 3}}):
+        monkeypatch.setattr("models.data.isolated.ask_child", lambda *_, answer=answer, **__: answer)
+        with pytest.raises(DataRejected) as caught:
+            inspect_dataset_isolated(tmp_path / "upload", tmp_path / "out", "clean_labelled")
+        assert caught.value.code == "parser_failed"
+
+
 def test_a_thousand_long_names_of_emoji_fit_the_parser_s_answer(tmp_path: Path) -> None:
     """Escaped they had 1.5 MiB, and the upload was refused for time and memory that nobody had used."""
     name = 122 * chr(0x1F600)
