@@ -187,6 +187,28 @@ def test_what_does_not_fit_the_role_is_refused(content: bytes, role: str, code: 
     assert refused(content, role).code == code
 
 
+@pytest.mark.parametrize("around", ["", "data/"])
+def test_a_class_folder_without_images_is_refused_since_labels_would_shift(around, inspect, refused) -> None:
+    """Of bee, cat (empty) and dog, dog's images were read as the second class; the teacher has it third."""
+    members = {f"{around}{name}/": b"" for name in ("bee", "cat", "dog")}
+    members |= {f"{around}{name}/1.png": ONE for name in ("bee", "dog")}
+    error = refused(archive(members))
+    assert error.code == "archive_layout"
+    assert f"{around}cat holds no image" in error.detail
+    assert inspect(archive(members), "clean_unlabelled").images == 2
+
+
+@pytest.mark.parametrize("folder", ["cat/drafts/", "__MACOSX/", "__MACOSX/cat/", ".ipynb_checkpoints/"])
+def test_empty_folders_that_are_no_classes_are_passed_over(folder: str, inspect) -> None:
+    assert inspect(archive({**LABELLED, folder: b""})).classes == ("cat", "dog", "eel")
+
+
+def test_two_sets_of_class_folders_are_told_so(refused) -> None:
+    error = refused(archive({f"{part}/{name}": ONE for part in ("test", "train") for name in LABELLED}))
+    assert error.code == "archive_layout"
+    assert "one set of class folders" in error.detail
+
+
 def test_a_single_class_is_told_from_no_class_at_all(refused) -> None:
     """Who had made class/name.png was told to make class/name.png."""
     detail = refused(archive({"cat/a.png": ONE, "cat/b.png": ONE}), "clean_labelled").detail
