@@ -56,6 +56,8 @@ def list_images(
     entries, directory_at = read_directory(
         view, max_entries=limits.members, allow_zip64=False, refuse=_refuse
     )
+    if entries and all(entry.name.endswith(b".npy") for entry in entries):  # NumPy writes them with zip64
+        raise data_rejection("archive_member", "The file is a NumPy archive (npz), which is not read.")
     members = locate_members(view, entries, directory_at, refuse=_refuse)
     names = [_checked_name(member.entry) for member in members]
     _require_one_spelling(names)
