@@ -99,7 +99,8 @@ def _converse(command: list[str], request: bytes, wall_s: float) -> tuple[int, b
                 process.kill()
             return process.wait(max(0.0, deadline - time.monotonic())), answer
         except (TimeoutError, subprocess.TimeoutExpired):
-            raise ChildStoppedError(f"Reading took longer than {wall_s:g} s.", limit=True) from None
+            late = f"Reading took longer than {wall_s:g} s: the machine may be too busy; try again later."
+            raise ChildStoppedError(late, limit=True) from None
         finally:
             process.kill()
 

@@ -212,6 +212,7 @@ def test_the_parser_process_is_bounded(checkpoint: Path, tmp_path: Path) -> None
     with pytest.raises(CheckpointRejected) as caught:
         inspect_isolated(checkpoint, tmp_path / "out", DECLARED, limits=Limits(wall_s=0))
     assert caught.value.code == "parser_limit"
+    assert "the machine may be too busy" in caught.value.detail
     assert not (tmp_path / "out").exists()
 
 
