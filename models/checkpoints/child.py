@@ -23,7 +23,8 @@ from models.errors import HostDiskFull, Interrupted, ProctorError, Rejected
 from models.sandbox.bounds import Bounds
 from models.sandbox.profiles import PARSE, SandboxUnavailable, confine, require, seal
 
-_MAX_ANSWER_BYTES = 1024 * 1024
+#: A thousand class names of 255 characters, of four bytes each, are the most of a true answer.
+_MAX_ANSWER_BYTES = 2 * 1024 * 1024
 _READ_BYTES = 65536
 #: NumPy starts no threads of its own then; they would come before Landlock, which does not reach them.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -98,7 +99,8 @@ def _converse(command: list[str], request: bytes, wall_s: float) -> tuple[int, b
                 process.kill()
             return process.wait(max(0.0, deadline - time.monotonic())), answer
         except (TimeoutError, subprocess.TimeoutExpired):
-            raise ChildStoppedError(f"Reading took longer than {wall_s:g} s.", limit=True) from None
+            late = f"Reading took longer than {wall_s:g} s: the machine may be too busy; try again later."
+            raise ChildStoppedError(late, limit=True) from None
         finally:
             process.kill()
 
@@ -138,7 +140,7 @@ class ChildRejectedError(Exception):
 def _parse_answer(raw: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     match answer:
         case {"accepted": dict(document)}:
@@ -171,7 +173,9 @@ def answer_request(handle: Callable[[Document], Document]) -> None:
             answer = {"stopped": "Reading used more files or disk than allowed.", "limit": True}
         else:
             answer = {"stopped": f"The reader failed with {type(error).__name__}.", "limit": False}
-    json.dump(answer, sys.stdout)
+    # Not escaped: twelve bytes for an emoji would make names longer than any true answer may be. What is no
+    # character, half of an emoji, passes as it is: ``json.loads`` takes it back.
+    sys.stdout.buffer.write(json.dumps(answer, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def _rejected(error: ProctorError) -> Document:

@@ -112,7 +112,7 @@ CODES: dict[str, Refusal] = {
     ),
     "outputs_not_finite": Refusal(
         "The network's outputs are NaN or infinite for ordinary images, although its weights are finite.",
-        "The weights are too large to compute with; take an earlier checkpoint.",
+        "Weights are too large, or a BatchNorm's running variance is negative; take an earlier checkpoint.",
     ),
     "canonical_changed": Refusal(
         "The stored canonical file is not the one that was inspected.", "Upload the checkpoint again."

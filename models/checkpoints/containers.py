@@ -16,6 +16,7 @@ from models.checkpoints.recognize import recognize, require_torch_zip
 from models.checkpoints.safetensors_header import read_safetensors
 from models.checkpoints.second_reading import torch_would_read
 from models.checkpoints.zip_profile import Member, locate_members, read_directory, stored_bytes
+from models.errors import CheckpointRejected
 from models.results.inspection import CheckpointFormat
 
 _EXTRA_MEMBERS = frozenset(
@@ -63,7 +64,11 @@ def open_checkpoint(view: memoryview, limits: Limits) -> OpenedCheckpoint:
             return OpenedCheckpoint("safetensors", root, storages, (), metadata)
         case _:
             # Reading a plain pickle only serves to name what it would run; its tensors stay out of reach.
-            PickleReader(bytes(view[: limits.pickle_bytes]), limits).read()
+            try:
+                PickleReader(bytes(view[: limits.pickle_bytes]), limits).read()
+            except CheckpointRejected as error:
+                if error.code != "limit_exceeded":  # it is not accepted, whatever the limits are
+                    raise
             raise rejection("unsupported_format", "The file is a plain pickle, not written by torch.save.")
 
 

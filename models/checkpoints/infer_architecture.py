@@ -41,6 +41,10 @@ FAMILIES: tuple[Family, ...] = (
 _MAX_DIFFERENCES = 20
 _ASSUMED_CLASSES = 10
 _COMMON_SIZE = 224
+_INFERRED_HINT = (
+    "The architecture was inferred. Declare another if it is wrong, save the state dict of an unchanged "
+    "network, or describe a network of your own by a layer list (docs/formats.md)."
+)
 _LAYER_LIST = "the layer list"
 _LAYER_LIST_HINT = (
     "Correct the layer list: each name is the prefix of its layer's tensors in the state dict, without a "
@@ -107,7 +111,7 @@ def infer_architecture(
         raise rejection(
             "architecture_unknown", f"There is no {printable(spec.name)} for {spec.input_size} pixels a side."
         )
-    key_map = _match(layout, shapes, reading.renamed)
+    key_map = _match(layout, shapes, reading.renamed, hint="" if declared else _INFERRED_HINT)
     dropped = tuple(sorted({name.partition(".")[0] for name in layout.auxiliary if name in shapes}))
     warnings = (*_warnings(key_map, reading, input_size), *layout.remarks)
     source: Literal["declared", "inferred"] = "declared" if declared else "inferred"
@@ -213,20 +217,23 @@ def _unread(declared: str, num_classes: int | None, shapes: Mapping[str, Shape])
 
 def _check_numbers(spec: ArchitectureSpec) -> None:
     if spec.num_classes == 0:
-        raise _mismatch("the last layer, the classifier, is missing; a whole network is needed")
+        missing = "the last layer, the classifier, is missing; a whole network is needed"
+        raise _mismatch(missing, hint="Save the whole network's state dict, with its last layer.")
     if not 2 <= spec.num_classes <= 1000:
-        raise _mismatch(f"the classifier has {spec.num_classes:,} outputs; between 2 and 1,000 are accepted")
+        outputs = f"the classifier has {spec.num_classes:,} outputs; between 2 and 1,000 are accepted"
+        raise _mismatch(outputs, hint="A network with another number of classes cannot be read.")
     if not 8 <= spec.input_size <= MAX_INPUT_SIZE:
-        raise _mismatch(
-            f"the input is {spec.input_size:,} pixels a side; between 8 and {MAX_INPUT_SIZE} are accepted"
-        )
+        pixels = f"the input is {spec.input_size:,} pixels a side; 8 to {MAX_INPUT_SIZE} are accepted"
+        raise _mismatch(pixels, hint="Declare an input size in between.")
 
 
-def _match(layout: Layout, shapes: Mapping[str, Shape], renamed: Mapping[str, str]) -> dict[str, str | None]:
+def _match(
+    layout: Layout, shapes: Mapping[str, Shape], renamed: Mapping[str, str], *, hint: str
+) -> dict[str, str | None]:
     """Pair every canonical name with the file's name; refuse unless the two tables are equal."""
     key_map, differences = _compare(layout, shapes, renamed)
     if differences:
-        raise _mismatch(*differences, name=layout.spec.name)
+        raise _mismatch(*differences, name=layout.spec.name, hint=hint)
     return key_map
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.checkpoints.codes import printable
 from models.data.archive_members import ArchivedImage, list_images, read_image_bytes
 from models.data.byte_stream import GZIP_SIGNATURE
 from models.data.cifar import Cifar, read_cifar_archive, read_cifar_batch
@@ -108,10 +109,12 @@ def _take(cifar: Cifar, role: Role, limits: ArchiveLimits) -> Read:
 def _read_zip(view: memoryview, role: Role, limits: ArchiveLimits) -> Read:
     member_bytes, longest_side = limits.for_role(role)
     pictures = Pictures()
-    images = list_images(view, limits, member_bytes=member_bytes)
+    images, entered = list_images(view, limits, member_bytes=member_bytes)
     if not images:
         raise data_rejection("no_images", "The archive holds no image.")
     folders = _class_folders(images) if role == "clean_labelled" else None
+    if folders is not None:
+        _require_no_empty_class(images, entered)
     classes = tuple(sorted(set(folders))) if folders is not None else ()
     require_within(len(classes), limits.classes, "The number of class folders")
     label_of = {name: label for label, name in enumerate(classes)}
@@ -138,10 +141,32 @@ def _class_folders(images: list[ArchivedImage]) -> list[str]:
         )
     if depths == {0}:
         raise data_rejection("labels_missing", "The images lie side by side, without class folders.")
+    if len(depths) == 1 and 1 not in depths:
+        raise data_rejection(
+            "archive_layout",
+            f"{images[0].name} lies in a folder of folders: one set of class folders is read, not several.",
+        )
     if depths != {1}:
         odd = next(image.name for image, folder in zip(images, folders, strict=True) if len(folder) != 1)
         raise data_rejection("archive_layout", f"{odd} does not lie in a class folder like the others.")
     return [folder[0] for folder in folders]
+
+
+def _require_no_empty_class(images: list[ArchivedImage], entered: list[tuple[str, ...]]) -> None:
+    """Refuse a folder beside the class folders that has no image.
+
+    Passed over, it would shift the labels of all classes behind it if the teacher knows it as a class; taken
+    for a class, it would do so if the teacher does not. torchvision's ImageFolder refuses it, too.
+    """
+    filled = {image.parts[:-1] for image in images}
+    one = images[0].parts[:-1]
+    for folder in entered:
+        if folder not in filled and len(folder) == len(one) and folder[:-1] == one[:-1]:
+            raise data_rejection(
+                "archive_layout",
+                f"The folder {printable('/'.join(folder))} holds no image. If it is a class, one must be in "
+                "it, or the labels would be those of other classes; if it is none, leave it out.",
+            )
 
 
 def _warnings(images: list[ArchivedImage], classes: tuple[str, ...]) -> tuple[str, ...]:

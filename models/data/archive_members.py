@@ -40,8 +40,10 @@ class ArchivedImage:
         return printable("/".join(self.parts))
 
 
-def list_images(view: memoryview, limits: ArchiveLimits, *, member_bytes: int) -> list[ArchivedImage]:
-    """List the images of a zip in the order of their names.
+def list_images(
+    view: memoryview, limits: ArchiveLimits, *, member_bytes: int
+) -> tuple[list[ArchivedImage], list[tuple[str, ...]]]:
+    """List the images of a zip in the order of their names, and the folders that have entries of their own.
 
     Args:
         view: The whole file.
@@ -54,18 +56,24 @@ def list_images(view: memoryview, limits: ArchiveLimits, *, member_bytes: int) -
     entries, directory_at = read_directory(
         view, max_entries=limits.members, allow_zip64=False, refuse=_refuse
     )
+    if entries and all(entry.name.endswith(b".npy") for entry in entries):  # NumPy writes them with zip64
+        raise data_rejection("archive_member", "The file is a NumPy archive (npz), which is not read.")
     members = locate_members(view, entries, directory_at, refuse=_refuse)
     names = [_checked_name(member.entry) for member in members]
     _require_one_spelling(names)
     images: list[ArchivedImage] = []
+    folders: list[tuple[str, ...]] = []
     for name, member in zip(names, members, strict=True):
-        if (name.endswith("/") and not member.entry.size_bytes) or _LITTER.fullmatch(name):
+        if _LITTER.fullmatch(name):
+            continue
+        if name.endswith("/") and not member.entry.size_bytes:
+            folders.append(tuple(name.rstrip("/").split("/")))
             continue
         if not _IMAGE.fullmatch(name):
             raise data_rejection("archive_member", f"{printable(name)} is not a PNG or JPEG image.")
         _check_sizes(member.entry, name, limits, member_bytes)
         images.append(ArchivedImage(tuple(name.split("/")), member))
-    return sorted(images, key=lambda image: image.parts)
+    return sorted(images, key=lambda image: image.parts), sorted(folders)
 
 
 def read_image_bytes(view: memoryview, image: ArchivedImage) -> bytes:

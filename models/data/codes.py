@@ -38,7 +38,8 @@ DATA_CODES: dict[str, Refusal] = {
         "A member is a link, a device or a file that has no place there; it is named.", _ZIP_AGAIN
     ),
     "archive_layout": Refusal(
-        "Labelled images lie at different depths, so the classes are not clear.", _LAYOUT
+        "Labelled images lie at different depths, or a class folder is empty: the classes are not clear.",
+        _LAYOUT,
     ),
     "no_images": Refusal("There is no image in the archive.", _LAYOUT),
     "labels_missing": Refusal("Labelled images need at least two class folders.", _LAYOUT),

@@ -52,7 +52,18 @@ def inspect_dataset_isolated(
 
 
 def _revived(document: Document) -> DatasetInspection:
-    """Make the inspection again from its JSON form, which has lists for tuples."""
+    """Make the inspection again from its JSON form, which has lists for tuples.
+
+    Raises:
+        ChildStoppedError: Fields are missing, unknown or of the wrong form.
+    """
+    try:
+        return _made_again(document)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ChildStoppedError("The reader's answer is not an inspection.", limit=False) from None
+
+
+def _made_again(document: Document) -> DatasetInspection:
     tuples = {name: tuple(document[name]) for name in ("classes", "class_counts", "warnings")}
     findings = document["findings"]
     if findings is not None:

@@ -47,6 +47,8 @@ def read_files(
     seen: set[str] = set()
     total = 0
     while (header := read_exactly(stream, _BLOCK)) != _ZEROS:
+        if not seen and not is_tar(header):
+            raise data_rejection("archive_not_cifar", "What was compressed is not a tar archive.")
         name, size_bytes, is_folder = _read_header(header)
         folded = name.casefold().rstrip("/")
         if folded in seen:

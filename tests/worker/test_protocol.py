@@ -51,6 +51,7 @@ def test_a_message_is_read() -> None:
         line(scalars={"loss": float("nan")}),
         line(scalars={"loss": float("inf")}),
         b'{"type": "log", "text": "\\u0000"}',
+        b'{"type": "stage_done", "stage": "probe", "result": {"a": [{"\\u0000": 1}]}, "files": []}',
         b'{"type": "log", "text": "\\ud800"}',
         json.dumps({"type": "log", "text": "x" * 4097}).encode(),
         json.dumps({"type": "failed", "code": "Not A Code", "detail": "", "hint": ""}).encode(),
@@ -59,6 +60,13 @@ def test_a_message_is_read() -> None:
 def test_what_is_no_message_is_refused(said: bytes) -> None:
     with pytest.raises(ProtocolError):
         parse(said)
+
+
+def test_a_text_that_only_looks_like_an_escaped_nul_is_read() -> None:
+    """Backslash and u0000 are six characters: an entry of a checkpoint or a class may be called so."""
+    log = parse(json.dumps({"type": "log", "text": "\\u0000"}).encode())
+    assert isinstance(log, Log)
+    assert log.text == "\\u0000"
 
 
 def test_what_a_terminal_would_obey_becomes_harmless() -> None:

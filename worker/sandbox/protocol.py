@@ -145,8 +145,6 @@ def parse(line: bytes) -> Message:
         ProtocolError: It is not JSON, not one of the messages, or holds what a database refuses: NUL
             characters, lone surrogates, numbers that are not finite.
     """
-    if b"\\u0000" in line:
-        raise ProtocolError("a NUL character")
     try:
         content: Any = from_json(line, allow_inf_nan=False)
         return _ADAPTER.validate_python(_harmless(content))
@@ -160,6 +158,8 @@ def parse(line: bytes) -> Message:
 
 def _harmless(content: Any) -> Any:
     if isinstance(content, str):
+        if "\0" in content:
+            raise ProtocolError("a NUL character")
         return _OBEYED.sub("\ufffd", content)
     if isinstance(content, list):
         return [_harmless(item) for item in content]

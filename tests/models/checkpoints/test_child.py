@@ -52,6 +52,12 @@ def test_anything_else_is_no_answer(module: str, request_document: dict) -> None
     assert not caught.value.limit
 
 
+def test_an_answer_that_is_nested_without_end_is_none() -> None:
+    nested = "print('[' * 1_000_000)"
+    with pytest.raises(ChildStoppedError, match="not one"):
+        ask([sys.executable, "-I", "-c", nested], {}, wall_s=20)
+
+
 def test_a_reader_that_was_told_to_stop_says_nothing_about_the_file() -> None:
     ended = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
     with pytest.raises(Interrupted):

@@ -173,7 +173,16 @@ def test_at_most_twenty_differences_are_listed() -> None:
 
 def test_a_network_without_its_classifier_is_told_so() -> None:
     shapes = {name: shape for name, shape in lay_out("wrn-16-2").shapes.items() if not name.startswith("fc.")}
-    assert "the classifier, is missing" in refusal(shapes).detail
+    error = refusal(shapes)
+    assert "the classifier, is missing" in error.detail
+    assert "whole network" in (error.hint or "")
+
+
+def test_a_number_of_classes_out_of_bounds_has_a_hint_of_its_own() -> None:
+    """It said to leave the architecture out, which had not been declared."""
+    error = refusal({**lay_out("wrn-16-2").shapes, "fc.weight": (1001, 128), "fc.bias": (1001,)})
+    assert "1,001 outputs" in error.detail
+    assert "another number of classes" in (error.hint or "")
 
 
 def test_missing_and_unexpected_tensors_are_named() -> None:
@@ -182,6 +191,8 @@ def test_missing_and_unexpected_tensors_are_named() -> None:
     assert error.code == "architecture_mismatch"
     assert "bn1.bias [128] is missing" in error.detail
     assert "extra.weight [3] is unexpected" in error.detail
+    assert error.hint is not None and "was inferred" in error.hint
+    assert "Leave the architecture out" in (refusal(shapes, declared="wrn-16-2").hint or "")
 
 
 @pytest.mark.parametrize(

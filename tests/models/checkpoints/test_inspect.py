@@ -69,6 +69,17 @@ def test_finite_weights_with_which_nothing_can_be_computed_are_named(size: float
     assert caught.value.detail.startswith("The outputs for ")
 
 
+def test_a_negative_running_variance_is_not_called_too_large_a_weight_alone(tmp_path: Path) -> None:
+    state = build(SPEC).state_dict()
+    first = next(name for name in state if name.endswith("running_var"))
+    torch.save(state | {first: -state[first]}, tmp_path / "file")
+    inspection = inspect_checkpoint(tmp_path / "file", tmp_path / "canonical", DECLARED)
+    with pytest.raises(CheckpointRejected) as caught:
+        load_teacher(tmp_path / "canonical", inspection)
+    assert caught.value.code == "outputs_not_finite"
+    assert "running variance is negative" in str(caught.value.hint)
+
+
 @pytest.mark.parametrize(
     "declared",
     [
@@ -201,6 +212,7 @@ def test_the_parser_process_is_bounded(checkpoint: Path, tmp_path: Path) -> None
     with pytest.raises(CheckpointRejected) as caught:
         inspect_isolated(checkpoint, tmp_path / "out", DECLARED, limits=Limits(wall_s=0))
     assert caught.value.code == "parser_limit"
+    assert "the machine may be too busy" in caught.value.detail
     assert not (tmp_path / "out").exists()
 
 

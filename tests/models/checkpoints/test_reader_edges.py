@@ -60,7 +60,8 @@ def test_a_file_that_was_let_in_moves_the_limits_that_depend_on_its_size() -> No
     assert limits.admitting(limits.file_bytes) == limits
     wider = limits.admitting(4 * limits.file_bytes)
     assert (wider.file_bytes, wider.materialized_bytes) == (4 * limits.file_bytes, 8 * limits.file_bytes)
-    assert (wider.cpu_s, wider.wall_s) == (32, 48)
+    assert (wider.cpu_s, wider.wall_s) == (32, 120)
+    assert limits.admitting(16 * limits.file_bytes).wall_s == 192
     assert replace(wider, file_bytes=1, materialized_bytes=1, cpu_s=1, wall_s=1) == replace(
         limits, file_bytes=1, materialized_bytes=1, cpu_s=1, wall_s=1
     )

@@ -59,6 +59,8 @@ SIGNED = {
     "json": (b'{"weights": [1, 2, 3]}', "text file"),
     "plain_pickle": (pickle.dumps({"w": [1.0]}, protocol=4), "plain pickle"),
     "pickled_state_dict": (pickle.dumps({"w": torch.ones(2)}, protocol=4), "plain pickle"),
+    # Its sender was told to leave optimizer state out, or to have a limit raised: neither helps.
+    "long_plain_pickle": (pickle.dumps({"w": bytes(5 << 20)}, protocol=4), "plain pickle"),
 }
 
 

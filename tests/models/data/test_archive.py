@@ -187,6 +187,28 @@ def test_what_does_not_fit_the_role_is_refused(content: bytes, role: str, code: 
     assert refused(content, role).code == code
 
 
+@pytest.mark.parametrize("around", ["", "data/"])
+def test_a_class_folder_without_images_is_refused_since_labels_would_shift(around, inspect, refused) -> None:
+    """Of bee, cat (empty) and dog, dog's images were read as the second class; the teacher has it third."""
+    members = {f"{around}{name}/": b"" for name in ("bee", "cat", "dog")}
+    members |= {f"{around}{name}/1.png": ONE for name in ("bee", "dog")}
+    error = refused(archive(members))
+    assert error.code == "archive_layout"
+    assert f"{around}cat holds no image" in error.detail
+    assert inspect(archive(members), "clean_unlabelled").images == 2
+
+
+@pytest.mark.parametrize("folder", ["cat/drafts/", "__MACOSX/", "__MACOSX/cat/", ".ipynb_checkpoints/"])
+def test_empty_folders_that_are_no_classes_are_passed_over(folder: str, inspect) -> None:
+    assert inspect(archive({**LABELLED, folder: b""})).classes == ("cat", "dog", "eel")
+
+
+def test_two_sets_of_class_folders_are_told_so(refused) -> None:
+    error = refused(archive({f"{part}/{name}": ONE for part in ("test", "train") for name in LABELLED}))
+    assert error.code == "archive_layout"
+    assert "one set of class folders" in error.detail
+
+
 def test_a_single_class_is_told_from_no_class_at_all(refused) -> None:
     """Who had made class/name.png was told to make class/name.png."""
     detail = refused(archive({"cat/a.png": ONE, "cat/b.png": ONE}), "clean_labelled").detail
@@ -206,6 +228,22 @@ def test_the_parser_process_answers_the_same(inspect, tmp_path: Path) -> None:
     there = inspect_dataset_isolated(tmp_path / "upload", tmp_path / "other", "clean_labelled")
     assert here == there
     assert (tmp_path / "canonical").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+def test_an_answer_that_is_no_inspection_is_none(monkeypatch, tmp_path: Path) -> None:
+    for answer in ({}, {"classes": [], "class_counts": [], "warnings": [], "findings": {"patches": 3}}):
+        monkeypatch.setattr("models.data.isolated.ask_child", lambda *_, answer=answer, **__: answer)
+        with pytest.raises(DataRejected) as caught:
+            inspect_dataset_isolated(tmp_path / "upload", tmp_path / "out", "clean_labelled")
+        assert caught.value.code == "parser_failed"
+
+
+def test_a_thousand_long_names_of_emoji_fit_the_parser_s_answer(tmp_path: Path) -> None:
+    """Escaped they had 1.5 MiB, and the upload was refused for time and memory that nobody had used."""
+    name = 122 * chr(0x1F600)
+    (tmp_path / "upload").write_bytes(archive({f"{name}{number:03}/a.png": ONE for number in range(1000)}))
+    made = inspect_dataset_isolated(tmp_path / "upload", tmp_path / "out", "clean_labelled")
+    assert made.classes == tuple(f"{name}{number:03}" for number in range(1000))
 
 
 def test_the_parser_process_carries_refusals_over(tmp_path: Path) -> None:

@@ -117,6 +117,14 @@ def test_the_child_process_reads_them_too(tmp_path: Path) -> None:
     assert asdict(made)["images"] == 24
 
 
+def test_the_longest_names_that_classes_may_have_fit_the_parser_s_answer(tmp_path: Path) -> None:
+    names = [f"{number:03}{chr(0x1F600) * 252}" for number in range(1000)]
+    contents = published10() | {f"{ROOT10}/batches.meta": pickle.dumps({"label_names": names}, protocol=4)}
+    (tmp_path / "upload").write_bytes(files(contents))
+    made = inspect_dataset_isolated(tmp_path / "upload", tmp_path / "out", "clean_labelled")
+    assert made.classes == tuple(names)
+
+
 @pytest.mark.slow
 def test_an_archive_of_the_real_size_fits_the_limits_of_the_parser(tmp_path: Path) -> None:
     """60,000 random images: 170 MB as published, 184 MB here, since noise does not compress."""

@@ -101,6 +101,15 @@ def test_members_that_are_no_images_are_named(name: str, refused) -> None:
     assert name in error.detail
 
 
+def test_numpy_archives_are_named(refused) -> None:
+    """They were refused for an extra field, and their makers told to use an ordinary tool."""
+    out = io.BytesIO()
+    np.savez(out, images=np.zeros((2, 8, 8, 3), np.uint8), labels=np.array([{}], object))
+    error = refused(out.getvalue())
+    assert error.code == "archive_member"
+    assert "npz" in error.detail
+
+
 def test_links_are_refused(refused) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as made:

@@ -100,8 +100,8 @@ TARS = {
     "megabytes_of_zeros_behind": (files(INNER) + bytes(200_000), "archive_malformed"),
     "end_mark_cut": (files(INNER).rstrip(b"\0") + bytes(700), "archive_truncated"),
     "only_zeros_in_gzip": (gzip.compress(bytes(10_240)), "data_limit_exceeded"),
-    "gzip_of_text": (gzip.compress(np.random.default_rng(0).bytes(2000)), "archive_malformed"),
-    "gzip_of_zip": (gzip.compress(b"PK\x03\x04" + np.random.default_rng(0).bytes(900)), "archive_malformed"),
+    "gzip_of_text": (gzip.compress(np.random.default_rng(0).bytes(2000)), "archive_not_cifar"),
+    "gzip_of_zip": (gzip.compress(b"PK\x03\x04" + np.random.default_rng(0).bytes(900)), "archive_not_cifar"),
 }  # fmt: skip
 
 
