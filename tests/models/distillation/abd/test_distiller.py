@@ -212,7 +212,9 @@ def test_a_student_that_cannot_learn_by_retrospection_is_refused_in_the_first_st
     task = ood_task()
     task.student.fc = torch.nn.Sequential(Normalized(), task.student.fc)
     with frozen(SUSPECT.network):
-        whole = AbdTask(task, AbdRecipe(VACCINE, replace(RETROSPECTION, run=when, gradient="implicit")), seed=0)
+        whole = AbdTask(
+            task, AbdRecipe(VACCINE, replace(RETROSPECTION, run=when, gradient="implicit")), seed=0
+        )
         if when == "never":
             whole.step(0)
         else:
