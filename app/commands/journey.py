@@ -189,6 +189,10 @@ def show_result(service: JobService, output: Output, job: Document, folder: Path
         except OSError as error:
             reason = sentence_of(error)
     output.emit(job, job_text(job))
+    if folder is None and job["status"] == "succeeded":
+        output.remark(
+            f"Its files: `proctor fetch {job['id']} --output out`; report.html says why, and what to do next."
+        )
     if reason:
         raise UnsavedError(job["id"], reason)
     return exit_code_of(job)
@@ -213,6 +217,8 @@ def fetch(
         hints = [f"Its files are {', '.join(published)}."] if published else []
         if not job.get("finished_at"):
             hints.append(f"Follow it with `proctor watch {job_id}`.")
+        elif job["status"] != "succeeded":
+            hints.append(f"`proctor watch {job_id}` says why; `proctor retry {job_id}` tries again.")
         raise CommandError(
             f"Job {job_id} has no file{f' named {only!r}' if only else 's'}; it is {job['status']}.",
             code="nothing_to_fetch",
