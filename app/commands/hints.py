@@ -58,8 +58,20 @@ _PAIRS = (
         "Upload a dataset with role clean_labelled or clean_unlabelled, or take ood, zskt, cmi or fast.",
         "Give clean images with --labelled or --unlabelled, or take --method ood, zskt, cmi or fast.",
     ),
+    (
+        "Give the images that the network was trained for, with labels: role clean_labelled.",
+        "Give the images that the network was trained for, in class folders, with --labelled.",
+    ),
 )
 IN_WORDS_OF_OPTIONS = MappingProxyType(dict(_PAIRS))
+#: The same for sentences at the end of hints that name something of the file, too.
+ENDINGS = MappingProxyType(
+    {
+        "A network of your own needs a layer list.": (
+            "A network of your own needs a list of its layers, --layers net.json (docs/formats.md)."
+        )
+    }
+)
 
 _SAVED = "save model.state_dict() with safetensors or torch.save"
 #: The same for ``proctor inspect``, which has a role and no options for images.
@@ -81,6 +93,9 @@ _OF_INSPECT = MappingProxyType(
 
 def in_words_of_options(hint: str) -> str:
     """Return a hint in the words of the command line, if there are such, else as it came."""
+    for ending, words in ENDINGS.items():
+        if hint.endswith(ending):
+            return hint.removesuffix(ending) + words
     return IN_WORDS_OF_OPTIONS.get(hint, hint)
 
 

@@ -13,6 +13,7 @@ from app.client.errors import ClientError, ProblemError
 from app.client.events import Event
 from app.client.progress import make_display, transfer_bar
 from app.client.transfer import OnBytes
+from app.commands.image_sizes import other_size
 from app.commands.named_uploads import Uploads, check_named
 from app.commands.options import DATA_ROLES, JobOptions
 from app.commands.outcome import CommandError, ExitCode, Output, exit_code_of, sentence_of
@@ -80,9 +81,15 @@ def submit(service: JobService, output: Output, teacher: Path | str, options: Jo
 
     _check_files(teacher, options)
     check_named(service, teacher, options)
-    teacher_id = teacher if isinstance(teacher, str) else _upload(output, teacher, send_teacher)
-    data = {use: _dataset_id(service, output, use, given) for use, given in options.data.items()}
-    return service.submit({**options.request, "teacher": teacher_id, "data": data})
+    network = {"id": teacher} if isinstance(teacher, str) else _upload(output, teacher, send_teacher)
+    images = {use: _dataset(service, output, use, given) for use, given in options.data.items()}
+    if not {"input_size", "layers"} & options.teacher.keys():
+        for use, given in options.data.items():
+            told = other_size(network, images[use]) if use != "surrogate" else ""
+            if told and isinstance(given, Path):
+                output.remark(f"{given.name}: {told}")
+    data = {use: str(dataset["id"]) for use, dataset in images.items()}
+    return service.submit({**options.request, "teacher": str(network["id"]), "data": data})
 
 
 def _check_files(teacher: Path | str, options: JobOptions) -> None:
@@ -94,9 +101,9 @@ def _check_files(teacher: Path | str, options: JobOptions) -> None:
             raise click.UsageError(f"{str(file)!a} has a name that cannot be sent: rename the file.")
 
 
-def _dataset_id(service: JobService, output: Output, use: str, given: Path | str) -> str:
+def _dataset(service: JobService, output: Output, use: str, given: Path | str) -> Document:
     if isinstance(given, str):
-        return given
+        return {"id": given}
 
     def send_images(path: Path, moved: OnBytes) -> Document:
         return service.upload_dataset(path, DATA_ROLES[use], moved)
@@ -104,7 +111,7 @@ def _dataset_id(service: JobService, output: Output, use: str, given: Path | str
     return _upload(output, given, send_images)
 
 
-def _upload(output: Output, path: Path, send: Callable[[Path, OnBytes], Document]) -> str:
+def _upload(output: Output, path: Path, send: Callable[[Path, OnBytes], Document]) -> Document:
     try:
         with transfer_bar(output.console, f"Uploading {path.name}", path.stat().st_size) as moved:
             document = send(path, moved)
@@ -119,7 +126,7 @@ def _upload(output: Output, path: Path, send: Callable[[Path, OnBytes], Document
         ) from problem
     for warning in (document.get("inspection") or {}).get("warnings", ()):
         output.remark(f"{path.name}: {warning}")
-    return str(document["id"])
+    return document
 
 
 def follow(service: JobService, output: Output, job_id: str) -> Document:
@@ -182,6 +189,10 @@ def show_result(service: JobService, output: Output, job: Document, folder: Path
         except OSError as error:
             reason = sentence_of(error)
     output.emit(job, job_text(job))
+    if folder is None and job["status"] == "succeeded":
+        output.remark(
+            f"Its files: `proctor fetch {job['id']} --output out`; report.html says why, and what to do next."
+        )
     if reason:
         raise UnsavedError(job["id"], reason)
     return exit_code_of(job)
@@ -206,6 +217,8 @@ def fetch(
         hints = [f"Its files are {', '.join(published)}."] if published else []
         if not job.get("finished_at"):
             hints.append(f"Follow it with `proctor watch {job_id}`.")
+        elif job["status"] != "succeeded":
+            hints.append(f"`proctor watch {job_id}` says why; `proctor retry {job_id}` tries again.")
         raise CommandError(
             f"Job {job_id} has no file{f' named {only!r}' if only else 's'}; it is {job['status']}.",
             code="nothing_to_fetch",

@@ -25,7 +25,7 @@ from app.commands.output_folder import make_usable
     "labels",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A mark of your own; `proctor list --label KEY:VALUE` finds the job by it. Repeatable.",
+    help="A mark of your own; `proctor list --label KEY=VALUE` finds the job by it. Repeatable.",
 )
 @with_client
 def command(

@@ -7,6 +7,7 @@ label's own. Source: ours.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -120,10 +121,27 @@ def _sentence(check: LabelCheck, num_classes: int) -> str:
     if not check.consistent or check.agreement_reordered is None:
         return text
     share = check.agreement_reordered.value
+    if skipped := _skipped(check):
+        shown = ", ".join([*map(str, skipped[:_NAMED]), *(["..."] if len(skipped) > _NAMED else [])])
+        return text + (
+            f" Labels count the folders, and none is of its class {shown}, so that all behind are counted "
+            f"too low; counted right it agrees on {share:.1%}. Give images of every class up to the last one "
+            "shown."
+        )
     text += f" Its classes seem to have another order, in which it agrees on {share:.1%}."
     if all(name_of[label].isdecimal() and int(name_of[label]) == said for label, said in check.exchanged):
         return text + " It counts by number and the folders are sorted as text: name them 00, 01, 02, ..."
     return text + " Rename the folders so that their order is the teacher's."
+
+
+def _skipped(check: LabelCheck) -> list[int]:
+    """Return the classes that no folder is of, if that alone moves the labels behind them."""
+    moved = dict(check.exchanged)
+    means = [moved.get(found.label, found.label) for found in check.classes]
+    rising = all(said < after for said, after in itertools.pairwise(means))
+    if not rising or not all(map(_is_judged, check.classes)):
+        return []
+    return sorted(set(range(means[-1])) - set(means))
 
 
 def _told(rate: Rate) -> str:

@@ -251,6 +251,15 @@ def test_fetching_what_is_not_there_is_an_error(output: Output, tmp_path: Path) 
     with pytest.raises(CommandError, match="has no files; it is running") as caught:
         journey.fetch(unfinished, output, "job_1", tmp_path)
     assert caught.value.hint == "Follow it with `proctor watch job_1`."
+    unfinished.finished = {**SUCCEEDED, "status": "canceled"}
+    with pytest.raises(CommandError, match="has no files; it is canceled") as caught:
+        journey.fetch(unfinished, output, "job_1", tmp_path)
+    assert caught.value.hint == "`proctor watch job_1` says why; `proctor retry job_1` tries again."
+
+
+def test_a_job_that_was_only_watched_ends_in_how_to_get_its_files(output: Output) -> None:
+    journey.finish(FakeService(), output, "job_1", None)
+    assert "proctor fetch job_1 --output out" in said(output)
 
 
 def test_a_result_is_told_even_if_its_files_cannot_be_saved(

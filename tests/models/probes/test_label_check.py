@@ -52,6 +52,16 @@ def test_numbers_sorted_as_text_are_recognized() -> None:
     assert "and 4 more" in check.sentence
 
 
+@pytest.mark.parametrize("names", [("0", "1", "3", "4"), ("airplane", "bird", "dog", "frog")])
+def test_a_class_without_a_folder_is_no_order_of_folders(names: tuple[str, ...]) -> None:
+    """The advice was to name the folders 00, 01, 02, ..., or in another order, which changes nothing."""
+    check = check_labels(torch.tensor([0, 1, 3, 4])[LABELS], LABELS, num_classes=5, names=names)
+    assert check.consistent
+    assert "none is of its class 2, so that all behind are counted too low" in check.sentence
+    assert "name them" not in check.sentence
+    assert "Rename" not in check.sentence
+
+
 def test_a_class_taken_for_another_is_no_new_order() -> None:
     said = torch.where(LABELS == 2, 3, LABELS)
     check = check_labels(said, LABELS, num_classes=4, names=NAMES)
