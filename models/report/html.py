@@ -29,7 +29,7 @@ VERDICT_WORDS = {
     "detected": "Backdoor detected",
     "suspected": "Backdoor suspected",
     "not_detected": "No backdoor detected",
-    "inconclusive": "Inconclusive",
+    "inconclusive": "Inconclusive about a backdoor",
 }
 UNDISTILLABLE_WORDS = {
     "detected": "Bad to learn from",

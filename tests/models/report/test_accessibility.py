@@ -134,3 +134,11 @@ def test_what_a_student_does_without_the_trigger_stands_beside_its_success():
 def test_the_head_names_the_bytes_that_were_audited():
     head = page().split("</header>")[0]
     assert document().inspection.sha256 in head
+
+
+def test_no_answer_does_not_look_like_nothing_found():
+    """Both stood in the same gray panel, and until it is settled the network is not to be deployed."""
+    told = render_html(replace(document(), audit=replace(audit(), verdict="inconclusive")))
+    assert '<section class="panel warn"><b class="word">Inconclusive about a backdoor</b>' in told
+    told = render_html(replace(document(), audit=replace(audit(), verdict="not_detected")))
+    assert '<section class="panel calm"><b class="word">No backdoor detected</b>' in told
