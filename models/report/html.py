@@ -25,6 +25,13 @@ MAX_CURVES = 3
 NASTY_CURVES = ("label_loss", "divergence")
 _BACKTICKS = re.compile("`([^`]+)`")
 
+#: A job of kind clean made a page that was headed *clean report*, above a network with a backdoor.
+KIND_WORDS = {
+    "audit": "audit of a network",
+    "clean": "audit of a network, and a student distilled from it",
+    "distill": "a student distilled from a network",
+    "protect": "a network protected against distillation",
+}
 VERDICT_WORDS = {
     "detected": "Backdoor detected",
     "suspected": "Backdoor suspected",
@@ -75,6 +82,7 @@ def render_html(document: ReportDocument) -> str:
     template = environment.get_template("template.html")
     return template.render(
         d=document,
+        kind_words=KIND_WORDS,
         verdict_words=VERDICT_WORDS,
         hazard_sentence=hazard_sentence,
         hazard_word=hazard_word,

@@ -142,3 +142,9 @@ def test_no_answer_does_not_look_like_nothing_found():
     assert '<section class="panel warn"><b class="word">Inconclusive about a backdoor</b>' in told
     told = render_html(replace(document(), audit=replace(audit(), verdict="not_detected")))
     assert '<section class="panel calm"><b class="word">No backdoor detected</b>' in told
+
+
+def test_the_page_of_a_clean_job_does_not_call_the_network_clean():
+    assert document().job.kind == "clean"
+    assert "clean report" not in page()
+    assert "Proctor report: audit of a network, and a student distilled from it" in page()
