@@ -7,23 +7,26 @@ and a fixed hash salt, so the same numbers give the same bytes.
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
+from markupsafe import escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
-from models.results.audit import AuditResult, ProbeResult, Rate
+from models.results.audit import Rate
 from models.results.training import CurvePoint, StudentResult
 from models.results.verification import NetworkMeasurement
 
 INK, MUTED, GRID = "#1c2733", "#5b6b7c", "#e3e8ee"
-TEACHER, UNDEFENDED, DEFENDED = "#8a96a3", "#d1495b", "#2a7f62"
+#: Orange and blue, apart in lightness too: red beside green looked alike to one man in twelve, and in gray.
+TEACHER, UNDEFENDED, DEFENDED = "#8a96a3", "#d55e00", "#004f7c"
 ROLE_COLOR = {"teacher": TEACHER, "undefended": UNDEFENDED, "defended": DEFENDED}
+ROLE_LINE = {"undefended": "--", "defended": "-"}
+#: Longer names would leave no room for what is drawn.
+LONGEST_NAME = 26
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "proctor",
@@ -53,97 +56,68 @@ def drawn(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
         yield figure, axes
 
 
-def to_svg(figure: Figure) -> str:
-    """Write a figure as an ``svg`` element."""
+def to_svg(figure: Figure, alt: str) -> str:
+    """Write a figure as an ``svg`` element that is read out as ``alt``."""
     with mpl.rc_context(STYLE):
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    element = text[text.index("<svg") :]
+    return element.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}"', 1)
 
 
-def _bar(axes: Axes, y: float, rate: Rate, color: str) -> None:
-    axes.barh(y, rate.value * 100, height=0.62, color=color)
+def shortened(name: str) -> str:
+    """Cut a name to what a figure has room for."""
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+
+
+def _bar(axes: Axes, y: float, rate: Rate, role: str) -> None:
+    """Draw a rate with its interval; the role is written beside it, so that no color need be told apart."""
+    axes.barh(y, rate.value * 100, height=0.62, color=ROLE_COLOR[role])
     axes.plot([rate.low * 100, rate.high * 100], [y, y], color=INK, linewidth=1.2, solid_capstyle="butt")
-    axes.text(max(rate.high * 100, rate.value * 100) + 1.5, y, f"{rate.value:.1%}", va="center", fontsize=8.5)
+    text = f"{rate.value:.1%}  {role}"
+    axes.text(max(rate.high * 100, rate.value * 100) + 1.5, y, text, va="center", fontsize=8.5)
 
 
 def student_bars(networks: Sequence[NetworkMeasurement]) -> str:
     """Draw clean accuracy (or agreement) and every trigger's success: a group a measure, a bar a network."""
-    groups: list[tuple[str, list[tuple[str, Rate]]]] = []
-    accuracies = [(n.role, n.accuracy) for n in networks if n.accuracy is not None]
-    if accuracies:
-        groups.append(("clean accuracy", [(role, rate) for role, rate in accuracies]))
-    else:
-        groups.append(("agreement", [(n.role, n.agreement) for n in networks]))
-    for index, attack in enumerate(networks[0].attacks):
-        label = f"success of {attack.trigger}\n→ class {attack.target_label}"
-        groups.append((label, [(n.role, n.attacks[index].rate) for n in networks]))
+    groups = _measures(networks)
     rows = sum(len(bars) + 0.8 for _, bars in groups)
-    with drawn(7.2, 0.7 + 0.27 * rows) as (figure, axes):
+    with drawn(7.2, 0.5 + 0.27 * rows) as (figure, axes):
         y, ticks, labels = 0.0, [], []
         for label, bars in groups:
             ticks.append(y + (len(bars) - 1) / 2)
             labels.append(label)
             for role, rate in bars:
-                _bar(axes, y, rate, ROLE_COLOR[role])
+                _bar(axes, y, rate, role)
                 y += 1
             y += 0.8
-        axes.set_yticks(ticks, labels)
+        axes.set_yticks(ticks, labels, parse_math=False)
         axes.tick_params(axis="y", length=0)
         axes.invert_yaxis()
-        axes.set_xlim(0, 112)
+        axes.set_xlim(0, 138)
         axes.set_xticks([0, 25, 50, 75, 100])
         axes.grid(axis="x", color=GRID)
         axes.set_xlabel("% of images; black line: 95 % interval")
-        handles = [axes.barh([0], [0], color=ROLE_COLOR[n.role], label=n.role) for n in networks]
-        axes.legend(handles=handles, loc="lower right", ncols=3, frameon=False, bbox_to_anchor=(1.0, 1.0))
-        return to_svg(figure)
+        told = [
+            f"{label.replace(chr(10), ' ')}: " + ", ".join(f"{role} {rate.value:.1%}" for role, rate in bars)
+            for label, bars in groups
+        ]
+        return to_svg(figure, f"Bars, one for each network. {'; '.join(told)}.")
 
 
-def class_bars(probe: ProbeResult) -> str:
-    """Draw a probe's score of every class, the one it points at in red; over references if there are any."""
-    if probe.class_profile:
-        return profile_bars(probe)
-    scores = probe.class_scores
-    with drawn(7.2, 1.9) as (figure, axes):
-        colors = [UNDEFENDED if c == probe.target_label else TEACHER for c in range(len(scores))]
-        axes.bar(range(len(scores)), scores, color=colors, width=0.7)
-        _class_axis(axes, len(scores), "class")
-        axes.set_ylabel("score")
-        return to_svg(figure)
-
-
-def profile_bars(probe: ProbeResult) -> str:
-    """Draw how far each class lies from the median class, over the band of clean reference networks."""
-    factors = [math.exp(value) for value in probe.class_profile]
-    with drawn(7.2, 2.2) as (figure, axes):
-        for label, (low, high) in enumerate(probe.class_band):
-            span = math.exp(high) - math.exp(low)
-            axes.bar(
-                label, span, bottom=math.exp(low), width=0.86, color=GRID, edgecolor=MUTED, linewidth=0.6
-            )
-        for label, factor in enumerate(factors):
-            color = UNDEFENDED if label == probe.target_label else INK
-            axes.plot([label], [factor], marker="D", markersize=5.5, color=color)
-        axes.axhline(1.0, color=MUTED, linewidth=0.8, linestyle=":")
-        axes.set_yscale("log", base=2)
-        ends = [*factors, *(math.exp(end) for pair in probe.class_band for end in pair)]
-        axes.set_ylim(min(ends) / 1.2, max(ends) * 1.2)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} x")
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        _class_axis(axes, len(factors), "class; gray: nine of ten clean reference networks")
-        axes.set_ylabel("times as conspicuous\nas the median class")
-        return to_svg(figure)
-
-
-def _class_axis(axes: Axes, count: int, label: str) -> None:
-    """Put a class at every tick, as long as there is room for their numbers."""
-    if count <= 20:
-        axes.set_xticks(range(count))
-    axes.tick_params(axis="x", length=0)
-    axes.grid(axis="y", color=GRID)
-    axes.set_xlabel(label)
+def _measures(networks: Sequence[NetworkMeasurement]) -> list[tuple[str, list[tuple[str, Rate]]]]:
+    """Name what was measured, and give each network's rate."""
+    groups: list[tuple[str, list[tuple[str, Rate]]]] = []
+    accuracies = [(n.role, n.accuracy) for n in networks if n.accuracy is not None]
+    if accuracies:
+        groups.append(("clean accuracy", [(role, rate) for role, rate in accuracies]))
+    else:
+        groups.append(("agreement\nwith the teacher", [(n.role, n.agreement) for n in networks]))
+    for index, attack in enumerate(networks[0].attacks):
+        label = f"success of\n{shortened(attack.trigger)}\n→ class {attack.target_label}"
+        groups.append((label, [(n.role, n.attacks[index].rate) for n in networks]))
+    return groups
 
 
 def training_curves(students: Sequence[StudentResult], value: str) -> str:
@@ -153,12 +127,21 @@ def training_curves(students: Sequence[StudentResult], value: str) -> str:
             points = _points(student.curve, value)
             if points:
                 steps, values = zip(*points, strict=True)
-                axes.plot(steps, values, color=ROLE_COLOR[student.role], linewidth=1.4, label=student.role)
+                axes.plot(
+                    steps,
+                    values,
+                    color=ROLE_COLOR[student.role],
+                    linestyle=ROLE_LINE[student.role],
+                    linewidth=1.4,
+                    label=student.role,
+                )
         axes.grid(color=GRID)
         axes.set_xlabel("step")
         axes.set_ylabel(value.replace("_", " "))
         axes.legend(frameon=False, loc="best")
-        return to_svg(figure)
+        ends = ((s.role, _points(s.curve, value)) for s in students)
+        told = ", ".join(f"{role} {points[-1][1]:.3g}" for role, points in ends if points)
+        return to_svg(figure, f"Curves of {value.replace('_', ' ')} over the steps, at the end: {told}.")
 
 
 def _points(curve: Sequence[CurvePoint], value: str) -> list[tuple[int, float]]:
@@ -176,7 +159,8 @@ def run_curve(curve: Sequence[CurvePoint], value: str) -> str:
         axes.grid(color=GRID)
         axes.set_xlabel("step")
         axes.set_ylabel(value.replace("_", " "))
-        return to_svg(figure)
+        told = f", at the end {points[-1][1]:.3g}" if points else ""
+        return to_svg(figure, f"Curve of {value.replace('_', ' ')} over the steps{told}.")
 
 
 def recorded_values(students: Sequence[StudentResult]) -> list[str]:
@@ -192,12 +176,7 @@ def recorded_values(students: Sequence[StudentResult]) -> list[str]:
     return [n for n in names if all(sum(n in p.values for p in s.curve) > 1 for s in students)]
 
 
-def audit_figures(audit: AuditResult) -> dict[str, str]:
-    """Draw the class scores of every probe that has them, by probe name."""
-    return {p.probe: class_bars(p) for p in audit.probes if p.class_scores}
-
-
-def series_colors() -> Iterator[str]:
-    """Yield colors that are told apart, without end."""
+def series_looks() -> Iterator[tuple[str, str]]:
+    """Yield colors with markers that are told apart, also by the color-blind, without end."""
     while True:
-        yield from ("#d1495b", "#30638e", "#edae49", "#2a7f62", "#6d597a")
+        yield from zip(("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#6d597a"), "os^Dv", strict=True)

@@ -12,16 +12,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from models.recipes.probe_catalog import CHANNEL_IMAGES
+from models.recipes.probe_catalog import CHANNEL_IMAGES, REPORTED_ONLY
 from models.report.document import Picture, ReportDocument
-from models.report.figures import (
-    audit_figures,
-    recorded_values,
-    run_curve,
-    student_bars,
-    training_curves,
-)
-from models.report.transfer_figures import asked_channels, transfer_curves, transfer_matrix
+from models.report.figures import recorded_values, run_curve, student_bars, training_curves
+from models.report.probe_figures import audit_figures
+from models.report.sarif_rules import facts_of
+from models.report.transfer_figures import asked_channels, hazard_word, transfer_curves, transfer_matrix
 from models.results.audit import AuditResult, Rate
 from models.results.protection import PairedDifference
 
@@ -29,11 +25,18 @@ MAX_CURVES = 3
 NASTY_CURVES = ("label_loss", "divergence")
 _BACKTICKS = re.compile("`([^`]+)`")
 
+#: A job of kind clean made a page that was headed *clean report*, above a network with a backdoor.
+KIND_WORDS = {
+    "audit": "audit of a network",
+    "clean": "audit of a network, and a student distilled from it",
+    "distill": "a student distilled from a network",
+    "protect": "a network protected against distillation",
+}
 VERDICT_WORDS = {
     "detected": "Backdoor detected",
     "suspected": "Backdoor suspected",
     "not_detected": "No backdoor detected",
-    "inconclusive": "Inconclusive",
+    "inconclusive": "Inconclusive about a backdoor",
 }
 UNDISTILLABLE_WORDS = {
     "detected": "Bad to learn from",
@@ -79,8 +82,12 @@ def render_html(document: ReportDocument) -> str:
     template = environment.get_template("template.html")
     return template.render(
         d=document,
+        kind_words=KIND_WORDS,
         verdict_words=VERDICT_WORDS,
         hazard_sentence=hazard_sentence,
+        hazard_word=hazard_word,
+        facts_of=facts_of,
+        reported_only=REPORTED_ONLY,
         channel_images=CHANNEL_IMAGES,
         undistillable_words=UNDISTILLABLE_WORDS,
         figures=_figures(document),

@@ -13,6 +13,8 @@ from models.report.document import Picture
 from models.triggers.base import Trigger
 
 CHECKER_CELL = 2
+#: Slate: white, black and gray stand out on it. On a light gray board a recovered light patch was not seen.
+CHECKER_COLORS = ((0.50, 0.60, 0.72), (0.42, 0.52, 0.64))
 EXAMPLES = 3
 #: From here on nobody sees that an overlay is drawn a little stronger than it is.
 OPAQUE = 0.995
@@ -67,7 +69,8 @@ def _on_checkerboard(trigger: Trigger) -> Tensor:
         return ((0.5 + 0.5 * change / scale) * 255).round().to(torch.uint8)
     rows = torch.arange(height).view(-1, 1) // CHECKER_CELL
     columns = torch.arange(width).view(1, -1) // CHECKER_CELL
-    board = torch.where((rows + columns) % 2 == 0, 0.92, 0.78).expand(3, height, width)
+    light, dark = (torch.tensor(color).view(3, 1, 1) for color in CHECKER_COLORS)
+    board = torch.where((rows + columns) % 2 == 0, light, dark)
     strength = trigger.mask / trigger.mask.max().clamp(min=1e-6)
     return (((1 - strength) * board + strength * trigger.pattern) * 255).round().to(torch.uint8)
 

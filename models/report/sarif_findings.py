@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from models.recipes.probe_catalog import REPORTED_ONLY
 from models.report.sarif_rules import BACKDOOR, HAZARD, NO_ANSWER, UNDISTILLABLE, Json, Level, facts_of
-from models.results.audit import AuditResult, TransferResult
+from models.results.audit import AuditResult, Rate, TransferResult
 from models.results.undistillable import UndistillableResult
 
 BACKDOOR_LEVELS: dict[str, Level] = {"detected": "error", "suspected": "warning", "not_detected": "none"}
@@ -62,7 +62,7 @@ def _hazard(audit: AuditResult, transfer: TransferResult) -> Finding:
         level, moved = "error" if audit.verdict in {"detected", "suspected"} else "warning", "moves into"
     text = (
         f"The trigger {transfer.trigger} {moved} a throw-away student distilled without a defense over the "
-        f"channel {transfer.channel}: it sends {transfer.student_success.value:.0%} of images to class "
+        f"channel {transfer.channel}: it sends {_told(transfer.student_success)} to class "
         f"{transfer.target_label} on the student, {transfer.teacher_success.value:.0%} on the teacher; a "
         f"control of the same size, which leads to another class, works on "
         f"{transfer.control_success.value:.0%}."
@@ -79,6 +79,10 @@ def _hazard(audit: AuditResult, transfer: TransferResult) -> Finding:
     }
     identity = ("transfer", transfer.channel, transfer.trigger, str(transfer.target_label))
     return Finding(HAZARD, level, text, identity, properties)
+
+
+def _told(rate: Rate) -> str:
+    return f"{rate.value:.0%} of {rate.n:,} images (95 % interval {rate.low:.0%} to {rate.high:.0%})"
 
 
 def _undistillable(audit: AuditResult, found: UndistillableResult) -> Finding:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
-from models.report.figures import GRID, INK, MUTED, drawn, series_colors, to_svg
+from models.report.figures import GRID, INK, MUTED, drawn, series_looks, shortened, to_svg
 from models.results.audit import AuditResult, Rate, TransferResult
 
 #: From white to a dark red whose lightness falls evenly, so that it reads in gray, too.
@@ -17,7 +17,11 @@ HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#f6c9b8", "#d1495b
 DARK = 0.55
 #: Of a cell's width: the rest shows the control.
 STUDENT_SHARE = 0.68
-LONGEST_NAME = 26
+
+
+def hazard_word(transfer: TransferResult) -> str:
+    """Name a cell's hazard: what was measured and told nothing is no longer called untested."""
+    return "no answer" if transfer.hazard == "not_tested" else transfer.hazard
 
 
 def asked_channels(audit: AuditResult) -> tuple[str, ...]:
@@ -38,7 +42,7 @@ def transfer_matrix(transfers: Sequence[TransferResult], channels: Sequence[str]
     rows = max(columns, key=len)
     with drawn(7.2, 0.75 + 0.62 * len(rows)) as (figure, axes):
         for y, row in enumerate(rows):
-            name = f"{_shortened(row.trigger)}\n→ class {row.target_label}"
+            name = f"{shortened(row.trigger)}\n→ class {row.target_label}"
             _write(axes, -0.06, y + 0.5, name, INK, align="right")
             for x, column in enumerate(columns):
                 _cell(axes, x, y, column[y] if column else None)
@@ -48,7 +52,12 @@ def transfer_matrix(transfers: Sequence[TransferResult], channels: Sequence[str]
         axes.set_xlim(0, len(channels))
         axes.set_ylim(len(rows), -0.35)
         axes.set_axis_off()
-        return to_svg(figure)
+        told = "; ".join(
+            f"{cell.trigger} over {cell.channel} {cell.student_success.value:.1%}, control "
+            f"{cell.control_success.value:.1%}, hazard {hazard_word(cell)}"
+            for cell in transfers
+        )
+        return to_svg(figure, f"Table of triggers by channels: {told}.")
 
 
 def _cell(axes: Axes, x: int, y: int, transfer: TransferResult | None) -> None:
@@ -64,7 +73,7 @@ def _cell(axes: Axes, x: int, y: int, transfer: TransferResult | None) -> None:
     color = MUTED if untested else _ink(student)
     _write(axes, middle, y + 0.28, f"{student.value:.1%}", color, bold=True)
     _write(axes, middle, y + 0.52, f"{100 * student.low:.1f} to {100 * student.high:.1f}", color, size=6.5)
-    _write(axes, middle, y + 0.75, transfer.hazard.replace("_", " "), color, size=6.5)
+    _write(axes, middle, y + 0.75, hazard_word(transfer), color, size=6.5)
     beside = x + (0.96 + STUDENT_SHARE) / 2
     _write(axes, beside, y + 0.5, f"{control.value:.1%}", MUTED if untested else _ink(control), size=6.5)
 
@@ -107,30 +116,29 @@ def _write(
     axes.text(x, y, text, color=color, fontsize=size, ha=align, va=base, fontweight=weight, parse_math=False)
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
-
-
 def transfer_curves(transfers: Sequence[TransferResult]) -> str:
     """Draw how one channel's throw-away student picks each trigger up, against the images it has seen."""
-    with drawn(7.2, 2.2) as (figure, axes):
-        for transfer, color in zip(transfers, series_colors(), strict=False):
-            if not transfer.curve:
-                continue
+    shown = [transfer for transfer in transfers if transfer.curve]
+    with drawn(7.2, 2.2 + 0.1 * len(shown)) as (figure, axes):
+        for transfer, (color, marker) in zip(shown, series_looks(), strict=False):
             seen, success = zip(*transfer.curve, strict=True)
             axes.plot(
                 seen,
                 [s * 100 for s in success],
                 color=color,
-                marker="o",
-                markersize=3,
-                label=transfer.trigger,
+                marker=marker,
+                markersize=3.5,
+                label=f"{shortened(transfer.trigger)} → class {transfer.target_label}",
             )
-            axes.axhline(transfer.control_success.value * 100, color=color, linewidth=0.8, linestyle=":")
+            axes.axhline(transfer.control_success.value * 100, color=color, linewidth=0.9, linestyle=":")
         axes.set_ylim(-3, 103)
         axes.grid(color=GRID)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.set_xlabel("images the student has seen")
-        axes.set_ylabel("% sent to target")
-        for text in axes.legend(frameon=False, loc="best").get_texts():
+        axes.set_ylabel("% of images sent to\nthe trigger's class")
+        # Above the curves: over them it hid what it names.
+        legend = axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=2)
+        for text in legend.get_texts():
             text.set_parse_math(False)
-        return to_svg(figure)
+        told = "; ".join(f"{t.trigger} {t.curve[-1][1]:.1%}" for t in shown)
+        return to_svg(figure, f"Curves, one for each trigger, over the images seen; at the end: {told}.")

@@ -97,7 +97,7 @@ def test_a_teacher_goes_in_and_a_student_comes_out(
     assert roles == ["teacher", "undefended", "defended"]
     page = (tmp_path / "report.html").read_text()
     assert "<script" not in page
-    assert f"<th>sandbox</th><td>{sandbox_level()}</td>" in page
+    assert f">sandbox</th><td>{sandbox_level()}</td>" in page
     assert rows_of(service, job["id"]) == {"attempts": 1, "students": 2, "artifacts": len(files)}
 
 

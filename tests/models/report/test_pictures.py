@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from models.report.pictures import EXAMPLES, trigger_pictures
+from models.report.pictures import CHECKER_COLORS, EXAMPLES, trigger_pictures
 from models.triggers import make_trigger
 
 TRIGGER = make_trigger("badnets_square", 16, 1)
@@ -52,6 +52,12 @@ def test_a_faint_overlay_is_drawn_at_full_strength():
     pattern = decoded(trigger_pictures(faint, IMAGES, image_source="clean images")[0].png)
     expected = (faint.pattern * 255).round().permute(1, 2, 0).numpy().astype(int)
     assert np.abs(pattern.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("gray", [0.0, 0.25, 0.5, 0.75, 0.9, 1.0])
+def test_no_gray_patch_hides_on_the_board(gray):
+    """A light one that was recovered from a network of digits could not be seen in its picture."""
+    assert all(max(abs(gray - part) for part in color) > 0.1 for color in CHECKER_COLORS)
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,12 @@ def test_the_warning_stands_beside_the_acceptance_and_leaves_it() -> None:
 def test_the_table_has_teacher_and_students_as_ratios() -> None:
     page = render_html(scanned(RESCAN))
     assert (
-        '<td>teacher</td><td>mmbd</td><td>4</td><td class="num">1.11</td><td class="num">1.11</td><td>no'
-        in page
+        "<td>teacher</td><td>Maximum margin</td>"
+        '<td>4</td><td class="num">1.11</td><td class="num">1.11</td><td>no' in page
     )
     assert (
-        '<td>defended</td><td>mmbd</td><td>7</td><td class="num">2.00</td><td class="num">0.61</td><td>yes'
-        in page
+        "<td>defended</td><td>Maximum margin</td>"
+        '<td>7</td><td class="num">2.00</td><td class="num">0.61</td><td>yes' in page
     )
     assert "odd for harmless reasons" in page
 

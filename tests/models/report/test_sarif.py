@@ -126,6 +126,12 @@ def test_each_channel_and_trigger_has_its_hazard() -> None:
     ] == [("ood", "ring", "high"), ("gaussian", "ring", "low"), ("ood", "blend", "not_tested")]
 
 
+def test_a_hazard_is_told_with_its_interval_and_n() -> None:
+    """A reader of the dashboard saw a bare percentage, of how many images it was hidden."""
+    (result,) = results("PROCTOR002")
+    assert "97% of 500 images (95 % interval 94% to 100%)" in result["message"]["text"]
+
+
 @pytest.mark.parametrize(
     ("word", "rule", "kind", "level"),
     [

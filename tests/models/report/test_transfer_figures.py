@@ -56,7 +56,7 @@ def test_every_channel_that_was_asked_has_a_column() -> None:
         "ood", "vanilla", "zskt", "cmi", "fast",
     ]  # fmt: skip
     # Two of vanilla, which did not run, and two of cmi, whose numbers are shown all the same.
-    assert found.count("not tested") == 4
+    assert [found.count(word) for word in ("not tested", "no answer")] == [2, 2]
     assert "88.0%" in found
 
 
