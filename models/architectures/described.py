@@ -228,6 +228,7 @@ _MAKERS: dict[type, Callable[[Any, Shape], nn.Module]] = {
     Pool: _pool,
     AdaptivePool: _adaptive_pool,
     Flatten: lambda *_: nn.Flatten(),
-    Dropout: lambda *_: nn.Dropout(),
+    # Its rate is not in the list: .5 would be a stranger's in whatever trains the network on (a protection).
+    Dropout: lambda *_: nn.Identity(),
     StageEnd: lambda *_: nn.Identity(),
 }

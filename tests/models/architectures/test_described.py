@@ -141,6 +141,12 @@ def test_what_has_no_weights_behind_the_last_layer_is_not_the_last_layer() -> No
     torch.testing.assert_close(network.layers[3](outputs.pooled), outputs.logits)
 
 
+def test_dropout_is_nothing_in_training_either() -> None:
+    network = build(listed(16, conv("a", 8), kind("dropout"), *GLOBAL, kind("dropout"), linear("fc", 3)))
+    x = torch.randn(2, 3, 16, 16)
+    assert torch.equal(network.train()(x), network.eval()(x))
+
+
 def test_marked_stages_are_those_and_their_maps_lie_before_the_activation() -> None:
     network = build(NETWORKS["residual"][1])
     assert network.stage_channels == (8, 16, 32)
