@@ -119,9 +119,16 @@ class DescribedNetwork(ChainedClassifier):
         return cast(Tensor, self._layers_of(index)(x))
 
     def head(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map the last stage's output to logits (N, K) and the last layer's input, flattened to (N, D)."""
-        pooled = self.layers[self.cut.ends[-1] : -1](x)
-        return self.layers[-1](pooled), pooled.flatten(1)
+        """Map the last stage's output to logits (N, K) and the classifier's input, (N, D).
+
+        A map that a 1x1 convolution classifies, with a pooling behind it, is averaged; others are flattened.
+        """
+        place = self.cut.classifier
+        given = self.layers[self.cut.ends[-1] : place](x)
+        classifier = self.layers[place]
+        pointwise = isinstance(classifier, nn.Conv2d) and classifier.kernel_size == (1, 1)
+        pooled = given.mean(dim=(2, 3)) if pointwise else given.flatten(1)
+        return self.layers[place:](given), pooled
 
     def margin_norm(self, index: int) -> nn.BatchNorm2d:
         """Return the BatchNorm at the end of the stage, or right behind it.
@@ -221,6 +228,7 @@ _MAKERS: dict[type, Callable[[Any, Shape], nn.Module]] = {
     Pool: _pool,
     AdaptivePool: _adaptive_pool,
     Flatten: lambda *_: nn.Flatten(),
-    Dropout: lambda *_: nn.Dropout(),
+    # Its rate is not in the list: .5 would be a stranger's in whatever trains the network on (a protection).
+    Dropout: lambda *_: nn.Identity(),
     StageEnd: lambda *_: nn.Identity(),
 }

@@ -6,14 +6,15 @@ layer is the stem. A stage is what follows at one size of the map; modules witho
 join the next stage. What has one pixel is behind the global pooling and belongs to no stage. A network that
 never shrinks its map, as a ViT, has four stages of equally many modules.
 
-Maps come in three forms: (N, C, H, W), channels last (N, H, W, C), and tokens (N, T, C).
+Maps come in three forms: (N, C, H, W), channels last (N, H, W, C), and tokens (N, T, C). One with as
+many channels as pixels a side, such as Swin-T's first at 384 pixels, does not tell: it is read as the others.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -88,7 +89,7 @@ def cut(network: nn.Module, input_size: int) -> tuple[Stage, ...]:
     Raises:
         RecipeError: ``input_size_unsupported`` if it takes no images of that size.
     """
-    seen = [one for one in watch(network, input_size, _row(network)) if one.side > 1]
+    seen = _settled([one for one in watch(network, input_size, _row(network)) if one.side > 1])
     layered = [has_layer(network.get_submodule(one.name)) for one in seen]
     if not any(layered):
         return ()
@@ -150,6 +151,17 @@ def _look(name: str, shape: tuple[int, ...]) -> _Seen:
     if shape[1] == shape[2] != shape[3]:
         return _Seen(name, "channels_last", shape[3], shape[1])
     return _Seen(name, "map", shape[1], shape[2])
+
+
+def _settled(seen: Sequence[_Seen]) -> list[_Seen]:
+    """Give maps whose shape does not tell their form that of the last one that does, or else of the first."""
+    telling = [one for one in seen if one.form != "tokens" and one.channels != one.side]
+    form: Form = telling[0].form if telling else "map"
+    settled = []
+    for one in seen:
+        form = one.form if one in telling else form
+        settled.append(replace(one, form=form) if one.form == "map" else one)
+    return settled
 
 
 def _layers(module: nn.Module) -> int:

@@ -103,7 +103,9 @@ class _Loop:
                 values = {name: float(value) for name, value in scalars.items()}
                 self.monitor.progress(self.done, self.steps, **values)
             if reports:
-                self.curve.append(CurvePoint(self.done, values))
+                # JSON has no NaN: a curve with one would come back as no curve, and a job end at its report.
+                finite = {name: value for name, value in values.items() if math.isfinite(value)}
+                self.curve.append(CurvePoint(self.done, finite))
             if keeps:
                 self.monitor.checkpoint(pack(self._state()))
         final = self.curve[-1].values if self.curve else {}

@@ -16,10 +16,11 @@ def bfloat16_pays(device: torch.device) -> bool:
     with AVX-512's bfloat16, where it trains twice as fast. With the same instructions on Intel's, without
     tiles, it trains at .76 of float32's speed; emulated, it is several times slower (all channels-last; six
     networks in docs/results.md, ``benchmarks/number_formats.py``). A torch too old to name the processor's
-    capabilities gets float32.
+    capabilities gets float32. On a GPU, if it has instructions for it: before Ampere torch emulates them, and
+    counts that as support unless it is asked.
     """
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
     processor = _cpu_capabilities()

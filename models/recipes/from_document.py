@@ -53,10 +53,17 @@ def _value(wanted: Any, value: object, place: str) -> object:
     if is_dataclass(wanted):
         return recipe_from(typing.cast(type, wanted), value, place=place)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _real(value, place)
     if type(value) is not wanted:
         raise RecipeError(f"{place} is {value!r}, which is no {wanted.__name__}.")
     return value
+
+
+def _real(value: int, place: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise RecipeError(f"{place} is a number of {value.bit_length():,} bits, out of all limits.") from None
 
 
 def _optional(choices: tuple[Any, ...], value: object, place: str) -> object:

@@ -11,7 +11,7 @@ from models.results.teacher_check import TeacherCheck
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Named numbers at one step."""
+    """Named numbers at one step, those that are finite."""
 
     step: int
     values: dict[str, float]

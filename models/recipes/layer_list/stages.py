@@ -4,7 +4,8 @@ Marks of the user (``stage``) end the stages. Without any, a stage ends where th
 change and a convolution came before: good enough for methods that shuffle the last stage or look at it, but
 not for comparing features, which needs maps before their activation.
 
-The first convolution is the stem, whose input channels are colors, unless stage 0 has no other.
+The first convolution is the stem, whose input channels are colors, unless stage 0 has no other. A convolution
+that gives the logits, with nothing but pooling behind it as in SqueezeNet, is the head's and ends no stage.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ from dataclasses import dataclass
 from models.recipes.layer_list.refusals import refused
 from models.recipes.layer_list.shapes import Shape
 from models.recipes.layer_list.vocabulary import (
+    ACTIVATIONS,
     Activation,
+    AdaptivePool,
     BatchNorm,
     Concat,
     Conv,
     Dropout,
+    Flatten,
     Layer,
+    Pool,
     Residual,
     Scale,
     StageEnd,
@@ -28,6 +33,7 @@ from models.recipes.layer_list.vocabulary import (
 
 #: Nothing passes below zero.
 _RECTIFIERS = ("relu", "relu6")
+_WITHOUT_WEIGHTS = (Pool, AdaptivePool, Flatten, Dropout, StageEnd, *ACTIVATIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Cut:
     """What each stage gives, (channels, height, width)."""
     marked: bool
     """Whether the user said so."""
+    classifier: int
+    """Where the layer stands that gives the logits; behind it there is at most what has no weights."""
 
 
 def cut(layers: Sequence[Layer], gives: Sequence[Shape]) -> Cut:
@@ -57,7 +65,10 @@ def cut(layers: Sequence[Layer], gives: Sequence[Shape]) -> Cut:
     marks = [index + 1 for index, layer in enumerate(layers) if isinstance(layer, StageEnd)]
     convolutions = [index for index, layer in enumerate(layers) if has_convolution(layer)]
     first = convolutions[0]
-    ends = marks or _changes(convolutions[1:], gives) or [first + 1]
+    classifier = _classifier_place(layers)
+    body = classifier if isinstance(layers[classifier], Conv) else len(layers)
+    inner = [index for index in convolutions[1:] if index < body]
+    ends = marks or _changes(inner, gives[:body]) or [first + 1]
     for start, end in zip([0, *ends], ends, strict=False):
         if not any(start <= index < end for index in convolutions):
             raise refused(
@@ -65,7 +76,14 @@ def cut(layers: Sequence[Layer], gives: Sequence[Shape]) -> Cut:
                 f"layers[{end - 1}] ends a stage that has no convolution: each stage needs one.",
             )
     alone = sum(index < ends[0] for index in convolutions) == 1
-    return Cut(0 if alone else first + 1, tuple(ends), tuple(gives[end - 1] for end in ends), bool(marks))
+    shapes = tuple(gives[end - 1] for end in ends)
+    # Where it is a stage's, by the user's mark or as the only convolution, the last layer stands in for it.
+    place = classifier if classifier >= ends[-1] else len(layers) - 1
+    return Cut(0 if alone else first + 1, tuple(ends), shapes, bool(marks), place)
+
+
+def _classifier_place(layers: Sequence[Layer]) -> int:
+    return max(index for index, layer in enumerate(layers) if not isinstance(layer, _WITHOUT_WEIGHTS))
 
 
 def _changes(convolutions: Sequence[int], gives: Sequence[Shape]) -> list[int]:

@@ -121,6 +121,32 @@ def test_the_only_convolution_is_in_stage_0() -> None:
     assert (network.cut.stem, convolutions(network, 0)) == (0, [4])
 
 
+@pytest.mark.parametrize("behind", [GLOBAL, [RELU, *GLOBAL], [kind("dropout"), *GLOBAL]])
+def test_a_convolution_that_gives_the_logits_is_the_head(behind: list[Json]) -> None:
+    """As in SqueezeNet: were it the last stage's, the features of the last layer would be the logits."""
+    layers = conv("a", 4, padding=1), RELU, conv("b", 6, padding=1), RELU, conv("c", 3, 1), *behind
+    network = build(listed(16, *layers))
+    assert network.stage_channels == (6,)
+    assert convolutions(network, 0) == [6]
+    x = torch.randn(2, 3, 16, 16)
+    outputs = network.forward_stages(x)
+    assert torch.equal(outputs.logits, network.layers(x))
+    torch.testing.assert_close(outputs.pooled, network.layers[:4](x).mean(dim=(2, 3)))
+
+
+def test_what_has_no_weights_behind_the_last_layer_is_not_the_last_layer() -> None:
+    network = build(listed(16, conv("a", 4), *GLOBAL, linear("fc", 3), kind("dropout")))
+    outputs = network.forward_stages(torch.randn(2, 3, 16, 16))
+    assert outputs.pooled.shape == (2, 4)
+    torch.testing.assert_close(network.layers[3](outputs.pooled), outputs.logits)
+
+
+def test_dropout_is_nothing_in_training_either() -> None:
+    network = build(listed(16, conv("a", 8), kind("dropout"), *GLOBAL, kind("dropout"), linear("fc", 3)))
+    x = torch.randn(2, 3, 16, 16)
+    assert torch.equal(network.train()(x), network.eval()(x))
+
+
 def test_marked_stages_are_those_and_their_maps_lie_before_the_activation() -> None:
     network = build(NETWORKS["residual"][1])
     assert network.stage_channels == (8, 16, 32)

@@ -75,6 +75,17 @@ def test_a_loss_that_is_not_a_number_ends_the_run() -> None:
     assert caught.value.code == "non_finite"
 
 
+def test_a_number_beside_the_loss_that_is_not_finite_stays_out_of_the_curve() -> None:
+    class Diverging(Counter):
+        def step(self, index: int) -> Mapping[str, Tensor]:
+            return {**super().step(index), "inversion_loss": torch.tensor(float("nan"))}
+
+    result = run_loop(Diverging(), steps=2, monitor=SilentMonitor())
+    assert [set(point.values) for point in result.curve] == [{"loss"}, {"loss"}]
+    assert set(result.final) == {"loss"}
+    json.dumps(result.final, allow_nan=False)
+
+
 def test_a_long_run_reports_about_as_often_as_a_short_one_and_once_at_its_end() -> None:
     monitor = Recorder()
     monitor.wants_checkpoint = lambda: False  # type: ignore[method-assign]

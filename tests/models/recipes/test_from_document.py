@@ -46,6 +46,7 @@ def test_a_whole_number_will_do_for_a_real_one():
         ({"horizontal_flip": 1}, "recipe.horizontal_flip is 1"),
         ({"learning_rate": 0}, "recipe.learning_rate is 0.0"),
         ({"learning_rate": float("nan")}, "recipe.learning_rate is nan"),
+        ({"learning_rate": 10**400}, "recipe.learning_rate is a number of 1,329 bits"),
         ({"label_smoothing": 1.0}, "recipe.label_smoothing is 1.0"),
         ({"attack": {"poison_rate": 0.0005}}, "recipe.attack.poison_rate is 0.0005"),
         ({"attack": {"source_label": "one"}}, "recipe.attack.source_label is 'one'"),
