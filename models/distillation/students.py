@@ -8,6 +8,7 @@ from functools import partial
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from models.architectures import StagedClassifier, build
 from models.architectures.empty_weights import build_empty
@@ -20,7 +21,8 @@ from models.distillation.clipping.choice import clip_teacher
 from models.distillation.feature_task import check_stages
 from models.distillation.inversion.fast_obstacle import fast_obstacle
 from models.distillation.labelled_batches import check_classes
-from models.distillation.methods import METHODS, Run
+from models.distillation.methods import METHODS, Run, split_images
+from models.distillation.robustkd.mask_training import judging_obstacle, require_judges
 from models.engine.determinism import deterministic
 from models.engine.monitor import Monitor, ResumeState
 from models.engine.precision import to_channels_last
@@ -65,7 +67,8 @@ def plan_students(teacher: Teacher, data: AuditData, recipe: Recipe) -> tuple[Pl
 
     Raises:
         RecipeError: If method, defense, data and teacher do not fit together (``labels_mismatch``,
-            ``clipping_impossible``, ``retrospection_impossible``), or the student's name is unknown.
+            ``too_few_images``, ``clipping_impossible``, ``retrospection_impossible``), or the student's name
+            is unknown.
     """
     spec = teacher.spec
     name = recipe.student.architecture or smaller(spec)
@@ -75,15 +78,11 @@ def plan_students(teacher: Teacher, data: AuditData, recipe: Recipe) -> tuple[Pl
         recipe,
         labelled=data.labels is not None,
         unlabelled=data.images is not None,
-        obstacle=_obstacle(spec, student) if recipe.method == "auto" and data.labels is not None else "",
+        obstacle=_obstacle(spec, student, data, recipe) if recipe.method == "auto" else "",
         uninvertible=fast_obstacle(teacher) if recipe.method == "auto" else "",
         unclippable=clipping_obstacle(teacher.network) if recipe.defense == "auto" else "",
     )
-    _check(chosen, teacher, data)
-    retrospection = recipe.abd.retrospection
-    implicit = retrospection.run != "never" and retrospection.gradient == "implicit"
-    if chosen.defense in {"abd", "abd_clip"} and implicit:
-        _try_retrospection(teacher, student, recipe)
+    _check(chosen, teacher, student, data, recipe)
     if data.photographs and recipe.method == "auto" and chosen.method == "fast":
         chosen = replace(chosen, reason=f"{chosen.reason} {_NOT_LEARNED_FROM}")
     orders = []
@@ -94,12 +93,25 @@ def plan_students(teacher: Teacher, data: AuditData, recipe: Recipe) -> tuple[Pl
     return chosen, tuple(orders)
 
 
-def _check(chosen: Plan, teacher: Teacher, data: AuditData) -> None:
+def _check(
+    chosen: Plan, teacher: Teacher, student: ArchitectureSpec, data: AuditData, recipe: Recipe
+) -> None:
     """Refuse before anything is trained what the last student could not be made of."""
+    retrospection = recipe.abd.retrospection
+    implicit = retrospection.run != "never" and retrospection.gradient == "implicit"
+    if chosen.defense in {"abd", "abd_clip"} and implicit:
+        _try_retrospection(teacher, student, recipe)
     if chosen.defense in {"clip", "abd_clip"}:
         require_clippable(teacher.network)
     if data.labels is not None and chosen.method not in DATA_FREE:
         check_classes(data.labels, teacher.spec.num_classes)
+        if chosen.method == "robustkd":
+            require_judges(_learned_labels(data.labels, data, recipe))
+
+
+def _learned_labels(labels: Tensor, data: AuditData, recipe: Recipe) -> Tensor:
+    """Return the labels of the images that a method is given: others measure the students."""
+    return labels[split_images(data, recipe)[0]] if len(labels) else labels
 
 
 def _try_retrospection(teacher: Teacher, student: ArchitectureSpec, recipe: Recipe) -> None:
@@ -110,8 +122,13 @@ def _try_retrospection(teacher: Teacher, student: ArchitectureSpec, recipe: Reci
     SelfRetrospection(teacher.network, trial, recipe.abd.retrospection, seed=recipe.seed).check(x)
 
 
-def _obstacle(teacher: ArchitectureSpec, student: ArchitectureSpec) -> str:
-    """Say why the features of two networks cannot be compared, or nothing; no weights are made."""
+def _obstacle(teacher: ArchitectureSpec, student: ArchitectureSpec, data: AuditData, recipe: Recipe) -> str:
+    """Say why RobustKD cannot use the labelled images, or nothing; no weights are made."""
+    if data.labels is None:
+        return ""
+    unjudged = judging_obstacle(_learned_labels(data.labels, data, recipe))
+    if unjudged:
+        return unjudged
     networks = _empty(teacher), _empty(student)
     try:
         check_stages(*networks, teacher.input_size)

@@ -34,6 +34,7 @@ from models.errors import RecipeError, TrainingFailed
 from models.probes.doubts import crowding
 from models.probes.effort import EFFORTS
 from models.probes.findings import listed, suspected_classes
+from models.probes.logit_scale import at_ordinary_scale
 from models.probes.mmbd import CONSPICUOUS_RATIO, LEAST_MARGIN, margin_statistics
 from models.probes.portion import Portion
 from models.probes.probe_images import images_for, inverts
@@ -137,6 +138,7 @@ class _Scanning:
     def __post_init__(self) -> None:
         self.effort = EFFORTS[rescan_budget(self.recipe)]
         self.failures: list[str] = []
+        self.largest: dict[int, tuple[float, ...]] = {}  # margins of all classes, by place
         spec, patches = self.teacher.spec, self.effort.surrogate_images
         with frozen(self.candidates[0].classifier) as asked:
             self.images = images_for(
@@ -158,7 +160,9 @@ class _Scanning:
             if place and (crowded := crowding(candidate.classifier, self.images, scores)):
                 self.failures.append(f"The {_name(candidate)} tells nothing. {crowded}")
                 continue
-            found[place] = _stand_out(range(len(scores)), [math.log(max(r, _floor(scores))) for r in scores])
+            self.largest[place] = scores
+            floor = max(max(scores) / 1000, LEAST_MARGIN)  # of what is not positive, as in `score_margins`
+            found[place] = _stand_out(range(len(scores)), [math.log(max(r, floor)) for r in scores])
         return found
 
     def all_patches(
@@ -171,7 +175,7 @@ class _Scanning:
             complete = len(classes) == self.teacher.spec.num_classes
             scores = self._audited(PATCHES) if place == 0 and complete else None
             try:
-                scores = scores or self._patches(self.candidates[place].classifier, classes, part)
+                scores = scores or self._patches(place, classes, part)
                 found[place] = _stand_out(classes, [-math.log(max(size, 1e-9)) for size in scores])
             except TrainingFailed as problem:
                 self.failures.append(f"The {_name(self.candidates[place])} broke a search: {problem.detail}")
@@ -188,22 +192,21 @@ class _Scanning:
         return make_generator(self.recipe.seed, stream, self.teacher.device)
 
     def _margins(self, classifier: nn.Module, monitor: Monitor) -> tuple[float, ...]:
-        spec = self.teacher.spec
         with frozen(classifier):
             return margin_statistics(
                 classifier,
-                spec.num_classes,
-                spec.input_size,
+                self.teacher.spec.num_classes,
+                self.teacher.spec.input_size,
                 restarts=self.effort.margin_restarts,
                 steps=self.effort.margin_steps,
                 generator=self._generator("margins"),
                 monitor=monitor,
             ).class_scores
 
-    def _patches(self, classifier: nn.Module, classes: Sequence[int], monitor: Monitor) -> tuple[float, ...]:
-        with frozen(classifier):
+    def _patches(self, place: int, classes: Sequence[int], monitor: Monitor) -> tuple[float, ...]:
+        with frozen(self.candidates[place].classifier) as classifier:
             return compare_classes(
-                classifier,
+                at_ordinary_scale(classifier, self.largest[place]),  # as the audit does
                 self.images,
                 "patch",
                 classes=classes,
@@ -212,11 +215,6 @@ class _Scanning:
                 generator=self._generator("compare patch"),
                 monitor=monitor,
             ).class_scores
-
-
-def _floor(margins: Sequence[float]) -> float:
-    """Count a margin that is not positive as ``score_margins`` does."""
-    return max(max(margins) / 1000, LEAST_MARGIN)
 
 
 def _stand_out(classes: Sequence[int], logs: Sequence[float]) -> dict[int, float]:

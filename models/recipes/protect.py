@@ -88,7 +88,8 @@ class ProtectRecipe:
     max_accuracy_drop: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.02
     """How much accuracy on the held-out images the protected network may lose against the original."""
     min_harm: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.01
-    """How much less accurate than a student of the labels alone a student of this network must be."""
+    """How much less accurate a student of this network must be than one of the labels alone, and than one of
+    the original."""
     harm: HarmRecipe = field(default_factory=HarmRecipe)
     """The students that measure the protection."""
 

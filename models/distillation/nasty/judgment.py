@@ -28,6 +28,10 @@ LIMITS = (
 )
 
 
+#: Rates of fewer images than this decide nothing, as where a student is accepted (``models/acceptance.py``).
+FEWEST_IMAGES = 50
+
+
 @dataclass(frozen=True, eq=False)
 class ProtectionAnswers:
     """Classes that everyone named for the held-out images; all int64 (M,)."""
@@ -44,6 +48,10 @@ def judge(
 ) -> ProtectionResult:
     """Sum up a protection.
 
+    Harm counts against both other students. One distilled from the original may lose as much against the
+    labels: in short runs those of harmless networks did, by 7 points (docs/results.md), and then it is not
+    the protection that harms.
+
     Args:
         answers: On the held-out images, at least one.
         recipe: Its threshold, and what the students were.
@@ -54,7 +62,7 @@ def judge(
     triples = tuple(_triple(seed, of_seed, answers.labels) for seed, of_seed in answers.students)
     against_original = [triple.nasty_minus_original.value for triple in triples]
     against_labels = [triple.nasty_minus_labels.value for triple in triples]
-    checks = (_kept(change, recipe), _harmed(triples, recipe))
+    checks = tuple(_judged(check, change.n) for check in (_kept(change, recipe), _harmed(triples, recipe)))
     result = ProtectionResult(
         images=len(answers.labels),
         original_accuracy=_accuracy(answers.original, answers.labels),
@@ -71,7 +79,7 @@ def judge(
         spread_nasty_minus_original=_spread(against_original),
         spread_nasty_minus_labels=_spread(against_labels),
         checks=checks,
-        accepted=all(check.passed is not False for check in checks),
+        accepted=all(check.passed for check in checks),
         sentence="",
         limits=LIMITS,
         seconds=seconds,
@@ -111,19 +119,31 @@ def _kept(change: PairedDifference, recipe: ProtectRecipe) -> Check:
 
 
 def _harmed(triples: Sequence[StudentTriple], recipe: ProtectRecipe) -> Check:
-    harm = -statistics.fmean(triple.nasty_minus_labels.value for triple in triples)
-    each = "; ".join(
-        f"{_points(triple.nasty_minus_labels.value)} (95 %: {_points(triple.nasty_minus_labels.low)} to "
-        f"{_points(triple.nasty_minus_labels.high)})"
-        for triple in triples
-    )
+    of_labels = [triple.nasty_minus_labels for triple in triples]
+    of_original = [triple.nasty_minus_original for triple in triples]
+    harm = min(-statistics.fmean(found.value for found in each) for each in (of_labels, of_original))
     return Check(
         "accuracy a student loses by learning from it",
         max(0.0, harm),
         recipe.min_harm,
         harm >= recipe.min_harm,
-        f"the limit is the least that counts as protection; against a student of the labels alone: {each}",
+        "the limit is the least that counts as protection; against a student of the labels alone: "
+        f"{_listed(of_labels)}; against one of the original: {_listed(of_original)}",
     )
+
+
+def _listed(differences: Sequence[PairedDifference]) -> str:
+    return "; ".join(
+        f"{_points(found.value)} (95 %: {_points(found.low)} to {_points(found.high)})"
+        for found in differences
+    )
+
+
+def _judged(check: Check, images: int) -> Check:
+    if images >= FEWEST_IMAGES:
+        return check
+    few = f"{images} images are too few to judge this by, at least {FEWEST_IMAGES} are needed"
+    return replace(check, passed=None, text=f"{check.text}; {few}")
 
 
 def _sentence(result: ProtectionResult) -> str:
@@ -138,9 +158,16 @@ def _sentence(result: ProtectionResult) -> str:
         f"on {original:.1%}. A {result.student_architecture} that learns from it has {mean['nasty']:.1%}; "
         f"from the original {mean['original']:.1%}, from labels alone {mean['labels']:.1%}."
     )
-    if not kept.passed:
+    if result.images < FEWEST_IMAGES:
+        text += f" So few images cannot tell: at least {FEWEST_IMAGES} must be held out."
+    if kept.passed is False:
         text += f" It lost more than the {kept.limit:.1%} allowed: lower omega, or train longer."
-    if not harmed.passed:
+    if harmed.passed is False and -result.mean_nasty_minus_labels >= harmed.limit:
+        text += (
+            " Learning from the original hurts as much, so that is not the protection's doing: raise omega, "
+            "or train the students longer."
+        )
+    elif harmed.passed is False:
         text += (
             " Learning from it does not hurt enough to count as protection: raise omega, or try another "
             "temperature."

@@ -41,7 +41,8 @@ from models.engine.schedule import milestone_rate, scheduled_rate
 from models.errors import TrainingFailed
 from models.recipes.protect import HarmRecipe, ProtectRecipe
 
-#: The running mean's memory in steps, and how many steps it gets before it is trusted.
+#: The running mean's memory in steps, and how many steps it gets before it is trusted; at the last step, of
+#: however short a run, it is looked at in any case.
 _MEMORY, _FIRST_CHECK = 50, 100
 #: Cross-entropy that counts as diverged, in units of that of a guess, log K.
 DIVERGED = 2.0
@@ -150,7 +151,7 @@ class SelfUnderminingTask:
     def _watch(self, index: int, label_loss: Tensor) -> None:
         done = index + 1
         self.mean_label_loss.lerp_(label_loss, 1.0 / min(done, _MEMORY))
-        if done < _FIRST_CHECK or (done % self.reads_every and done != self.steps):
+        if done != self.steps and (done < _FIRST_CHECK or done % self.reads_every):
             return
         mean = self.mean_label_loss.item()
         if mean > self.limit:

@@ -20,6 +20,35 @@ from models.recipes.robustkd import RobustKDRecipe
 _EDITED_AT_THE_END = {"last": 1, "last_two": 2}
 
 
+def judging_obstacle(labels: Tensor) -> str:
+    """Return why no images of these labels can judge a detoxified teacher, as a sentence; empty if they can.
+
+    Of two classes at least one image each must be held out: on images of one class every network that names
+    it is right, and a trigger that leads to it has nothing to move.
+
+    Args:
+        labels: int64 (N,), of the images that RobustKD is given.
+    """
+    if int((labels.bincount() >= 2).sum()) >= 2:
+        return ""
+    return "RobustKD judges the detoxified teacher on labelled images of two classes or more, two of each."
+
+
+def require_judges(labels: Tensor) -> None:
+    """Refuse labels of which no images can judge a detoxified teacher.
+
+    Raises:
+        RecipeError: ``too_few_images`` if ``judging_obstacle`` names one.
+    """
+    obstacle = judging_obstacle(labels)
+    if obstacle:
+        raise RecipeError(
+            obstacle,
+            code="too_few_images",
+            hint="Give images of all classes, better a hundred each, or choose a data-free method.",
+        )
+
+
 class MaskTraining:
     """Makes masks, for the suspect and its copy with canaries, that start alike and see the same batches."""
 
@@ -43,15 +72,10 @@ class MaskTraining:
         Raises:
             RecipeError: ``too_few_images`` or ``labels_mismatch``.
         """
+        require_judges(labels)
         training, held_out = split_for_measuring(
             labels, share=recipe.holdout_share, seed=derive_seed(seed, "threshold search")
         )
-        if not len(held_out):
-            raise RecipeError(
-                "No labelled image is left to judge the detoxified teacher.",
-                code="too_few_images",
-                hint="Give at least two images per class, better a hundred, or choose a data-free method.",
-            )
         self.teacher = teacher
         self.recipe = recipe
         self.images = images[held_out]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from models.probes.findings import listed
 from models.probes.undistillable.output_statistics import paper_temperature
-from models.probes.undistillable.weigh_students import by_students, student_lines
+from models.probes.undistillable.weigh_students import by_students, learned_too_little, student_lines
 from models.recipes.probe_catalog import find_probe
 from models.results.undistillable import (
     FeatureConsistency,
@@ -44,6 +44,8 @@ class NastyFindings:
     consistency: FeatureConsistency | None = None
     refit: HeadRefit | None = None
     students: PairedStudents | None = None
+    commonest: float = 0.0
+    """Share of the commonest label among the students' images."""
     failures: tuple[str, ...] = ()
     """Why a part gave no result, one sentence each."""
     broken: str = ""
@@ -78,7 +80,12 @@ class NastyFindings:
 
 def judge(found: NastyFindings, *, seconds: float) -> UndistillableResult:
     """Weigh the findings."""
-    word, sentence = _by_outputs(found) if found.students is None else by_students(found.students)
+    word: Undistillable
+    if found.students is None:
+        word, sentence = _by_outputs(found)
+    else:
+        idle = learned_too_little(found.students, found.commonest)
+        word, sentence = ("inconclusive", idle) if idle else by_students(found.students)
     return UndistillableResult(
         word=word,
         sentence=sentence,
@@ -116,8 +123,8 @@ def _by_outputs(found: NastyFindings) -> tuple[Undistillable, str]:
             "made for, of at least four classes."
         )
     return "not_detected", (
-        f"Nothing in this network's answers looks made to mislead students. {students} Weak forms do not "
-        "show in answers."
+        f"Nothing in this network's answers looks made to mislead students. {students} Some "
+        "networks that cost students many points look as usual."
     )
 
 

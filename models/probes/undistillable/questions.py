@@ -119,6 +119,8 @@ def _with_students(
     labelled, labels_of = _labelled(teacher, data.images[chosen], data.labels, chosen)
     if len(set(labelled.labels.tolist())) < 2:
         return _untrained(found, "all images are of one class, so there is nothing to learn")
+    if int((labelled.labels.bincount() > 1).sum()) < 2:
+        return _untrained(found, "at most one class has two images, so none would be left to measure on")
     effort = STUDENT_EFFORTS[budget]
     try:
         students = paired_students(teacher, labelled, effort, labels_of=labels_of, seed=seed, monitor=monitor)
@@ -126,7 +128,8 @@ def _with_students(
         reason = f"The students broke off (N4, N5): {problem.detail}"
         return replace(found, failures=(*found.failures, reason), broken=problem.detail)
     more = ("give more clean images",) if len(data.images) < MOST_IMAGES else ()
-    return replace(found, students=students, missing=more)
+    commonest = int(labelled.labels.bincount().max()) / len(labelled.labels)
+    return replace(found, students=students, commonest=commonest, missing=more)
 
 
 def _untrained(found: NastyFindings, why: str, missing: tuple[str, ...] = ()) -> NastyFindings:

@@ -16,6 +16,10 @@ themselves drags them down without any intent; where that may explain the loss t
 Images without labels get the classes that the teacher names: students of the labels then learn those alone,
 without its softened answers, and "accuracy" is agreement with it. What it lacks itself is not known then, but
 no kind of twins is spared its errors (ours).
+
+Students that learned nothing cannot lose anything: of many classes a short run leaves all of them at chance,
+and of images that nearly all are of one class all of them name it. Where students of the labels are not
+surely more than a point above naming the commonest label, a loss could not show, and there is no answer.
 """
 
 from __future__ import annotations
@@ -57,6 +61,23 @@ def harms_students(students: PairedStudents) -> bool:
     """Whether students lost more than a point on average against both kinds of twins, by chance or not."""
     losses = -students.judged.mean, -students.against_honest.mean
     return min(losses) > LEAST_LOSS and not teacher_explains(students)
+
+
+def learned_too_little(students: PairedStudents, commonest: float) -> str:
+    """Say that no student learned enough to lose anything, in a sentence; empty if they did.
+
+    Args:
+        students: What they and the teacher are right on.
+        commonest: Share of the commonest label among the images.
+    """
+    if students.labels.low - commonest > LEAST_LOSS:
+        return ""
+    words = _WORDS[students.labels_of]
+    return (
+        f"Whether this network is bad to learn from has no answer: students {words.twins} learned too little "
+        f"for a loss to show. They are {words.right} on {students.labels.value:.1%} of the images; naming "
+        f"the commonest class would be on {commonest:.1%}."
+    )
 
 
 def by_students(students: PairedStudents) -> tuple[Undistillable, str]:

@@ -27,9 +27,7 @@ from models.recipes.plan import AppliedDefense
 from models.recipes.student import StudentRecipe
 from tests.models.distillation import small
 
-LABELLED = AuditData(
-    images=torch.zeros(4, 3, 32, 32, dtype=torch.uint8), labels=torch.zeros(4, dtype=torch.long)
-)
+LABELLED = AuditData(images=torch.zeros(8, 3, 32, 32, dtype=torch.uint8), labels=torch.arange(8) // 4)
 
 
 def teacher_of(name: str, side: int = 32) -> Teacher:
@@ -119,13 +117,26 @@ def test_a_method_that_was_asked_for_is_not_second_guessed() -> None:
 @pytest.mark.parametrize("method", ["vanilla", "feature", "robustkd", "auto"])
 def test_labels_of_classes_that_the_teacher_lacks_are_refused_before_anything_is_trained(method: str) -> None:
     """They ended in an IndexError, behind the audit and the control."""
-    labels = torch.tensor([0, 1, 9, 10])
-    data = replace(LABELLED, labels=labels)
+    labels = torch.tensor([0, 1, 9, 10]).repeat(4)
+    data = AuditData(images=torch.zeros(16, 3, 32, 32, dtype=torch.uint8), labels=labels)
     asked = Recipe(method=method, defense="none" if method in {"vanilla", "feature"} else "auto")
     with pytest.raises(RecipeError) as refused:
         plan_students(teacher_of("wrn-16-2"), data, asked)
     assert refused.value.code == "labels_mismatch"
     assert "labels up to 10, the network has 10 classes" in refused.value.detail
+
+
+@pytest.mark.parametrize("labels", [[0] * 8, [0] * 7 + [1], [0] * 6 + [1] * 2])
+def test_images_that_cannot_judge_a_threshold_are_refused_before_the_control(labels: list[int]) -> None:
+    """A trigger that leads to their one class ended the job behind control, audit and masks. Of the two
+    images of class 1 in the last set one measures the students, so that none is left to judge."""
+    data, teacher = replace(LABELLED, labels=torch.tensor(labels)), teacher_of("wrn-16-2")
+    with pytest.raises(RecipeError) as refused:
+        plan_students(teacher, data, recipe("wrn-16-1", "robustkd"))
+    assert refused.value.code == "too_few_images"
+    chosen, _ = plan_students(teacher, data, recipe("wrn-16-1"))
+    assert chosen.method == "fast"
+    assert "two classes or more" in chosen.reason
 
 
 @pytest.mark.parametrize("defense", ["clip", "abd_clip"])

@@ -12,6 +12,11 @@ def test_known_values() -> None:
     assert mcnemar(20, 0) == pytest.approx(2 / 2**20)
 
 
+def test_as_many_pairs_as_a_large_set_has_take_no_minutes() -> None:
+    """Normal approximation with continuity correction: z = 999 / 137.8."""
+    assert mcnemar(9_000, 10_000) == pytest.approx(4.24e-13, rel=0.02)
+
+
 def test_equal_networks_do_not_differ() -> None:
     assert mcnemar(0, 0) == 1.0
     assert mcnemar(7, 7) == 1.0

@@ -68,6 +68,20 @@ def test_a_backdoor_that_only_the_defended_student_shows_is_a_warning() -> None:
     assert "learned briefly" in warning
 
 
+def test_a_teacher_with_logits_of_any_size_is_compared_by_patch() -> None:
+    """Times 1e20 it looked flat by patch, so that whatever a student showed had risen by as much."""
+    subject = planted_teacher(strength=BACKDOORED)
+    with torch.no_grad():
+        subject.network.scale.fill_(1e20)
+    candidates = [
+        Candidate("teacher", subject.pixel_classifier(), subject.spec),
+        candidate("defended", BENIGN),
+    ]
+    scans = rescan_students(subject, candidates, labelled(), RECIPE, SilentMonitor()).scans
+    own = [(scan.target_label, scan.conspicuous) for scan in scans if scan.role == "teacher"]
+    assert own == [(2, True)] * 2
+
+
 def test_a_backdoor_that_the_teacher_shows_too_was_not_dormant() -> None:
     found = rescan(BACKDOORED, candidate("undefended", BACKDOORED), candidate("defended", BENIGN))
     assert any(scan.conspicuous for scan in found.scans if scan.role == "undefended")

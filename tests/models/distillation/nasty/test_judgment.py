@@ -63,6 +63,26 @@ def test_a_student_that_does_no_worse_than_one_of_the_labels_means_no_protection
     assert "raise omega" in result.sentence
 
 
+def test_harm_that_the_original_does_as_well_is_no_protection() -> None:
+    """As of a harmless network on CIFAR-10, whose students lost 7 points in a run of 20,000 images."""
+    result = judged(students=((90, 83, 83),))
+    assert not result.accepted
+    assert result.checks[1].measured == 0.0
+    assert "from the original hurts as much" in result.sentence
+    assert judged(students=((90, 83, 82),)).accepted
+
+
+@pytest.mark.parametrize(("images", "accepted"), [(49, False), (50, True)])
+def test_few_images_protect_nothing(images: int, accepted: bool) -> None:
+    right = torch.zeros(images, dtype=torch.int64)
+    wrong = (torch.arange(images) < 5).long()
+    students = ((0, {"labels": right, "original": right, "nasty": wrong}),)
+    result = judge(ProtectionAnswers(right, right, right, students), RECIPE, steps=1, seconds=0.0)
+    assert result.accepted is accepted
+    assert [check.passed for check in result.checks] == [True if accepted else None] * 2
+    assert ("at least 50 must be held out" in result.sentence) is not accepted
+
+
 def test_repetitions_are_averaged_and_their_spread_is_told() -> None:
     result = judged(students=((90, 92, 80), (90, 92, 84)))
     assert result.mean_nasty_minus_labels == pytest.approx(-0.08)

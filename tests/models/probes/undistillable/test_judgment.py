@@ -123,6 +123,21 @@ def test_pairs_that_lose_very_unequally_are_detected_if_all_of_them_do() -> None
     assert judged(USUAL, paired(-0.02, -0.22, -0.02, -0.16, -0.03, error=0.06)).word == "detected"
 
 
+@pytest.mark.parametrize(
+    ("labels", "commonest", "word"),
+    [
+        (12, 0.01, "inconclusive"),  # at chance: of a hundred classes, a short run
+        (955, 0.95, "inconclusive"),  # nearly all images of one class, and nothing else is named
+        (150, 0.01, "not_detected"),
+    ],
+)
+def test_students_that_learned_nothing_show_no_harm(labels: int, commonest: float, word: str) -> None:
+    students = paired(*[0.001] * 5, error=0.0002, labels=labels)
+    result = judged(replace(USUAL, commonest=commonest), students)
+    assert result.word == word
+    assert ("learned too little for a loss to show" in result.sentence) == (word == "inconclusive")
+
+
 def test_harm_is_a_loss_that_the_teacher_does_not_explain() -> None:
     assert harms_students(paired(-0.09, -0.02, -0.03, -0.05, 0.0))
     assert not harms_students(paired(*[-0.009] * 5))

@@ -26,6 +26,7 @@ from models.recipes.probe import Budget
 from models.recipes.protect import ProtectRecipe
 from models.results.undistillable import LabelsOf, UndistillableResult
 from tests.models.distillation.small import CLASSES, images, teacher
+from tests.models.probes.undistillable.test_judgment import paired
 
 SIZE = 16
 
@@ -96,10 +97,28 @@ def test_labels_of_its_classes_are_what_students_learn(
     assert data.labels.bincount().tolist() == labelled(200).labels.bincount().tolist()
 
 
+def test_students_that_only_name_the_commonest_class_give_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of the twins named it alike, and that was taken for a network that harms nobody."""
+    idle = paired(*[0.0] * 5, error=0.0, images=0.0, teacher=930, labels=930)
+    monkeypatch.setattr(questions, "paired_students", lambda *_, **__: idle)
+    lopsided = AuditData(images(200), (torch.arange(200) >= 190).long())
+    assert ask(teacher(), lopsided, "thorough").word == "inconclusive"
+    assert ask(teacher(), labelled(200), "thorough").word == "not_detected"
+
+
 def test_images_of_one_class_teach_nothing() -> None:
     result = ask(teacher(), AuditData(images(200), torch.zeros(200, dtype=torch.int64)), "thorough")
     assert result.students is None
     assert any("all images are of one class" in line for line in result.not_tested)
+
+
+def test_one_image_a_class_leaves_none_to_measure_on() -> None:
+    """The students were trained, and the audit ended in a RuntimeError."""
+    spec = ArchitectureSpec("wrn-10-1", 200, 8)
+    suspect = replace(teacher(), network=build(spec).eval(), spec=spec)
+    result = ask(suspect, AuditData(images(200), torch.arange(200)), "thorough")
+    assert result.students is None
+    assert any("none would be left to measure on" in line for line in result.not_tested)
 
 
 def test_students_of_large_inputs_are_not_trained() -> None:
