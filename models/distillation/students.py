@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from models.architectures import StagedClassifier, build
-from models.architectures.empty_weights import build_empty
 from models.checkpoints.load import Teacher
 from models.data.bundle import AuditData
 from models.data.photographs import builtin_photographs
@@ -19,6 +17,7 @@ from models.distillation.abd.self_retrospection import SelfRetrospection
 from models.distillation.clipping.bounds import clipping_obstacle, require_clippable
 from models.distillation.clipping.choice import clip_teacher
 from models.distillation.feature_task import check_stages
+from models.distillation.fitting import empty, require_fit
 from models.distillation.inversion.fast_obstacle import fast_obstacle
 from models.distillation.labelled_batches import check_classes
 from models.distillation.methods import METHODS, Run, split_images
@@ -67,8 +66,8 @@ def plan_students(teacher: Teacher, data: AuditData, recipe: Recipe) -> tuple[Pl
 
     Raises:
         RecipeError: If method, defense, data and teacher do not fit together (``labels_mismatch``,
-            ``too_few_images``, ``clipping_impossible``, ``retrospection_impossible``), or the student's name
-            is unknown.
+            ``too_few_images``, ``clipping_impossible``, ``retrospection_impossible``, or what ``require_fit``
+            raises), or the student's name is unknown.
     """
     spec = teacher.spec
     name = recipe.student.architecture or smaller(spec)
@@ -97,6 +96,7 @@ def _check(
     chosen: Plan, teacher: Teacher, student: ArchitectureSpec, data: AuditData, recipe: Recipe
 ) -> None:
     """Refuse before anything is trained what the last student could not be made of."""
+    require_fit(chosen.method, teacher, student)
     retrospection = recipe.abd.retrospection
     implicit = retrospection.run != "never" and retrospection.gradient == "implicit"
     if chosen.defense in {"abd", "abd_clip"} and implicit:
@@ -129,17 +129,12 @@ def _obstacle(teacher: ArchitectureSpec, student: ArchitectureSpec, data: AuditD
     unjudged = judging_obstacle(_learned_labels(data.labels, data, recipe))
     if unjudged:
         return unjudged
-    networks = _empty(teacher), _empty(student)
+    networks = empty(teacher), empty(student)
     try:
         check_stages(*networks, teacher.input_size)
     except RecipeError as error:
         return error.detail
     return ""
-
-
-def _empty(spec: ArchitectureSpec) -> StagedClassifier:
-    network: StagedClassifier = build_empty(partial(build, spec))
-    return network
 
 
 def train_student(

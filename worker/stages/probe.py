@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from app.core.artifact_names import RECOVERED_TRIGGERS
+from app.core.states import STAGES, Stage
 from models import api
 from models.errors import DataRejected
 from models.probes.calibration.read_set import read_set
@@ -17,6 +18,9 @@ from worker.stages import inputs
 def run(job: ChildJob, monitor: JobMonitor) -> StageOutput:
     """Run the probes; leave the verdict and the triggers that were recovered."""
     subject = inputs.load_subject(job, monitor)
+    if Stage.DISTILL in STAGES[job.kind]:
+        # What cannot be trained is refused before an audit that may take an hour.
+        api.plan_students(subject.teacher, subject.data, inputs.load_recipe(job))
     audited = api.audit(
         subject.teacher,
         subject.data,
