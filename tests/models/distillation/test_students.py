@@ -109,9 +109,10 @@ def test_auto_says_that_given_photographs_are_not_learned_from(teacher: str, met
     assert "photographs" not in alone.reason
 
 
-def test_a_method_that_was_asked_for_is_not_second_guessed() -> None:
-    asked = recipe("wrn-16-1", "robustkd")
-    assert plan_students(teacher_of("resnet-18"), LABELLED, asked)[0].method == "robustkd"
+def test_a_method_that_was_asked_for_and_does_not_fit_is_refused_and_not_replaced() -> None:
+    with pytest.raises(RecipeError) as refused:
+        plan_students(teacher_of("resnet-18"), LABELLED, recipe("wrn-16-1", "robustkd"))
+    assert refused.value.code == "stages_incompatible"
 
 
 @pytest.mark.parametrize("method", ["vanilla", "feature", "robustkd", "auto"])
