@@ -54,7 +54,7 @@ def test_inspect_without_the_description_does_not_know_it(
     assert run(["inspect", str(teacher), "--json"]) == 3
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["code"] == "architecture_unknown"
-    assert "layer list" in error["hint"]
+    assert "--layers net.json" in error["hint"]
 
 
 def test_inspect_names_the_layer_that_is_wrong(
