@@ -170,7 +170,7 @@ def test_what_is_looked_at_again_and_again_counts_every_time(repeated: bytes, re
     began = time.process_time()
     pickled = b"\x80\x02}" + A.text("w") + A.tensor() + b"s" + A.text("x") + repeated + b"s."
     assert refused(torch_zip(pickled)).code == "limit_exceeded"
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 5  # .4 alone, 2.3 where coverage is traced on a busy machine
 
 
 def test_what_assignment_leaves_in_the_metadata_is_refused(refused) -> None:

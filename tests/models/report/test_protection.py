@@ -69,7 +69,7 @@ def rendered(accepted: bool = True, repetitions: int = 1) -> str:
 
 def test_the_result_and_its_sentence_come_first() -> None:
     html = rendered()
-    assert "Proctor protect report" in html
+    assert "Proctor report: a network protected against distillation" in html
     assert html.index("Protected</b>The protected network is right") < html.index("What a student learns")
     assert "Not protected well enough" in rendered(accepted=False)
 
